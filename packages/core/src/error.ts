@@ -18,15 +18,28 @@ const ERRNO_BY_CODE = {
   DEVICE_UNKNOWN: "ENODEV",
   DRIVER_BROKEN: "EINVAL",
   DRIVER_UNKNOWN: "ENOENT",
+  FENCE_CALLBACK_FAILED: "EIO",
+  FENCE_FAILED: "EIO",
+  FENCE_IS_CONTAINER: "EINVAL",
+  FENCE_SIGNALED: "EINVAL",
   FRAMEWORK_CLOSED: "ESHUTDOWN",
   HANDLE_CLOSED: "EBADF",
   HANDLE_LEAKED: "EBUSY",
-  MAP_DECLINED: "EREMOTEIO",
+  LOCK_BACK_OFF: "EDEADLK",
+  LOCK_DEADLOCK: "EDEADLK",
+  LOCK_HELD_ALREADY: "EALREADY",
+  LOCK_NOT_HELD: "EPERM",
+  MAP_DECLINED: "EBUSY",
   MEMORY_EXHAUSTED: "ENOMEM",
   NEGOTIATION_ENDLESS: "ELOOP",
+  PIN_DECLINED: "EBUSY",
   NO_COMMON_TYPE: "EOPNOTSUPP",
   SERVICE_MISSING: "ENODEV",
   SIZE_INVALID: "EINVAL",
+  SLOT_NOT_RESERVED: "ENOSPC",
+  WAIT_INTERRUPTED: "EINTR",
+  WAIT_IN_SIGNALLING: "EDEADLK",
+  WAIT_TIMED_OUT: "ETIME",
   WRONG_ORDER: "EBUSY",
 } as const;
 
@@ -39,10 +52,15 @@ export class PeerbufError extends Error {
   /** The symbolic errno, e.g. `EREMOTEIO`. */
   readonly errno: string;
 
-  constructor(code: PeerbufErrorCode, message: string, options?: ErrorOptions) {
+  /** `options.errno` where a platform or driver said exactly which; else the code's usual one. */
+  constructor(
+    code: PeerbufErrorCode,
+    message: string,
+    options?: ErrorOptions & { errno?: string },
+  ) {
     super(message, options);
     this.code = code;
-    this.errno = ERRNO_BY_CODE[code];
+    this.errno = options?.errno ?? ERRNO_BY_CODE[code];
   }
 }
 
