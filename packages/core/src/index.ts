@@ -9,8 +9,91 @@ export {
   type PhysicalAddress,
   physicalAddress,
 } from "./address.ts";
+export type { Attachment } from "./attachment.ts";
+export {
+  type Decision,
+  type Decline,
+  decline,
+  describeDecision,
+  type Party,
+  type Reason,
+  reason,
+  type Stage,
+  type Verdict,
+} from "./decision.ts";
+export type { Device } from "./device.ts";
+export { type Direction, deviceReads, deviceWrites } from "./direction.ts";
+export type { DmaBuf } from "./dma-buf.ts";
+export { type DmaLimits, UNLIMITED } from "./dma-limits.ts";
+export { defineExporter, defineImporter } from "./driver.ts";
 export { assert, ERROR_CODES, PeerbufError, type PeerbufErrorCode } from "./error.ts";
+export type { FrameworkEvent } from "./events.ts";
+export {
+  ACCEPT,
+  type AllocateOptions,
+  type AttachAnswer,
+  type AttachRequest,
+  type Exporter,
+  type ExporterDriver,
+  narrow,
+  type Placement,
+  type PlacementRequest,
+  redirect,
+  type Storage,
+} from "./exporter.ts";
+export {
+  createFramework,
+  type Framework,
+  type FrameworkOptions,
+  type HandleCounts,
+  type Opened,
+  type OpenedExporter,
+} from "./framework.ts";
+export {
+  askSystem,
+  type BufferFacts,
+  type Importer,
+  type ImporterDriver,
+  type Offer,
+  type OpenedImporter,
+  type Proposal,
+  substitute,
+  TAKE,
+  type TakeAnswer,
+} from "./importer.ts";
 export { InputError, type InputProblem } from "./input-error.ts";
+export type { Mapping } from "./mapping.ts";
+export {
+  DMA,
+  defineMappingType,
+  interconnect,
+  type KeptPair,
+  type MappingOffer,
+  type MappingType,
+  P2P,
+  PHYSICAL,
+} from "./mapping-type.ts";
+export type { DmaLayer, DmaRefusal, DmaRequest, Platform, Route } from "./platform.ts";
+export { PhysicalRanges } from "./ranges.ts";
+export { SegmentList, type SegmentRefusal, segmentsAtOffset } from "./segments.ts";
+export {
+  BARS,
+  type Bar,
+  type Bars,
+  CLOCK,
+  type CoherentMemory,
+  DEVICE,
+  DEVICE_DMA,
+  type DeviceDma,
+  HOST_MEMORY,
+  type HostMemory,
+  type HostPages,
+  INTERRUPTS,
+  type Interrupts,
+  type ServiceRegistry,
+  type Services,
+  servicesFrom,
+} from "./services.ts";
 export type { Clock, ScheduledEvent } from "./sync/clock.ts";
 export {
   type Fence,
@@ -31,4 +114,5 @@ export { waitForAll, waitForAny, waitForFence } from "./sync/fence-wait.ts";
 export { SignallingAnnotation, type SignallingSection } from "./sync/signalling.ts";
 export { SoftwareFence, stubFence } from "./sync/software-fence.ts";
 export type { WaitOptions } from "./sync/wait.ts";
+export { NEGOTIATION_ROUNDS_MAX, NegotiationError } from "./talk.ts";
 export type { Judge, PathReason, PathType, PathVerdict } from "./verdict.ts";

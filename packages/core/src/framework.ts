@@ -1,0 +1,301 @@
+/**
+ * Framework: the one place where platform, rules and drivers meet.
+ *
+ * Opens drivers, each once for a device and with a private typedi container of its own; hands out
+ * buffers; counts what is out; and at the end says what was not given back. Nothing else in core
+ * knows that a container exists.
+ */
+import type { Observable } from "rxjs";
+import { ContainerInstance } from "typedi";
+import type { Device } from "./device.ts";
+import { type DmaBuf, LiveDmaBuf, requireSize } from "./dma-buf.ts";
+import { asDriverFault } from "./driver.ts";
+import { PeerbufError } from "./error.ts";
+import { EventSource, type FrameworkEvent } from "./events.ts";
+import type { AllocateOptions, Exporter, ExporterDriver } from "./exporter.ts";
+import type { ImporterDriver } from "./importer.ts";
+import type { Platform } from "./platform.ts";
+import { type Services, servicesFrom } from "./services.ts";
+import type { Judge } from "./verdict.ts";
+
+export interface FrameworkOptions {
+  readonly platform: Platform;
+  /** The rules of topology. */
+  readonly judge: Judge;
+  /** Errors name the line that made a handle, for attachments and mappings too. Costs about 2 µs a handle. */
+  readonly traceHandles?: boolean;
+}
+
+/** What is out and not yet given back. */
+export interface HandleCounts {
+  readonly drivers: number;
+  readonly buffers: number;
+  readonly attachments: number;
+  readonly mappings: number;
+  readonly pins: number;
+}
+
+/** An importer driver opened on a device. */
+export interface Opened<Api> extends Disposable {
+  readonly api: Api;
+  /** `WRONG_ORDER` while something of the driver is still in use. */
+  close(): void;
+}
+
+/** An exporter driver opened on a device. */
+export interface OpenedExporter<Api> extends Opened<Api> {
+  /** A new buffer: `SIZE_INVALID`, `MEMORY_EXHAUSTED`, or what the driver refuses. */
+  allocate(sizeBytes: number, options?: AllocateOptions & { readonly name?: string }): DmaBuf;
+}
+
+export interface Framework extends Disposable {
+  readonly platform: Platform;
+  /** For people and tools. Completes at close. */
+  readonly events: Observable<FrameworkEvent>;
+  /** `deviceId` is left out for a driver without hardware. Each driver is opened once for a device. */
+  openExporter<Options, Api>(
+    driver: ExporterDriver<Options, Api>,
+    deviceId: string | undefined,
+    options: Options,
+  ): OpenedExporter<Api>;
+  openImporter<Options, Api>(
+    driver: ImporterDriver<Options, Api>,
+    deviceId: string | undefined,
+    options: Options,
+  ): Opened<Api>;
+  handles(): HandleCounts;
+  /**
+   * Closes everything in reverse order. Whatever the user still held is given back first, and then
+   * named in a `HANDLE_LEAKED` error.
+   */
+  close(): void;
+}
+
+export function createFramework(options: FrameworkOptions): Framework {
+  return new LiveFramework(options);
+}
+
+/** One opened driver, for closing in reverse order. */
+interface OpenDriver {
+  readonly name: string;
+  close(): void;
+}
+
+class LiveFramework implements Framework {
+  readonly platform: Platform;
+  readonly traceHandles: boolean;
+  readonly #judge: Judge;
+  readonly #events = new EventSource();
+  readonly #drivers: OpenDriver[] = [];
+  readonly #buffers = new Set<LiveDmaBuf>();
+  #buffersMade = 0;
+  #open = true;
+
+  constructor(options: FrameworkOptions) {
+    this.platform = options.platform;
+    this.#judge = options.judge;
+    this.traceHandles = options.traceHandles ?? false;
+  }
+
+  get events(): Observable<FrameworkEvent> {
+    return this.#events.stream;
+  }
+
+  openExporter<Options, Api>(
+    driver: ExporterDriver<Options, Api>,
+    deviceId: string | undefined,
+    options: Options,
+  ): OpenedExporter<Api> {
+    const { name, device, services } = this.#prepare(driver, deviceId);
+    const exporter = this.#openDriver(name, () => driver.open(services, options));
+    const allocate = this.#allocator(name, device, exporter);
+    return {
+      ...this.#opened(name, exporter.api, () => this.#closeExporter(name, exporter)),
+      allocate,
+    };
+  }
+
+  openImporter<Options, Api>(
+    driver: ImporterDriver<Options, Api>,
+    deviceId: string | undefined,
+    options: Options,
+  ): Opened<Api> {
+    const { name, services } = this.#prepare(driver, deviceId);
+    const importer = this.#openDriver(name, () => driver.open(services, options));
+    return this.#opened(name, importer.api, () => importer.close?.());
+  }
+
+  handles(): HandleCounts {
+    let attachments = 0;
+    let mappings = 0;
+    let pins = 0;
+    for (const buffer of this.#buffers) {
+      attachments += buffer.attachments.length;
+      for (const attachment of buffer.attachments) {
+        mappings += attachment.mappingCount;
+        pins += attachment.pinCount;
+      }
+    }
+    return {
+      drivers: this.#drivers.length,
+      buffers: this.#buffers.size,
+      attachments,
+      mappings,
+      pins,
+    };
+  }
+
+  close(): void {
+    if (!this.#open) {
+      return;
+    }
+    this.#open = false;
+    const leaks = this.#reclaim();
+    for (const driver of [...this.#drivers].reverse()) {
+      driver.close();
+    }
+    this.#events.end();
+    if (leaks.length > 0) {
+      throw new PeerbufError(
+        "HANDLE_LEAKED",
+        `not given back before the framework closed: ${leaks.join("; ")}`,
+      );
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Called by a buffer when its memory is back with the exporter. */
+  released(buffer: LiveDmaBuf): void {
+    this.#buffers.delete(buffer);
+    if (this.#events.watched) {
+      this.#events.send({
+        kind: "buffer-released",
+        buffer: buffer.name,
+        sizeBytes: buffer.sizeBytes,
+      });
+    }
+  }
+
+  /** Checks who may be opened and fills a private container with what the platform offers it. */
+  #prepare(
+    driver: { name: string; needsDevice: boolean },
+    deviceId: string | undefined,
+  ): { name: string; device: Device | undefined; services: Services } {
+    if (!this.#open) {
+      throw new PeerbufError(
+        "FRAMEWORK_CLOSED",
+        `${driver.name} cannot be opened: the framework is closed`,
+      );
+    }
+    if (driver.needsDevice && deviceId === undefined) {
+      throw new PeerbufError("ARGUMENT_INVALID", `${driver.name} drives a device: say which`);
+    }
+    const device = deviceId === undefined ? undefined : this.platform.device(deviceId);
+    const name = device === undefined ? driver.name : `${driver.name}@${device.id}`;
+    if (this.#drivers.some((open) => open.name === name)) {
+      throw new PeerbufError("WRONG_ORDER", `${name} is open already`);
+    }
+    const container = new ContainerInstance(name);
+    this.platform.provide(device, { set: (token, service) => container.set(token, service) });
+    return { name, device, services: servicesFrom(container, name) };
+  }
+
+  #openDriver<T>(name: string, open: () => T): T {
+    try {
+      return open();
+    } catch (error) {
+      throw asDriverFault(error, name);
+    }
+  }
+
+  #opened<Api>(name: string, api: Api, closeDriver: () => void): Opened<Api> {
+    const open: OpenDriver = {
+      name,
+      close: () => {
+        const index = this.#drivers.indexOf(open);
+        if (index < 0) {
+          return;
+        }
+        closeDriver();
+        this.#drivers.splice(index, 1);
+        this.#tellDriver("driver-closed", name);
+      },
+    };
+    this.#drivers.push(open);
+    this.#tellDriver("driver-opened", name);
+    return { api, close: open.close, [Symbol.dispose]: open.close };
+  }
+
+  #closeExporter<Api>(name: string, exporter: Exporter<Api>): void {
+    const held = [...this.#buffers].find((buffer) => buffer.exporter === name);
+    if (held !== undefined) {
+      throw new PeerbufError("WRONG_ORDER", `${name} cannot be closed: ${held.origin} still lives`);
+    }
+    exporter.close?.();
+  }
+
+  #allocator<Api>(
+    exporterName: string,
+    device: Device | undefined,
+    exporter: Exporter<Api>,
+  ): OpenedExporter<Api>["allocate"] {
+    const allocate: OpenedExporter<Api>["allocate"] = (sizeBytes, options = {}) => {
+      if (!this.#open) {
+        throw new PeerbufError(
+          "FRAMEWORK_CLOSED",
+          `${exporterName} cannot allocate: the framework is closed`,
+        );
+      }
+      requireSize(sizeBytes);
+      const { name = `buffer-${++this.#buffersMade}`, ...wishes } = options;
+      const storage = this.#openDriver(exporterName, () => exporter.allocate(sizeBytes, wishes));
+      const exported = {
+        name,
+        sizeBytes,
+        exporter: exporterName,
+        device,
+        storage,
+        platform: this.platform,
+        judge: this.#judge,
+        events: this.#events,
+      };
+      const buffer = new LiveDmaBuf(this, exported, allocate);
+      this.#buffers.add(buffer);
+      if (this.#events.watched) {
+        this.#events.send({ kind: "buffer-exported", buffer: name, sizeBytes });
+      }
+      return buffer;
+    };
+    return allocate;
+  }
+
+  /** Gives back what users still hold, newest first; returns what it was. */
+  #reclaim(): string[] {
+    const leaks: string[] = [];
+    for (const buffer of [...this.#buffers].reverse()) {
+      for (const attachment of [...buffer.attachments].reverse()) {
+        for (const mapping of [...attachment.mappings].reverse()) {
+          leaks.push(`${mapping.origin}`);
+          mapping.unmap();
+        }
+        leaks.push(`${attachment.origin}`);
+        while (attachment.pinCount > 0) {
+          attachment.unpin();
+        }
+        attachment.detach();
+      }
+      leaks.push(`${buffer.origin}`);
+      buffer[Symbol.dispose]();
+    }
+    return leaks;
+  }
+
+  #tellDriver(kind: "driver-opened" | "driver-closed", driver: string): void {
+    if (this.#events.watched) {
+      this.#events.send({ kind, driver });
+    }
+  }
+}

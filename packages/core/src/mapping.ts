@@ -1,0 +1,100 @@
+/**
+ * Mapping: one importer's way to the bytes, from map to unmap.
+ *
+ * Says where the bytes really are (`target`) and how they get there (`route`): a fall-back to system
+ * memory is never hidden. Given back exactly once.
+ */
+import type { Direction } from "./direction.ts";
+import { PeerbufError } from "./error.ts";
+import type { Placement } from "./exporter.ts";
+import type { MappingType } from "./mapping-type.ts";
+import type { Origin } from "./origin.ts";
+import type { Route } from "./platform.ts";
+import type { SegmentList } from "./segments.ts";
+import type { Settlement } from "./settlement.ts";
+import type { Fence } from "./sync/fence.ts";
+
+export interface Mapping extends Disposable {
+  readonly type: MappingType;
+  readonly direction: Direction;
+  /** Where the bytes are. */
+  readonly target: Placement["target"];
+  /** How they get there. */
+  readonly route: Route;
+  /** What the device is to use. `HANDLE_CLOSED` after unmap. */
+  readonly segments: SegmentList;
+  /** Wait for it before any access: the bytes are still arriving. Left out: they are there. */
+  readonly ready: Fence | undefined;
+  /** `true`: the importer brought the memory and the exporter's engine copies. */
+  readonly copied: boolean;
+  /**
+   * Ends the mapping. All work of the device on it must be over. Returns the fence of a copy back that
+   * still runs, if the importer brought the memory: keep that memory until it signals.
+   * A second time is `HANDLE_CLOSED`; `using` may follow an explicit unmap.
+   */
+  unmap(): Fence | undefined;
+}
+
+/** What a mapping needs of the attachment that made it. */
+export interface MappingOwner {
+  /** Undoes the map in reverse order. Called once. */
+  unmapped(mapping: LiveMapping): Fence | undefined;
+}
+
+export class LiveMapping implements Mapping {
+  readonly settlement: Settlement;
+  readonly direction: Direction;
+  readonly origin: Origin;
+  readonly #owner: MappingOwner;
+  #open = true;
+
+  constructor(owner: MappingOwner, settlement: Settlement, direction: Direction, origin: Origin) {
+    this.#owner = owner;
+    this.settlement = settlement;
+    this.direction = direction;
+    this.origin = origin;
+  }
+
+  get type(): MappingType {
+    return this.settlement.type;
+  }
+
+  get target(): Placement["target"] {
+    return this.settlement.placement?.target ?? "system";
+  }
+
+  get route(): Route {
+    return this.settlement.route;
+  }
+
+  get ready(): Fence | undefined {
+    return this.settlement.ready;
+  }
+
+  get copied(): boolean {
+    return this.settlement.ownTarget !== undefined;
+  }
+
+  get segments(): SegmentList {
+    this.#requireOpen("its segments were asked for");
+    return this.settlement.segments;
+  }
+
+  unmap(): Fence | undefined {
+    this.#requireOpen("it was unmapped again");
+    this.#open = false;
+    return this.#owner.unmapped(this);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#open) {
+      this.unmap();
+    }
+  }
+
+  #requireOpen(what: string): void {
+    if (!this.#open) {
+      throw new PeerbufError("HANDLE_CLOSED", `${this.origin} is unmapped, and ${what}`);
+    }
+  }
+}
