@@ -128,7 +128,7 @@ export class LiveAttachment implements Attachment, MappingOwner {
   unmapped(mapping: LiveMapping): Fence | undefined {
     const { settlement, direction } = mapping;
     const { storage } = this.#owner.exported;
-    giveBack(this.#talk, settlement.type, settlement.segments, direction);
+    giveBack(this.#talk, settlement, direction);
     this.#mappings.splice(this.#mappings.indexOf(mapping), 1);
     if (settlement.placement !== undefined) {
       storage.unmapped?.(settlement.placement);

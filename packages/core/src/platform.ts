@@ -19,8 +19,8 @@ export type Route = "bus-addr" | "host-bridge" | "system";
 export interface DmaRequest {
   readonly client: Device;
   readonly ranges: PhysicalRanges;
-  /** The function whose BAR holds the ranges; left out for system memory. */
-  readonly provider?: Device;
+  /** The function whose BAR holds the ranges; `undefined` for system memory. */
+  readonly provider: Device | undefined;
   readonly route: Route;
   readonly direction: Direction;
   readonly limits: DmaLimits;

@@ -5,14 +5,15 @@
  * layer makes addresses, the importer looks at them. A "no" strikes that pair for this mapping, so
  * a settlement ends after as many rounds as there are pairs; nested ones share one bound.
  */
-import type { Agreement } from "./agreement.ts";
-import { pairNames, usable } from "./agreement.ts";
+import { type Agreement, usable } from "./agreement.ts";
+import { Candidates } from "./candidates.ts";
 import { type Reason, reason } from "./decision.ts";
 import { type Direction, deviceReads, deviceWrites } from "./direction.ts";
 import type { Placement } from "./exporter.ts";
 import type { TakeAnswer } from "./importer.ts";
-import type { KeptPair, MappingType } from "./mapping-type.ts";
-import type { DmaRefusal, Route } from "./platform.ts";
+import { DMA, type KeptPair, type MappingType } from "./mapping-type.ts";
+import { misplaced } from "./misplacement.ts";
+import type { Route } from "./platform.ts";
 import type { PhysicalRanges } from "./ranges.ts";
 import { SegmentList } from "./segments.ts";
 import type { Fence } from "./sync/fence.ts";
@@ -36,331 +37,221 @@ export interface Settlement {
 export function settle(talk: Talk, agreement: Agreement, direction: Direction): Settlement {
   talk.begin();
   try {
-    const { target, reason: why } = agreement.offer;
-    if (target !== undefined) {
-      talk.nextRound("map");
-      const struck = new Struck(agreement.pairs, agreement.names);
-      const own = bringOwn(talk, agreement, direction, target, why ?? OWN_TARGET, struck);
-      if (own === undefined) {
-        throw declined(talk, struck);
-      }
-      return own;
-    }
-    return tryPairs(talk, agreement, direction);
+    return new Settling(talk, agreement, direction).run();
   } finally {
     talk.end();
   }
 }
 
-function tryPairs(talk: Talk, agreement: Agreement, direction: Direction): Settlement {
-  const struck = new Struck(agreement.pairs, agreement.names);
-  for (let pair = struck.first(); pair !== undefined; pair = struck.first()) {
-    talk.nextRound("map");
-    const settlement = tryPair(talk, agreement, direction, pair, struck);
-    if (settlement !== undefined) {
-      return settlement;
-    }
-  }
-  throw declined(talk, struck);
-}
-
-/** The pairs that somebody has said no to, for one mapping. */
-class Struck {
-  readonly #pairs: readonly KeptPair[];
-  readonly #all: readonly string[];
-  #mask = 0;
-  /** What the DMA layer said last, for the error a caller sees if nothing is left. */
-  errno: string | undefined;
-
-  constructor(pairs: readonly KeptPair[], names: readonly string[]) {
-    this.#pairs = pairs;
-    this.#all = names;
-  }
-
-  first(): KeptPair | undefined {
-    return this.#pairs.find((_, index) => (this.#mask & (1 << index)) === 0);
-  }
-
-  add(pair: KeptPair): void {
-    this.#mask |= 1 << this.#pairs.indexOf(pair);
-  }
-
-  addAllInDevices(): void {
-    for (const pair of this.#pairs) {
-      if (pair.type.memory === "device") {
-        this.add(pair);
-      }
-    }
-  }
-
-  /** What is still possible, by name. */
-  names(): readonly string[] {
-    if (this.#mask === 0) {
-      return this.#all;
-    }
-    return pairNames(this.#pairs.filter((_, index) => (this.#mask & (1 << index)) === 0));
-  }
-}
-
-function tryPair(
-  talk: Talk,
-  agreement: Agreement,
-  direction: Direction,
-  pair: KeptPair,
-  struck: Struck,
-): Settlement | undefined {
-  const placement = place(talk, agreement, direction, pair, struck);
-  if (placement === undefined) {
-    return undefined;
-  }
-  const way = placement.target === "device" ? pathFor(agreement.path, direction) : "system";
-  if (way === "unsupported" || way === "unknown") {
-    struck.add(pair);
-    talk.say("framework", "map", "decline", PATH_ONE_WAY, struck.names());
-    return undefined;
-  }
-  const segments = address(talk, agreement, direction, pair, placement, way, struck);
-  if (segments === undefined) {
-    return undefined;
-  }
-  const settlement: Settlement = {
-    type: pair.type,
-    route: way,
-    segments,
-    placement,
-    ownTarget: undefined,
-    ready: placement.ready,
-  };
-  return offerTo(talk, agreement, direction, pair, settlement, struck);
-}
-
-/** Stage 5. */
-function place(
-  talk: Talk,
-  agreement: Agreement,
-  direction: Direction,
-  pair: KeptPair,
-  struck: Struck,
-): Placement | undefined {
-  const { importer, exported } = talk;
-  const placement = exported.storage.place({
-    client: importer.device,
-    pair,
-    direction,
-    path: agreement.path,
-    movable: importer.invalidateMappings !== undefined,
-  });
-  const objection = "answer" in placement ? placement.reason : misplaced(talk, pair, placement);
-  if (objection !== undefined) {
-    struck.add(pair);
-    talk.say(
-      "answer" in placement ? "exporter" : "framework",
-      "map",
-      "decline",
-      objection,
-      struck.names(),
-    );
-    return undefined;
-  }
-  const found = placement as Placement;
-  const asked =
-    pair.type.memory === "any" || (pair.type.memory === "device") === (found.target === "device");
-  const why = found.reason ?? (asked ? PLACED : PLACED_ELSEWHERE);
-  talk.say("exporter", "map", asked ? "accept" : "redirect", why, struck.names());
-  return found;
-}
-
-/** A driver's mistake or a requirement not met: stopped here, before an address exists. */
-function misplaced(talk: Talk, pair: KeptPair, placement: Placement): Reason | undefined {
-  const { sizeBytes, exporter } = talk.exported;
-  if (placement.ranges.sizeBytes !== sizeBytes) {
-    return reason(
-      "PLACED_SIZE_WRONG",
-      `${exporter} placed ${placement.ranges.sizeBytes} of ${sizeBytes} bytes`,
-    );
-  }
-  if (placement.target === "device" && placement.provider === undefined) {
-    return reason(
-      "PLACED_NOWHERE",
-      `${exporter} placed the buffer in a device and did not say which`,
-    );
-  }
-  if (placement.target === "device" && pair.type.memory === "system") {
-    return reason(
-      "PLACED_IN_DEVICE",
-      `${exporter} was asked for system memory and placed the buffer in a device`,
-    );
-  }
-  if (placement.target !== "device" && pair.require && pair.type.memory === "device") {
-    return reason(
-      "DEVICE_MEMORY_REQUIRED",
-      `${placement.target} memory was offered where only device memory will do`,
-    );
-  }
-  return undefined;
-}
-
-/** Stage 6. */
-function address(
-  talk: Talk,
-  agreement: Agreement,
-  direction: Direction,
-  pair: KeptPair,
-  placement: Placement,
-  route: Route,
-  struck: Struck,
-): SegmentList | undefined {
-  if (pair.type.addresses === "untranslated") {
-    talk.say("framework", "map", "accept", UNTRANSLATED, struck.names());
-    return untranslated(placement.ranges);
-  }
-  const answer = mapFor(talk, agreement, direction, placement.ranges, route, placement.provider);
-  if (answer instanceof SegmentList) {
-    talk.say("dma", "map", "accept", ADDRESSED[route], struck.names());
-    return answer;
-  }
-  struck.add(pair);
-  struck.errno = answer.errno;
-  talk.say("dma", "map", "decline", reason(answer.code, answer.text), struck.names());
-  return undefined;
-}
-
-/** Stage 7. Whatever is not taken is given back before anything else happens. */
-function offerTo(
-  talk: Talk,
-  agreement: Agreement,
-  direction: Direction,
-  pair: KeptPair,
-  settlement: Settlement,
-  struck: Struck,
-): Settlement | undefined {
-  const answer = look(talk, direction, pair, settlement);
-  if (answer.answer === "take") {
-    talk.say("importer", "map", "accept", TAKEN, struck.names());
-    return settlement;
-  }
-  giveBack(talk, pair.type, settlement.segments, direction);
-  return afterRefusal(talk, agreement, direction, pair, answer, struck);
-}
-
-function look(
-  talk: Talk,
-  direction: Direction,
-  pair: KeptPair,
-  settlement: Settlement,
-): TakeAnswer | Take {
-  const { importer } = talk;
-  if (importer.take === undefined) {
-    return TAKE_AS_IS;
-  }
-  const { route, segments, placement } = settlement;
-  const target = placement?.target ?? "system";
-  try {
-    return importer.take({ type: pair.type, target, route, segments, direction });
-  } catch (error) {
-    giveBack(talk, pair.type, segments, direction);
-    throw error;
-  }
-}
-
-function afterRefusal(
-  talk: Talk,
-  agreement: Agreement,
-  direction: Direction,
-  pair: KeptPair,
-  answer: Exclude<TakeAnswer, Take>,
-  struck: Struck,
-): Settlement | undefined {
-  struck.add(pair);
-  switch (answer.answer) {
-    case "ask-system":
-      struck.addAllInDevices();
-      talk.say("importer", "map", "redirect", answer.reason, struck.names());
-      return undefined;
-    case "substitute":
-      return bringOwn(talk, agreement, direction, answer.target, answer.reason, struck);
-    default:
-      talk.say("importer", "map", "decline", answer.reason, []);
-      throw declined(talk, struck);
-  }
-}
-
-/** The importer's own memory, filled and drained by the exporter's engine. */
-function bringOwn(
-  talk: Talk,
-  agreement: Agreement,
-  direction: Direction,
-  target: PhysicalRanges,
-  why: Reason,
-  struck: Struck,
-): Settlement | undefined {
-  const { storage, sizeBytes, exporter } = talk.exported;
-  talk.say("importer", "map", "substitute", why, struck.names());
-  if (storage.copy === undefined || target.sizeBytes !== sizeBytes) {
-    const cannot =
-      storage.copy === undefined
-        ? reason("NO_COPY_ENGINE", `${exporter} has no engine to copy to the importer's memory`)
-        : reason(
-            "OWN_TARGET_SIZE",
-            `the importer brought ${target.sizeBytes} bytes for a buffer of ${sizeBytes}`,
-          );
-    talk.say("framework", "map", "decline", cannot, struck.names());
-    return undefined;
-  }
-  const answer = mapFor(talk, agreement, direction, target, "system", undefined);
-  if (!(answer instanceof SegmentList)) {
-    struck.errno = answer.errno;
-    talk.say("dma", "map", "decline", reason(answer.code, answer.text), struck.names());
-    return undefined;
-  }
-  talk.say("dma", "map", "accept", ADDRESSED.system, struck.names());
-  const ready = deviceReads(direction) ? storage.copy(target, "out") : undefined;
-  talk.say(
-    "exporter",
-    "map",
-    "accept",
-    ready === undefined ? COPIES_BACK : COPIES_OUT,
-    struck.names(),
-  );
-  const type =
-    agreement.pairs.find((pair) => pair.type.memory === "system")?.type ?? firstType(agreement);
-  return {
-    type,
-    route: "system",
-    segments: answer,
-    placement: undefined,
-    ownTarget: target,
-    ready,
-  };
-}
-
-function mapFor(
-  talk: Talk,
-  agreement: Agreement,
-  direction: Direction,
-  ranges: PhysicalRanges,
-  route: Route,
-  provider: Placement["provider"],
-): SegmentList | DmaRefusal {
-  const client = talk.importer.device;
-  const { limits } = agreement;
-  const { dma } = talk.exported.platform;
-  return provider === undefined
-    ? dma.map({ client, ranges, route, direction, limits })
-    : dma.map({ client, ranges, provider, route, direction, limits });
-}
-
 /** Gives addresses back to the DMA layer, if it made them. */
-export function giveBack(
-  talk: Talk,
-  type: MappingType,
-  segments: SegmentList,
-  direction: Direction,
-): void {
+export function giveBack(talk: Talk, { type, segments }: Settlement, direction: Direction): void {
   if (type.addresses === "dma") {
     talk.exported.platform.dma.unmap(talk.importer.device, segments, direction);
   }
 }
+
+/** One settlement while it is being found. */
+class Settling {
+  readonly #talk: Talk;
+  readonly #agreement: Agreement;
+  readonly #direction: Direction;
+  readonly #candidates: Candidates;
+  /** What the DMA layer said last, for the error a caller sees if nothing is left. */
+  #errno: string | undefined;
+
+  constructor(talk: Talk, agreement: Agreement, direction: Direction) {
+    this.#talk = talk;
+    this.#agreement = agreement;
+    this.#direction = direction;
+    this.#candidates = new Candidates(agreement.pairs, agreement.names);
+  }
+
+  run(): Settlement {
+    const { target, reason: why } = this.#agreement.offer;
+    if (target !== undefined) {
+      this.#talk.nextRound("map");
+      return this.#bringOwn(target, why ?? OWN_TARGET) ?? this.#nothingLeft();
+    }
+    for (;;) {
+      const pair = this.#candidates.first() ?? this.#nothingLeft();
+      this.#talk.nextRound("map");
+      const settlement = this.#try(pair);
+      if (settlement !== undefined) {
+        return settlement;
+      }
+    }
+  }
+
+  #try(pair: KeptPair): Settlement | undefined {
+    const placement = this.#place(pair);
+    const route = placement && this.#route(pair, placement);
+    if (placement === undefined || route === undefined) {
+      return undefined;
+    }
+    const segments = this.#address(pair, placement, route);
+    if (segments === undefined) {
+      return undefined;
+    }
+    const { ready } = placement;
+    return this.#offer(pair, {
+      type: pair.type,
+      route,
+      segments,
+      placement,
+      ownTarget: undefined,
+      ready,
+    });
+  }
+
+  /** Stage 5. */
+  #place(pair: KeptPair): Placement | undefined {
+    const { importer, exported } = this.#talk;
+    const answer = exported.storage.place({
+      client: importer.device,
+      pair,
+      direction: this.#direction,
+      path: this.#agreement.path,
+      movable: importer.invalidateMappings !== undefined,
+    });
+    if ("answer" in answer) {
+      return this.#strike(pair, "exporter", answer.reason);
+    }
+    const fault = misplaced(exported, pair, answer);
+    if (fault !== undefined) {
+      return this.#strike(pair, "framework", fault);
+    }
+    const asked = asAsked(pair, answer);
+    const why = answer.reason ?? (asked ? PLACED : PLACED_ELSEWHERE);
+    this.#say("exporter", asked ? "accept" : "redirect", why);
+    return answer;
+  }
+
+  #route(pair: KeptPair, placement: Placement): Route | undefined {
+    if (placement.target !== "device") {
+      return "system";
+    }
+    const way = pathFor(this.#agreement.path, this.#direction);
+    return usableRoute(way) ?? this.#strike(pair, "framework", PATH_ONE_WAY);
+  }
+
+  /** Stage 6. */
+  #address(pair: KeptPair, placement: Placement, route: Route): SegmentList | undefined {
+    if (pair.type.addresses === "untranslated") {
+      this.#say("framework", "accept", UNTRANSLATED);
+      return untranslated(placement.ranges);
+    }
+    const segments = this.#dma(placement.ranges, route, placement.provider);
+    if (segments === undefined) {
+      this.#candidates.strike(pair);
+    }
+    return segments;
+  }
+
+  /** Stage 7. What is not taken is given back before anything else happens. */
+  #offer(pair: KeptPair, settlement: Settlement): Settlement | undefined {
+    const answer = this.#look(settlement);
+    if (answer.answer === "take") {
+      this.#say("importer", "accept", TAKEN);
+      return settlement;
+    }
+    giveBack(this.#talk, settlement, this.#direction);
+    this.#candidates.strike(pair);
+    switch (answer.answer) {
+      case "ask-system":
+        this.#candidates.strikeDeviceMemory();
+        this.#say("importer", "redirect", answer.reason);
+        return undefined;
+      case "substitute":
+        return this.#bringOwn(answer.target, answer.reason);
+      default:
+        this.#say("importer", "decline", answer.reason);
+        return this.#nothingLeft();
+    }
+  }
+
+  #look(settlement: Settlement): TakeAnswer {
+    const { importer } = this.#talk;
+    if (importer.take === undefined) {
+      return TAKE_AS_IS;
+    }
+    const { type, route, segments, placement } = settlement;
+    const target = placement?.target ?? "system";
+    try {
+      return importer.take({ type, target, route, segments, direction: this.#direction });
+    } catch (error) {
+      giveBack(this.#talk, settlement, this.#direction);
+      throw error;
+    }
+  }
+
+  /** The importer's own memory, filled and drained by the exporter's engine. */
+  #bringOwn(target: PhysicalRanges, why: Reason): Settlement | undefined {
+    this.#say("importer", "substitute", why);
+    const { storage, sizeBytes, exporter } = this.#talk.exported;
+    if (storage.copy === undefined) {
+      const text = `${exporter} has no engine to copy to the importer's memory`;
+      this.#say("exporter", "decline", reason("NO_COPY_ENGINE", text));
+      return undefined;
+    }
+    if (target.sizeBytes !== sizeBytes) {
+      const text = `the importer brought ${target.sizeBytes} bytes for a buffer of ${sizeBytes}`;
+      this.#say("framework", "decline", reason("OWN_TARGET_SIZE", text));
+      return undefined;
+    }
+    const segments = this.#dma(target, "system", undefined);
+    if (segments === undefined) {
+      return undefined;
+    }
+    const ready = deviceReads(this.#direction) ? storage.copy(target, "out") : undefined;
+    this.#say("exporter", "accept", ready === undefined ? COPIES_BACK : COPIES_OUT);
+    return { type: DMA, route: "system", segments, placement: undefined, ownTarget: target, ready };
+  }
+
+  #dma(
+    ranges: PhysicalRanges,
+    route: Route,
+    provider: Placement["provider"],
+  ): SegmentList | undefined {
+    const { importer, exported } = this.#talk;
+    const answer = exported.platform.dma.map({
+      client: importer.device,
+      ranges,
+      provider,
+      route,
+      direction: this.#direction,
+      limits: this.#agreement.limits,
+    });
+    if (answer instanceof SegmentList) {
+      this.#say("dma", "accept", ADDRESSED[route]);
+      return answer;
+    }
+    this.#errno = answer.errno;
+    this.#say("dma", "decline", reason(answer.code, answer.text));
+    return undefined;
+  }
+
+  #strike(pair: KeptPair, party: "exporter" | "framework", why: Reason): undefined {
+    this.#candidates.strike(pair);
+    this.#say(party, "decline", why);
+  }
+
+  #say(
+    party: "importer" | "exporter" | "framework" | "dma",
+    verdict: "accept" | "decline" | "redirect" | "substitute",
+    why: Reason,
+  ): void {
+    this.#talk.say(party, "map", verdict, why, this.#candidates.names());
+  }
+
+  #nothingLeft(): never {
+    const { exported, importerName, record } = this.#talk;
+    const what = `no mapping of "${exported.name}" for ${importerName}`;
+    throw new NegotiationError("MAP_DECLINED", what, record.decisions, this.#errno);
+  }
+}
+
+const asAsked = (pair: KeptPair, placement: Placement): boolean =>
+  pair.type.memory === "any" || (pair.type.memory === "device") === (placement.target === "device");
 
 /** The way for this direction: the worse of reads and writes where both happen. */
 function pathFor(path: PathVerdict, direction: Direction): PathType {
@@ -374,6 +265,9 @@ function pathFor(path: PathVerdict, direction: Direction): PathType {
   return bad ?? "host-bridge";
 }
 
+const usableRoute = (way: PathType): Route | undefined =>
+  way === "bus-addr" || way === "host-bridge" ? way : undefined;
+
 function untranslated(ranges: PhysicalRanges): SegmentList {
   const table = new Float64Array(3 * ranges.count);
   for (let index = 0; index < ranges.count; index++) {
@@ -383,19 +277,7 @@ function untranslated(ranges: PhysicalRanges): SegmentList {
   return new SegmentList(table, ranges.sizeBytes);
 }
 
-function firstType(agreement: Agreement): MappingType {
-  const [first] = agreement.pairs as [KeptPair];
-  return first.type;
-}
-
-function declined(talk: Talk, struck: Struck): NegotiationError {
-  const what = `no mapping of "${talk.exported.name}" for ${talk.importerName}`;
-  return new NegotiationError("MAP_DECLINED", what, talk.record.decisions, struck.errno);
-}
-
-type Take = Extract<TakeAnswer, { answer: "take" }>;
-
-const TAKE_AS_IS: Take = Object.freeze({ answer: "take" });
+const TAKE_AS_IS: TakeAnswer = Object.freeze({ answer: "take" });
 const PLACED = reason("PLACED", "the bytes are where they were asked for");
 const PLACED_ELSEWHERE = reason(
   "PLACED_ELSEWHERE",
