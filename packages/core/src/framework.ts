@@ -15,7 +15,9 @@ import { EventSource, type FrameworkEvent } from "./events.ts";
 import type { AllocateOptions, Exporter, ExporterDriver } from "./exporter.ts";
 import type { ImporterDriver } from "./importer.ts";
 import type { Platform } from "./platform.ts";
-import { type Services, servicesFrom } from "./services.ts";
+import { Rounds } from "./rounds.ts";
+import { CLOCK, DEVICE, FENCES, type Services, servicesFrom } from "./services.ts";
+import { FenceDomain } from "./sync/fence-context.ts";
 import type { Judge } from "./verdict.ts";
 
 export interface FrameworkOptions {
@@ -85,6 +87,7 @@ class LiveFramework implements Framework {
   readonly platform: Platform;
   readonly traceHandles: boolean;
   readonly #judge: Judge;
+  readonly #fences: FenceDomain;
   readonly #events = new EventSource();
   readonly #drivers: OpenDriver[] = [];
   readonly #buffers = new Set<LiveDmaBuf>();
@@ -94,6 +97,7 @@ class LiveFramework implements Framework {
   constructor(options: FrameworkOptions) {
     this.platform = options.platform;
     this.#judge = options.judge;
+    this.#fences = new FenceDomain(options.platform.clock);
     this.traceHandles = options.traceHandles ?? false;
   }
 
@@ -198,9 +202,19 @@ class LiveFramework implements Framework {
     if (this.#drivers.some((open) => open.name === name)) {
       throw new PeerbufError("WRONG_ORDER", `${name} is open already`);
     }
+    return { name, device, services: servicesFrom(this.#container(name, device), name) };
+  }
+
+  /** Private to one driver: what core gives to all, then what the platform has for this device. */
+  #container(name: string, device: Device | undefined): ContainerInstance {
     const container = new ContainerInstance(name);
+    container.set(CLOCK, this.platform.clock);
+    container.set(FENCES, this.#fences);
+    if (device !== undefined) {
+      container.set(DEVICE, device);
+    }
     this.platform.provide(device, { set: (token, service) => container.set(token, service) });
-    return { name, device, services: servicesFrom(container, name) };
+    return container;
   }
 
   #openDriver<T>(name: string, open: () => T): T {
@@ -261,6 +275,7 @@ class LiveFramework implements Framework {
         platform: this.platform,
         judge: this.#judge,
         events: this.#events,
+        rounds: new Rounds(),
       };
       const buffer = new LiveDmaBuf(this, exported, allocate);
       this.#buffers.add(buffer);

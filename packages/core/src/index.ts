@@ -75,6 +75,7 @@ export {
 } from "./mapping-type.ts";
 export type { DmaLayer, DmaRefusal, DmaRequest, Platform, Route } from "./platform.ts";
 export { PhysicalRanges } from "./ranges.ts";
+export { NEGOTIATION_ROUNDS_MAX } from "./rounds.ts";
 export { SegmentList, type SegmentRefusal, segmentsAtOffset } from "./segments.ts";
 export {
   BARS,
@@ -85,6 +86,7 @@ export {
   DEVICE,
   DEVICE_DMA,
   type DeviceDma,
+  FENCES,
   HOST_MEMORY,
   type HostMemory,
   type HostPages,
@@ -114,5 +116,5 @@ export { waitForAll, waitForAny, waitForFence } from "./sync/fence-wait.ts";
 export { SignallingAnnotation, type SignallingSection } from "./sync/signalling.ts";
 export { SoftwareFence, stubFence } from "./sync/software-fence.ts";
 export type { WaitOptions } from "./sync/wait.ts";
-export { NEGOTIATION_ROUNDS_MAX, NegotiationError } from "./talk.ts";
+export { NegotiationError } from "./talk.ts";
 export type { Judge, PathReason, PathType, PathVerdict } from "./verdict.ts";

@@ -13,6 +13,7 @@ import type { DmaRefusal } from "./platform.ts";
 import type { PhysicalRanges } from "./ranges.ts";
 import type { SegmentList } from "./segments.ts";
 import type { Clock } from "./sync/clock.ts";
+import type { FenceDomain } from "./sync/fence-context.ts";
 
 /** The device a driver was opened on. Absent for drivers without hardware. */
 export const DEVICE: Token<Device> = new Token<Device>("device");
@@ -24,8 +25,10 @@ export const BARS: Token<Bars> = new Token<Bars>("BARs");
 export const DEVICE_DMA: Token<DeviceDma> = new Token<DeviceDma>("device DMA");
 /** The device's interrupts (MSI-X vectors). */
 export const INTERRUPTS: Token<Interrupts> = new Token<Interrupts>("interrupts");
-/** Virtual time on a modelled machine. */
+/** Virtual time on a modelled machine. Every driver has it. */
 export const CLOCK: Token<Clock> = new Token<Clock>("clock");
+/** Where a driver makes its timelines: `fences.createContext(...)`. Every driver has it. */
+export const FENCES: Token<FenceDomain> = new Token<FenceDomain>("fences");
 
 /** Page-aligned host memory. The pages of one allocation need not be contiguous. */
 export interface HostPages {

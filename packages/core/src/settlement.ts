@@ -35,11 +35,11 @@ export interface Settlement {
 
 /** Runs the map stages once. Takes nothing when it throws. */
 export function settle(talk: Talk, agreement: Agreement, direction: Direction): Settlement {
-  talk.begin();
+  talk.exported.rounds.begin();
   try {
     return new Settling(talk, agreement, direction).run();
   } finally {
-    talk.end();
+    talk.exported.rounds.end();
   }
 }
 

@@ -1,8 +1,7 @@
 /**
- * Talk: one negotiation while it runs: who talks to whom, and where the answers are written.
+ * Talk: who negotiates with whom, and where the answers are written.
  *
- * Counts rounds over everything that one request sets off, so that two drivers which answer each
- * other's answers come to an end.
+ * One for each attachment, for as long as it lives.
  */
 import type { Decision, Party, Reason, Stage, Verdict } from "./decision.ts";
 import type { Device } from "./device.ts";
@@ -12,10 +11,8 @@ import type { Storage } from "./exporter.ts";
 import type { Importer } from "./importer.ts";
 import type { Platform } from "./platform.ts";
 import { DecisionRecord } from "./record.ts";
+import { NEGOTIATION_ROUNDS_MAX, type Rounds } from "./rounds.ts";
 import type { Judge } from "./verdict.ts";
-
-/** Most rounds of placing and taking that one map or pin may set off, nested ones included. */
-export const NEGOTIATION_ROUNDS_MAX = 16;
 
 /** The exporter's side of a buffer, as the stages need it. */
 export interface Exported {
@@ -28,6 +25,8 @@ export interface Exported {
   readonly platform: Platform;
   readonly judge: Judge;
   readonly events: EventSource;
+  /** Shared by all that happens on this buffer. */
+  readonly rounds: Rounds;
 }
 
 export class Talk {
@@ -36,8 +35,6 @@ export class Talk {
   /** `nvme@0000:16:00.0`. */
   readonly importerName: string;
   readonly record: DecisionRecord = new DecisionRecord();
-  #depth = 0;
-  #round = 0;
 
   constructor(exported: Exported, importer: Importer) {
     this.exported = exported;
@@ -62,7 +59,7 @@ export class Talk {
   }
 
   say(party: Party, stage: Stage, verdict: Verdict, reason: Reason, left: readonly string[]): void {
-    const round = this.#round;
+    const round = this.exported.rounds.current;
     const decision: Decision = {
       party,
       by: this.nameOf(party),
@@ -79,21 +76,9 @@ export class Talk {
     }
   }
 
-  /** Opens a pin or map. Nested ones (a driver that maps again while it is asked) share the count. */
-  begin(): void {
-    if (this.#depth++ === 0) {
-      this.#round = 0;
-    }
-  }
-
-  end(): void {
-    this.#depth--;
-  }
-
   /** One more round, or `NEGOTIATION_ENDLESS` with the rounds so far. */
   nextRound(stage: Stage): void {
-    this.#round++;
-    if (this.#round <= NEGOTIATION_ROUNDS_MAX) {
+    if (this.exported.rounds.next()) {
       return;
     }
     throw new NegotiationError(
