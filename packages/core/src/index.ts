@@ -96,6 +96,7 @@ export {
   type Services,
   servicesFrom,
 } from "./services.ts";
+export { type Lockable, type LockGuard, lockAll } from "./sync/acquire.ts";
 export type { Clock, ScheduledEvent } from "./sync/clock.ts";
 export {
   type Fence,
@@ -105,6 +106,8 @@ export {
   laterOf,
   type Waiter,
 } from "./sync/fence.ts";
+export { FenceArray, type FenceArrayOptions } from "./sync/fence-array.ts";
+export { chainLinks, containedFence, FenceChain, findSeqno } from "./sync/fence-chain.ts";
 export {
   FenceContext,
   type FenceContextOptions,
@@ -112,9 +115,22 @@ export {
   type FenceOperations,
 } from "./sync/fence-context.ts";
 export { type FenceErrno, FenceError } from "./sync/fence-error.ts";
+export { mergeFences, unwrapFence } from "./sync/fence-merge.ts";
 export { waitForAll, waitForAny, waitForFence } from "./sync/fence-wait.ts";
+export { type LockConflict, LockError } from "./sync/lock-error.ts";
+export { AcquireContext, type HeldLock, type LockHolder, LockOwner } from "./sync/lock-owner.ts";
+export { Reservation } from "./sync/reservation.ts";
+export type { ReservationCursor } from "./sync/reservation-cursor.ts";
+export {
+  type ReservationAccess,
+  type ReservationUsage,
+  usageBefore,
+} from "./sync/reservation-usage.ts";
 export { SignallingAnnotation, type SignallingSection } from "./sync/signalling.ts";
 export { SoftwareFence, stubFence } from "./sync/software-fence.ts";
+export { type SyncFenceInfo, SyncFile, type SyncFileInfo } from "./sync/sync-file.ts";
+export { Timeline, type TimelineOptions } from "./sync/timeline.ts";
 export type { WaitOptions } from "./sync/wait.ts";
+export { FenceWatchdog, type LateFence, type WatchdogOptions } from "./sync/watchdog.ts";
 export { NegotiationError } from "./talk.ts";
 export type { Judge, PathReason, PathType, PathVerdict } from "./verdict.ts";

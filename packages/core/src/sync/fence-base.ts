@@ -25,7 +25,7 @@ export abstract class FenceBase implements Fence {
   readonly status: number = 0;
   readonly error: FenceError | undefined = undefined;
   readonly timestampNs: number = 0;
-  private isEnabled = false;
+  protected isEnabled = false;
   private firstCallback: FenceCallback | undefined = undefined;
   private firstWaiter: Waiter | undefined = undefined;
   /** The callbacks after the first, in order of arrival. */
