@@ -1,0 +1,80 @@
+/**
+ * RDMA queue entries: what host and NIC write into each other's queues.
+ *
+ * Command, 64 bytes: 0 opcode, 4 tag, 8 address (8 bytes), 16 length (8 bytes), 24 count, 28 access,
+ * 32 key or queue pair, 36 remote LID, 40 remote queue pair.
+ *
+ * Work request, 64 bytes: 0 opcode, 4 tag, 8 local offset (8 bytes), 16 length (8 bytes), 24 local
+ * key, 28 remote key, 32 remote offset (8 bytes). Offsets count from the start of the region.
+ *
+ * Completion, 32 bytes: 0 tag, 4 status, 8 queue pair (0: a command), 12 result, 28 phase (1 in the
+ * first pass over the queue, then alternating).
+ */
+import { readU64 } from "../little-endian.ts";
+
+export const RDMA_COMMAND_BYTES = 64;
+export const RDMA_WORK_BYTES = 64;
+export const RDMA_COMPLETION_BYTES = 32;
+/** One row of a region's table: address, length, 8 bytes each. */
+export const RDMA_SEGMENT_BYTES = 16;
+
+export const RDMA_COMMAND = {
+  /** Fetches `count` rows at `address`; the region is `length` bytes long. Result: its key, local and remote alike. */
+  REGISTER_REGION: 1,
+  DEREGISTER_REGION: 2,
+  /** A send queue of `count` entries at `address`. Result: its number. */
+  CREATE_QUEUE_PAIR: 3,
+  CONNECT_QUEUE_PAIR: 4,
+  DESTROY_QUEUE_PAIR: 5,
+} as const;
+
+export const RDMA_WORK = { WRITE: 1, READ: 2 } as const;
+
+export interface RdmaCommand {
+  readonly opcode: number;
+  readonly tag: number;
+  readonly address: number;
+  readonly lengthBytes: number;
+  readonly count: number;
+  readonly access: number;
+  /** The key, or the queue pair. */
+  readonly handle: number;
+  readonly remoteLid: number;
+  readonly remoteQueuePair: number;
+}
+
+export function decodeRdmaCommand(entry: DataView): RdmaCommand {
+  return {
+    opcode: entry.getUint32(0, true),
+    tag: entry.getUint32(4, true),
+    address: readU64(entry, 8),
+    lengthBytes: readU64(entry, 16),
+    count: entry.getUint32(24, true),
+    access: entry.getUint32(28, true),
+    handle: entry.getUint32(32, true),
+    remoteLid: entry.getUint32(36, true),
+    remoteQueuePair: entry.getUint32(40, true),
+  };
+}
+
+export interface WorkRequest {
+  readonly opcode: number;
+  readonly tag: number;
+  readonly localOffset: number;
+  readonly lengthBytes: number;
+  readonly localKey: number;
+  readonly remoteKey: number;
+  readonly remoteOffset: number;
+}
+
+export function decodeWorkRequest(entry: DataView): WorkRequest {
+  return {
+    opcode: entry.getUint32(0, true),
+    tag: entry.getUint32(4, true),
+    localOffset: readU64(entry, 8),
+    lengthBytes: readU64(entry, 16),
+    localKey: entry.getUint32(24, true),
+    remoteKey: entry.getUint32(28, true),
+    remoteOffset: readU64(entry, 32),
+  };
+}

@@ -1,0 +1,83 @@
+/**
+ * RDMA NIC registers: an interface of our own, modelled on no real NIC.
+ *
+ * It has the parts that matter for sharing memory: memory regions with keys, queue pairs, one
+ * completion queue. The words and completion statuses are those of verbs (ibv_wc_status in
+ * rdma-core). 32-bit registers, offsets in bytes; addresses take two registers, low half first.
+ */
+export const RDMA_REGISTER = {
+  /** Reads `RDMA_ID`. */
+  ID: 0x00,
+  VERSION: 0x04,
+  /** The NIC's address on the wire. Read only. */
+  LID: 0x08,
+  /** 1 starts the NIC with empty queues; 0 stops it and forgets regions, queue pairs and work in flight. */
+  CONTROL: 0x0c,
+  /** `RDMA_NIC_STATUS` bits. Read only. */
+  STATUS: 0x10,
+  /** Command queue: DMA address and entries. */
+  COMMAND_LOW: 0x20,
+  COMMAND_HIGH: 0x24,
+  COMMAND_ENTRIES: 0x28,
+  /** Doorbell: one past the last command. */
+  COMMAND_TAIL: 0x2c,
+  /** Completion queue: DMA address and entries. */
+  COMPLETION_LOW: 0x30,
+  COMPLETION_HIGH: 0x34,
+  COMPLETION_ENTRIES: 0x38,
+  /** Doorbell: the next completion the host will look at. */
+  COMPLETION_HEAD: 0x3c,
+  /** Doorbells of the queue pairs, 4 bytes each, by number. */
+  SEND_TAILS: 0x800,
+} as const;
+
+/** "PBRN", little-endian. */
+export const RDMA_ID = 0x4e52_4250;
+export const RDMA_VERSION = 1;
+export const RDMA_REGISTER_BYTES = 4096;
+export const RDMA_QUEUE_ENTRIES_MAX = 4096;
+/** Queue pairs 1 to this; 0 stands for the command queue. */
+export const RDMA_QUEUE_PAIRS_MAX = 255;
+export const RDMA_REGIONS_MAX = 65_536;
+/** Segments of one region. */
+export const RDMA_REGION_SEGMENTS_MAX = 2 ** 20;
+
+export const RDMA_NIC_STATUS = {
+  READY: 1 << 0,
+  /** A queue could not be read, or the completion queue overran. Only CONTROL helps. */
+  FATAL: 1 << 1,
+} as const;
+
+/** Access to a memory region (ibv_access_flags). Local reads need none. */
+export const RDMA_ACCESS = { LOCAL_WRITE: 1, REMOTE_WRITE: 2, REMOTE_READ: 4 } as const;
+
+/** How a work request ended (ibv_wc_status). */
+export const RDMA_STATUS = {
+  SUCCESS: 0,
+  /** The NIC's own memory access failed, or the request makes no sense. */
+  LOCAL_QP_OPERATION_ERROR: 2,
+  /** Local key, bounds or access flags. */
+  LOCAL_PROTECTION_ERROR: 4,
+  /** An earlier request of this queue pair failed; this one was not tried. */
+  FLUSHED: 5,
+  /** Remote key, bounds or access flags. */
+  REMOTE_ACCESS_ERROR: 10,
+  /** The remote NIC could not reach its memory. */
+  REMOTE_OPERATION_ERROR: 11,
+  /** Nobody answers: not connected, or the other end is gone. */
+  RETRY_EXCEEDED: 12,
+} as const;
+
+export type RdmaStatus = (typeof RDMA_STATUS)[keyof typeof RDMA_STATUS];
+
+/** How a command ended. */
+export const RDMA_COMMAND_STATUS = {
+  SUCCESS: 0,
+  INVALID: 1,
+  /** No more regions or queue pairs. */
+  LIMIT: 2,
+  /** The table of segments could not be read. */
+  UNREACHABLE: 3,
+} as const;
+
+export type RdmaCommandStatus = (typeof RDMA_COMMAND_STATUS)[keyof typeof RDMA_COMMAND_STATUS];
