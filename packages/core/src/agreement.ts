@@ -4,6 +4,7 @@
  * Importer, topology and exporter are asked in this order; every pair acceptable to all is kept, in
  * the exporter's order. The set is final: later stages choose among it and never add to it.
  */
+import type { Lifetime } from "./buffer-control.ts";
 import { type Reason, reason } from "./decision.ts";
 import type { DmaLimits } from "./dma-limits.ts";
 import type { AttachAnswer } from "./exporter.ts";
@@ -25,7 +26,7 @@ export interface Agreement {
 }
 
 /** Runs the attach stages. `NO_COMMON_TYPE` names each party's reason; nothing is taken then. */
-export function agree(talk: Talk): Agreement {
+export function agree(talk: Talk, lifetime: Lifetime): Agreement {
   const { storage } = talk.exported;
   const offer = askImporter(talk);
   const common = pairUp(storage.types, offer.types);
@@ -33,7 +34,9 @@ export function agree(talk: Talk): Agreement {
   const reachable = usable(path.reads) || usable(path.writes) ? common : systemOnly(common);
   const limits = offer.limits ?? talk.importer.device.limits;
   const pairs =
-    reachable.length === 0 ? reachable : askExporter(talk, offer, path, limits, reachable);
+    reachable.length === 0
+      ? reachable
+      : askExporter(talk, lifetime, offer, path, limits, reachable);
   return keep(talk, offer, path, limits, pairs);
 }
 
@@ -82,6 +85,7 @@ function askTopology(talk: Talk, offer: Offer, common: readonly KeptPair[]): Pat
 
 function askExporter(
   talk: Talk,
+  lifetime: Lifetime,
   offer: Offer,
   path: PathVerdict,
   limits: DmaLimits,
@@ -93,7 +97,7 @@ function askExporter(
     importer: talk.importer.name,
     offers: offer.types,
     path,
-    movable: talk.importer.invalidateMappings !== undefined,
+    lifetime,
     limits,
   });
   const left = answer === undefined ? pairs : afterAnswer(answer, pairs);

@@ -2,11 +2,13 @@
  * Attachment: one importer's standing with one buffer.
  *
  * Made by a successful attach, it holds what both sides agreed on for its whole life. Each map
- * chooses anew among the kept pairs. Order: attach, (pin), map, unmap, (unpin), detach; anything
- * else is refused and changes nothing.
+ * chooses among the kept pairs, and stays with the choice until the buffer moves. Order: attach,
+ * (pin), map, unmap, (unpin), detach; anything else is refused and changes nothing.
  */
 import { type Agreement, agree } from "./agreement.ts";
-import { type Decision, reason } from "./decision.ts";
+import type { AttachmentView, Lifetime } from "./buffer-control.ts";
+import type { CopyPolicy } from "./copy-policy.ts";
+import { type Decision, type Reason, reason } from "./decision.ts";
 import type { Device } from "./device.ts";
 import { type Direction, deviceWrites } from "./direction.ts";
 import type { DmaBuf } from "./dma-buf.ts";
@@ -16,13 +18,12 @@ import type { Importer } from "./importer.ts";
 import { LiveMapping, type Mapping, type MappingOwner } from "./mapping.ts";
 import type { KeptPair } from "./mapping-type.ts";
 import { Origin } from "./origin.ts";
-import { giveBack, settle } from "./settlement.ts";
+import { giveBack, settle, settlePin } from "./settlement.ts";
 import type { Fence } from "./sync/fence.ts";
-import type { Exported } from "./talk.ts";
-import { NegotiationError, Talk } from "./talk.ts";
+import { type Exported, Talk } from "./talk.ts";
 import type { PathVerdict } from "./verdict.ts";
 
-export interface Attachment extends Disposable {
+export interface Attachment extends AttachmentView, Disposable {
   readonly buffer: DmaBuf;
   /** The importer's device. */
   readonly client: Device;
@@ -30,7 +31,7 @@ export interface Attachment extends Disposable {
   readonly path: PathVerdict;
   /** Every mapping type acceptable to all, in the exporter's order. */
   readonly kept: readonly KeptPair[];
-  /** Who said what, oldest first: the attach stage whole, the latest maps and pins. */
+  /** Who said what, oldest first: the attach stage whole, the latest of what came later. */
   readonly decisions: readonly Decision[];
   /** Mappings not yet unmapped. */
   readonly mappingCount: number;
@@ -38,7 +39,8 @@ export interface Attachment extends Disposable {
   readonly pinCount: number;
   /**
    * Maps the whole buffer for the importer's device. Synchronous; `ready` of the mapping says when the
-   * bytes are there. `MAP_DECLINED` carries every party's reason, `WRONG_ORDER` after detach.
+   * bytes are there. `MAP_DECLINED` carries every party's reason, `WRONG_ORDER` after detach or while
+   * the buffer moves, `DEVICE_GONE` when it is revoked.
    */
   map(direction: Direction): Mapping;
   /** The bytes stay where they are until `unpin`. Counted. `PIN_DECLINED` if the exporter cannot. */
@@ -55,12 +57,11 @@ export interface AttachmentOwner {
   readonly exported: Exported;
   readonly traceHandles: boolean;
   detached(attachment: LiveAttachment): void;
-  /** Work on the buffer's bytes that a mapping left behind. */
-  busyUntil(fence: Fence): void;
 }
 
 export class LiveAttachment implements Attachment, MappingOwner {
   readonly origin: Origin;
+  readonly lifetime: Lifetime;
   readonly #owner: AttachmentOwner;
   readonly #talk: Talk;
   readonly #agreement: Agreement;
@@ -68,14 +69,17 @@ export class LiveAttachment implements Attachment, MappingOwner {
   #mapsMade = 0;
   #pins = 0;
   #open = true;
+  /** What the last map or pin chose: tried first until the buffer moves. */
+  #chosen: KeptPair | undefined;
 
   /** Negotiates; throws `NegotiationError` and takes nothing if there is nothing in common. */
-  constructor(owner: AttachmentOwner, importer: Importer, serial: number) {
+  constructor(owner: AttachmentOwner, importer: Importer, copy: CopyPolicy, serial: number) {
     this.#owner = owner;
-    this.#talk = new Talk(owner.exported, importer);
+    this.#talk = new Talk(owner.exported, importer, copy);
+    this.lifetime = lifetimeOf(importer);
     const label = `attachment ${serial} of ${this.#talk.importerName} on "${owner.exported.name}"`;
     this.origin = owner.traceHandles ? new Origin(label, owner.buffer.attach) : new Origin(label);
-    this.#agreement = agree(this.#talk);
+    this.#agreement = agree(this.#talk, this.lifetime);
   }
 
   get buffer(): DmaBuf {
@@ -84,6 +88,10 @@ export class LiveAttachment implements Attachment, MappingOwner {
 
   get client(): Device {
     return this.#talk.importer.device;
+  }
+
+  get importerName(): string {
+    return this.#talk.importerName;
   }
 
   get path(): PathVerdict {
@@ -106,6 +114,10 @@ export class LiveAttachment implements Attachment, MappingOwner {
     return this.#pins;
   }
 
+  get isPinned(): boolean {
+    return this.#pins > 0 || (this.lifetime !== "movable" && this.#mappings.length > 0);
+  }
+
   /** Mappings not yet unmapped, newest last. */
   get mappings(): readonly LiveMapping[] {
     return this.#mappings;
@@ -113,54 +125,43 @@ export class LiveAttachment implements Attachment, MappingOwner {
 
   map(direction: Direction): Mapping {
     this.#requireOpen("mapped");
-    const settlement = this.#asked(() => settle(this.#talk, this.#agreement, direction));
-    const label = `mapping ${++this.#mapsMade} of ${this.origin.label}`;
-    const origin = this.#owner.traceHandles ? new Origin(label, this.map) : new Origin(label);
-    const mapping = new LiveMapping(this, settlement, direction, origin);
+    this.#owner.exported.motion.requireSettled("mapped");
+    const mapping = this.#settled(direction);
     this.#mappings.push(mapping);
-    if (settlement.placement !== undefined) {
-      this.#owner.exported.storage.mapped?.(settlement.placement);
+    this.#chosen = mapping.settlement.pair;
+    if (mapping.settlement.placement !== undefined) {
+      this.#owner.exported.storage.mapped?.(mapping.settlement.placement);
     }
     this.#tell("mapped", mapping);
     return mapping;
   }
 
+  giveBack(mapping: LiveMapping): void {
+    giveBack(this.#talk, mapping.settlement, mapping.direction);
+  }
+
   unmapped(mapping: LiveMapping): Fence | undefined {
-    const { settlement, direction } = mapping;
+    const { placement, pinned } = mapping.settlement;
     const { storage } = this.#owner.exported;
-    giveBack(this.#talk, settlement, direction);
     this.#mappings.splice(this.#mappings.indexOf(mapping), 1);
-    if (settlement.placement !== undefined) {
-      storage.unmapped?.(settlement.placement);
+    if (placement !== undefined) {
+      storage.unmapped?.(placement);
+    }
+    if (pinned) {
+      storage.unpin?.();
     }
     this.#tell("unmapped", mapping);
+    this.#owner.exported.motion.unmapped();
     return this.#copyBack(mapping);
   }
 
   pin(): void {
     this.#requireOpen("pinned");
-    const { storage } = this.#owner.exported;
-    const [pair] = this.#agreement.pairs as [KeptPair];
-    const answer = this.#asked(() =>
-      storage.pin?.({
-        client: this.client,
-        pair,
-        direction: "bidirectional",
-        path: this.path,
-        movable: this.#talk.importer.invalidateMappings !== undefined,
-      }),
-    );
-    const refused = answer !== undefined && "answer" in answer ? answer.reason : undefined;
-    this.#talk.say(
-      "exporter",
-      "pin",
-      refused ? "decline" : "accept",
-      refused ?? PINNED,
-      this.#agreement.names,
-    );
-    if (refused !== undefined) {
-      const what = `${this.#talk.importerName} cannot pin "${this.#owner.exported.name}"`;
-      throw new NegotiationError("PIN_DECLINED", what, this.decisions);
+    this.#owner.exported.motion.requireSettled("pinned");
+    try {
+      this.#chosen = settlePin(this.#talk, this.#agreement, this.#pinRequest());
+    } catch (error) {
+      throw this.#asFault(error);
     }
     this.#pins++;
   }
@@ -175,17 +176,14 @@ export class LiveAttachment implements Attachment, MappingOwner {
 
   detach(): void {
     this.#requireOpen("detached");
-    if (this.#mappings.length > 0) {
-      throw new PeerbufError(
-        "WRONG_ORDER",
-        `${this.origin} cannot be detached: ${this.#mappings[0]?.origin} is still mapped`,
-      );
+    const [mapped] = this.#mappings;
+    if (mapped !== undefined) {
+      const message = `${this.origin} cannot be detached: ${mapped.origin} is still mapped`;
+      throw new PeerbufError("WRONG_ORDER", message);
     }
     if (this.#pins > 0) {
-      throw new PeerbufError(
-        "WRONG_ORDER",
-        `${this.origin} cannot be detached: it holds ${this.#pins} pins`,
-      );
+      const message = `${this.origin} cannot be detached: it holds ${this.#pins} pins`;
+      throw new PeerbufError("WRONG_ORDER", message);
     }
     this.#open = false;
     this.#owner.detached(this);
@@ -197,25 +195,64 @@ export class LiveAttachment implements Attachment, MappingOwner {
     }
   }
 
+  /** The exporter moves or revokes the buffer: on everyone's record, whoever asked for it. */
+  hear(stage: "move" | "revoke", why: Reason): void {
+    const verdict = stage === "move" ? "redirect" : "decline";
+    this.#talk.say("exporter", stage, verdict, why, stage === "move" ? this.#agreement.names : []);
+  }
+
+  /** Makes the mappings stale, tells the importer and returns what was mapped. */
+  invalidate(): LiveMapping[] {
+    const stale = [...this.#mappings];
+    this.#chosen = undefined;
+    for (const mapping of stale) {
+      mapping.invalidate();
+    }
+    try {
+      this.#talk.importer.invalidateMappings?.(this);
+    } catch (error) {
+      throw this.#asFault(error);
+    }
+    return stale;
+  }
+
+  #settled(direction: Direction): LiveMapping {
+    const pins = this.lifetime !== "movable" && this.#pins === 0;
+    const label = `mapping ${++this.#mapsMade} of ${this.origin.label}`;
+    const origin = this.#owner.traceHandles ? new Origin(label, this.map) : new Origin(label);
+    const request = { direction, pins, preferred: this.#chosen, lifetime: this.lifetime };
+    try {
+      const settlement = settle(this.#talk, this.#agreement, request);
+      return new LiveMapping(this, settlement, direction, origin);
+    } catch (error) {
+      throw this.#asFault(error);
+    }
+  }
+
+  #pinRequest(): Parameters<typeof settlePin>[2] {
+    const { lifetime } = this;
+    return { direction: "bidirectional", pins: true, preferred: this.#chosen, lifetime };
+  }
+
   /** The bytes that the device wrote into the importer's own memory go home. */
   #copyBack({ settlement, direction }: LiveMapping): Fence | undefined {
+    const { storage, sizeBytes, platform, motion } = this.#owner.exported;
     if (settlement.ownTarget === undefined || !deviceWrites(direction)) {
       return undefined;
     }
-    const fence = this.#owner.exported.storage.copy?.(settlement.ownTarget, "back");
+    const fence = storage.copy?.(settlement.ownTarget, "back");
     if (fence !== undefined) {
-      this.#owner.busyUntil(fence);
+      const numbers = { bytes: sizeBytes, atNs: platform.clock.nowNs };
+      const why = reason("COPIED_BACK", "its engine copies the bytes back", numbers);
+      this.#talk.say("exporter", "unmap", "accept", why, this.#agreement.names);
+      motion.addFence(fence, "kernel");
     }
     return fence;
   }
 
-  /** What a driver throws that is no refusal of ours becomes one that names the driver. */
-  #asked<T>(ask: () => T): T {
-    try {
-      return ask();
-    } catch (error) {
-      throw asDriverFault(error, this.#owner.exported.exporter, this.#talk.importerName);
-    }
+  /** What a driver throws that is no refusal of ours becomes one that names the drivers. */
+  #asFault(error: unknown): PeerbufError {
+    return asDriverFault(error, this.#owner.exported.exporter, this.#talk.importerName);
   }
 
   #tell(kind: "mapped" | "unmapped", { target, route }: LiveMapping): void {
@@ -232,4 +269,9 @@ export class LiveAttachment implements Attachment, MappingOwner {
   }
 }
 
-const PINNED = reason("PINNED", "the bytes stay where they are until they are unpinned");
+function lifetimeOf({ invalidateMappings, pins }: Importer): Lifetime {
+  if (invalidateMappings === undefined) {
+    return "pinned";
+  }
+  return pins === true ? "revocable" : "movable";
+}

@@ -8,16 +8,26 @@ import type { KeptPair } from "./mapping-type.ts";
 export class Candidates {
   readonly #pairs: readonly KeptPair[];
   readonly #allNames: readonly string[];
+  readonly #preferred: KeptPair | undefined;
   #struck = 0;
 
   /** `names` are the names of `pairs`, made once for all mappings of an attachment. */
-  constructor(pairs: readonly KeptPair[], names: readonly string[]) {
+  constructor(
+    pairs: readonly KeptPair[],
+    names: readonly string[],
+    preferred: KeptPair | undefined,
+  ) {
     this.#pairs = pairs;
     this.#allNames = names;
+    this.#preferred = preferred;
   }
 
-  /** The most preferred one left. */
+  /** The one to try: the earlier choice while nobody struck it, else the most preferred one left. */
   first(): KeptPair | undefined {
+    const earlier = this.#preferred;
+    if (earlier !== undefined && this.#isLeft(this.#pairs.indexOf(earlier))) {
+      return earlier;
+    }
     return this.#pairs.find((_, index) => this.#isLeft(index));
   }
 

@@ -7,7 +7,8 @@
 
 export type Party = "importer" | "topology" | "exporter" | "framework" | "dma";
 
-export type Stage = "attach" | "pin" | "map" | "unmap";
+/** `move` and `revoke` are the exporter's, while others are attached; `unmap` ends a mapping that copied. */
+export type Stage = "attach" | "pin" | "map" | "unmap" | "move" | "revoke";
 
 /**
  * - `offer`: an importer's list; `accept`: yes, as asked; `narrow`: yes, but not with all types;

@@ -7,12 +7,20 @@
 
 import { PAGE_BYTES } from "./address.ts";
 import { type Attachment, type AttachmentOwner, LiveAttachment } from "./attachment.ts";
+import type { BufferControl } from "./buffer-control.ts";
+import type { CopyPolicy } from "./copy-policy.ts";
 import type { Device } from "./device.ts";
 import { asDriverFault } from "./driver.ts";
 import { PeerbufError } from "./error.ts";
+import type { Storage } from "./exporter.ts";
 import type { Importer } from "./importer.ts";
+import { Motion } from "./motion.ts";
 import { Origin } from "./origin.ts";
+import { Rounds } from "./rounds.ts";
 import type { Fence } from "./sync/fence.ts";
+import type { FenceDomain } from "./sync/fence-context.ts";
+import { Reservation } from "./sync/reservation.ts";
+import type { ReservationUsage } from "./sync/reservation-usage.ts";
 import type { Exported } from "./talk.ts";
 
 export interface DmaBuf extends Disposable {
@@ -27,38 +35,58 @@ export interface DmaBuf extends Disposable {
   readonly attachments: readonly Attachment[];
   /**
    * Negotiates with an importer (stages 1 to 4). Synchronous. `NO_COMMON_TYPE` carries each party's reason;
-   * `BUFFER_CLOSED` after close.
+   * `BUFFER_CLOSED` after close, `DEVICE_GONE` while revoked. `copy` says whether the exporter may copy
+   * through memory that the importer brings; default `allowed`.
    */
-  attach(importer: Importer): Attachment;
+  attach(importer: Importer, options?: { readonly copy?: CopyPolicy }): Attachment;
+  /** Who is using the bytes, and who has to wait. */
+  readonly reservation: Reservation;
+  /**
+   * Work on the bytes that others may have to wait for. Reserves the slot and adds the fence;
+   * `BUFFER_BUSY` while somebody else holds the reservation's lock.
+   */
+  addFence(fence: Fence, usage: ReservationUsage): void;
   /** The CPU reads `lengthBytes` bytes from `offset`. Waits for work that changes the bytes. */
   read(offset: number, lengthBytes: number): Promise<Uint8Array>;
   /** The CPU writes. Waits for work that uses the bytes. */
   write(offset: number, source: Uint8Array): Promise<void>;
-  /** Resolves when no work that a mapping left behind (copies back) runs on the bytes any more. */
-  idle(): Promise<void>;
   /** `BUFFER_BUSY` while attachments are live, naming them; a second time is `BUFFER_CLOSED`. */
   close(): void;
 }
 
+/** What the framework knows of a buffer before it exists. */
+export type BufferParts = Omit<Exported, "motion" | "rounds" | "storage">;
+
 /** What a buffer needs of the framework that made it. */
 export interface BufferOwner {
+  readonly fences: FenceDomain;
   readonly traceHandles: boolean;
   released(buffer: LiveDmaBuf): void;
 }
 
 export class LiveDmaBuf implements DmaBuf, AttachmentOwner {
   readonly exported: Exported;
+  readonly label: string;
   readonly origin: Origin;
+  readonly reservation: Reservation;
   readonly #owner: BufferOwner;
   readonly #attachments: LiveAttachment[] = [];
-  readonly #work = new Set<Fence>();
   #attachmentsMade = 0;
   #open = true;
 
-  constructor(owner: BufferOwner, exported: Exported, madeBy: (...args: never[]) => unknown) {
+  /** `allocate` is called once, with the control over this buffer. */
+  constructor(
+    owner: BufferOwner,
+    facts: BufferParts,
+    allocate: (control: BufferControl) => Storage,
+    madeBy: (...args: never[]) => unknown,
+  ) {
     this.#owner = owner;
-    this.exported = exported;
-    this.origin = new Origin(`dma-buf "${exported.name}" of ${exported.exporter}`, madeBy);
+    this.label = `dma-buf "${facts.name}" of ${facts.exporter}`;
+    this.origin = new Origin(this.label, madeBy);
+    this.reservation = new Reservation(owner.fences, this.label);
+    const motion = new Motion(this);
+    this.exported = { ...facts, motion, rounds: new Rounds(), storage: allocate(motion) };
   }
 
   get buffer(): DmaBuf {
@@ -89,9 +117,10 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner {
     return this.#attachments;
   }
 
-  attach(importer: Importer): Attachment {
+  attach(importer: Importer, options?: { readonly copy?: CopyPolicy }): Attachment {
     this.#requireOpen();
-    const attachment = this.#negotiate(importer);
+    this.exported.motion.requireSettled("attached to");
+    const attachment = this.#negotiate(importer, options?.copy ?? "allowed");
     this.#attachments.push(attachment);
     this.#tell("attached", attachment);
     return attachment;
@@ -103,15 +132,9 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner {
     this.#tell("detached", attachment);
   }
 
-  busyUntil(fence: Fence): void {
-    this.#work.add(fence);
-    const done = (): void => {
-      this.#work.delete(fence);
-      this.#releaseWhenOver();
-    };
-    if (fence.addCallback(done, `release of ${this.origin.label}`) === "signaled") {
-      done();
-    }
+  addFence(fence: Fence, usage: ReservationUsage): void {
+    this.#requireOpen();
+    this.exported.motion.addFence(fence, usage);
   }
 
   async read(offset: number, lengthBytes: number): Promise<Uint8Array> {
@@ -121,7 +144,7 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner {
     if (storage.read === undefined) {
       throw this.#notForTheCpu();
     }
-    await this.idle();
+    await this.reservation.idleBefore("read");
     const target = new Uint8Array(lengthBytes);
     await storage.read(offset, target);
     return target;
@@ -134,21 +157,8 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner {
     if (storage.write === undefined) {
       throw this.#notForTheCpu();
     }
-    await this.idle();
+    await this.reservation.idleBefore("write");
     await storage.write(offset, source);
-  }
-
-  async idle(): Promise<void> {
-    for (const fence of this.#work) {
-      const error = await fence.signaled();
-      if (error !== undefined) {
-        throw new PeerbufError(
-          "DEVICE_FAILED",
-          `work on ${this.origin.label} failed: ${error.message}`,
-          { cause: error },
-        );
-      }
-    }
   }
 
   close(): void {
@@ -167,9 +177,9 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner {
     }
   }
 
-  #negotiate(importer: Importer): LiveAttachment {
+  #negotiate(importer: Importer, copy: CopyPolicy): LiveAttachment {
     try {
-      return new LiveAttachment(this, importer, ++this.#attachmentsMade);
+      return new LiveAttachment(this, importer, copy, ++this.#attachmentsMade);
     } catch (error) {
       throw asDriverFault(error, this.exporter, importer.name);
     }
@@ -177,11 +187,18 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner {
 
   /** The exporter gets its memory back only when nothing can touch it any more. */
   #releaseWhenOver(): void {
-    if (this.#open || this.#work.size > 0) {
-      return;
+    const work = this.reservation.getSingleton("bookkeep");
+    const release = (): void => {
+      this.exported.storage.release();
+      this.reservation.close();
+      this.#owner.released(this);
+    };
+    if (
+      work === undefined ||
+      work.addCallback(release, `release of ${this.label}`) === "signaled"
+    ) {
+      release();
     }
-    this.exported.storage.release();
-    this.#owner.released(this);
   }
 
   #tell(kind: "attached" | "detached", { client }: LiveAttachment): void {
@@ -210,7 +227,7 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner {
     ) {
       throw new PeerbufError(
         "ARGUMENT_INVALID",
-        `bytes ${offset} to ${end} are not inside ${this.origin.label}, which has ${this.sizeBytes}`,
+        `bytes ${offset} to ${end} are not inside ${this.label}, which has ${this.sizeBytes}`,
       );
     }
   }

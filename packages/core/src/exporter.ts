@@ -7,6 +7,7 @@
  * All operations but `read`, `write` and `copy` are synchronous and never wait; work that takes
  * time is a fence in the answer.
  */
+import type { BufferControl, Lifetime } from "./buffer-control.ts";
 import type { Decline, Reason } from "./decision.ts";
 import type { Device } from "./device.ts";
 import type { Direction } from "./direction.ts";
@@ -31,8 +32,11 @@ export interface ExporterDriver<Options = undefined, Api = object> {
 export interface Exporter<Api = object> {
   /** What else the driver offers to its users (fill, counters, ...). */
   readonly api: Api;
-  /** Memory for a new buffer of exactly `sizeBytes` (a whole number of pages). `MEMORY_EXHAUSTED` when there is none. */
-  allocate(sizeBytes: number, options: AllocateOptions): Storage;
+  /**
+   * Memory for a new buffer of exactly `sizeBytes` (a whole number of pages). `MEMORY_EXHAUSTED` when
+   * there is none. `control` is for buffers that move or are revoked; others have no use for it.
+   */
+  allocate(sizeBytes: number, options: AllocateOptions, control: BufferControl): Storage;
   /** After the last buffer is gone. Gives back all that `open` took. */
   close?(): void;
 }
@@ -53,7 +57,11 @@ export interface Storage {
   /** After the last unmap and unpin of this attachment. Undoes `attach`. */
   detach?(client: Device): void;
 
-  /** From now to `unpin` the bytes stay where they are. Comes in pairs with `unpin`, may nest over attachments. */
+  /**
+   * Stage 5 in place of `place`, for an importer that cannot follow moves and for whoever asks: chooses a
+   * place that serves everyone attached, and the bytes stay there until `unpin`. Comes in pairs with
+   * `unpin` and may nest. Left out: this memory never moves anyway.
+   */
   pin?(request: PlacementRequest): Placement | Decline;
   unpin?(): void;
 
@@ -94,8 +102,8 @@ export interface AttachRequest {
   readonly offers: readonly MappingOffer[];
   /** Topology's word on the path from this exporter's device to the client. */
   readonly path: PathVerdict;
-  /** `true`: the importer follows moves; `false`: it needs the memory pinned while mapped. */
-  readonly movable: boolean;
+  /** What the importer does when its mapping is invalidated. */
+  readonly lifetime: Lifetime;
   readonly limits: DmaLimits;
 }
 
@@ -125,8 +133,7 @@ export interface PlacementRequest {
   readonly pair: KeptPair;
   readonly direction: Direction;
   readonly path: PathVerdict;
-  /** The importer at least keeps the memory where it is until it unmaps. */
-  readonly movable: boolean;
+  readonly lifetime: Lifetime;
 }
 
 /** Where the bytes are, for now. The same object may serve many mappings. */

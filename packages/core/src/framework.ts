@@ -7,15 +7,15 @@
  */
 import type { Observable } from "rxjs";
 import { ContainerInstance } from "typedi";
+import type { BufferControl } from "./buffer-control.ts";
 import type { Device } from "./device.ts";
 import { type DmaBuf, LiveDmaBuf, requireSize } from "./dma-buf.ts";
 import { asDriverFault } from "./driver.ts";
 import { PeerbufError } from "./error.ts";
 import { EventSource, type FrameworkEvent } from "./events.ts";
-import type { AllocateOptions, Exporter, ExporterDriver } from "./exporter.ts";
+import type { AllocateOptions, Exporter, ExporterDriver, Storage } from "./exporter.ts";
 import type { ImporterDriver } from "./importer.ts";
 import type { Platform } from "./platform.ts";
-import { Rounds } from "./rounds.ts";
 import { CLOCK, DEVICE, FENCES, type Services, servicesFrom } from "./services.ts";
 import { FenceDomain } from "./sync/fence-context.ts";
 import type { Judge } from "./verdict.ts";
@@ -87,7 +87,7 @@ class LiveFramework implements Framework {
   readonly platform: Platform;
   readonly traceHandles: boolean;
   readonly #judge: Judge;
-  readonly #fences: FenceDomain;
+  readonly fences: FenceDomain;
   readonly #events = new EventSource();
   readonly #drivers: OpenDriver[] = [];
   readonly #buffers = new Set<LiveDmaBuf>();
@@ -97,7 +97,7 @@ class LiveFramework implements Framework {
   constructor(options: FrameworkOptions) {
     this.platform = options.platform;
     this.#judge = options.judge;
-    this.#fences = new FenceDomain(options.platform.clock);
+    this.fences = new FenceDomain(options.platform.clock);
     this.traceHandles = options.traceHandles ?? false;
   }
 
@@ -209,7 +209,7 @@ class LiveFramework implements Framework {
   #container(name: string, device: Device | undefined): ContainerInstance {
     const container = new ContainerInstance(name);
     container.set(CLOCK, this.platform.clock);
-    container.set(FENCES, this.#fences);
+    container.set(FENCES, this.fences);
     if (device !== undefined) {
       container.set(DEVICE, device);
     }
@@ -265,19 +265,18 @@ class LiveFramework implements Framework {
       }
       requireSize(sizeBytes);
       const { name = `buffer-${++this.#buffersMade}`, ...wishes } = options;
-      const storage = this.#openDriver(exporterName, () => exporter.allocate(sizeBytes, wishes));
-      const exported = {
+      const facts = {
         name,
         sizeBytes,
         exporter: exporterName,
         device,
-        storage,
         platform: this.platform,
         judge: this.#judge,
         events: this.#events,
-        rounds: new Rounds(),
       };
-      const buffer = new LiveDmaBuf(this, exported, allocate);
+      const take = (control: BufferControl): Storage =>
+        this.#openDriver(exporterName, () => exporter.allocate(sizeBytes, wishes, control));
+      const buffer = new LiveDmaBuf(this, facts, take, allocate);
       this.#buffers.add(buffer);
       if (this.#events.watched) {
         this.#events.send({ kind: "buffer-exported", buffer: name, sizeBytes });

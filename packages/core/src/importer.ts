@@ -4,6 +4,7 @@
  * The driver itself (`ImporterDriver`) gives its users an API such as "write these blocks"; inside
  * it attaches to buffers with an `Importer`, the small set of answers the framework asks for.
  */
+import type { Attachment } from "./attachment.ts";
 import type { Decline, Reason } from "./decision.ts";
 import type { Device } from "./device.ts";
 import type { Direction } from "./direction.ts";
@@ -43,10 +44,17 @@ export interface Importer {
   take?(proposal: Proposal): TakeAnswer;
 
   /**
-   * The buffer is about to move: stop starting new work on the mapping, put fences into the
-   * buffer's reservation for work that runs. Left out: the memory must be pinned while mapped.
+   * The buffer moves or is revoked. Stop starting new work on the attachment's mappings, put a fence into
+   * the buffer (`addFence`) for work that still runs, and unmap, now or soon. Must not wait, must not
+   * fail, and may map again only after it has returned. Left out: the memory must be pinned while mapped.
    */
-  invalidateMappings?(): void;
+  invalidateMappings?(attachment: Attachment): void;
+
+  /**
+   * `true`: needs the memory pinned although it can be told to let go: `invalidateMappings` then means
+   * that the memory is revoked, for good. Without effect when `invalidateMappings` is left out.
+   */
+  readonly pins?: boolean;
 }
 
 export interface BufferFacts {

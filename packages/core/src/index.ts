@@ -10,6 +10,8 @@ export {
   physicalAddress,
 } from "./address.ts";
 export type { Attachment } from "./attachment.ts";
+export type { AttachmentView, BufferControl, Lifetime } from "./buffer-control.ts";
+export type { CopyPolicy } from "./copy-policy.ts";
 export {
   type Decision,
   type Decline,

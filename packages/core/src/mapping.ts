@@ -21,12 +21,14 @@ export interface Mapping extends Disposable {
   readonly target: Placement["target"];
   /** How they get there. */
   readonly route: Route;
-  /** What the device is to use. `HANDLE_CLOSED` after unmap. */
+  /** What the device is to use. `HANDLE_CLOSED` after unmap, `MAPPING_STALE` once the buffer moved or was revoked. */
   readonly segments: SegmentList;
   /** Wait for it before any access: the bytes are still arriving. Left out: they are there. */
   readonly ready: Fence | undefined;
   /** `true`: the importer brought the memory and the exporter's engine copies. */
   readonly copied: boolean;
+  /** `true`: the buffer moved or was revoked; unmap, and map again if it moved. */
+  readonly isStale: boolean;
   /**
    * Ends the mapping. All work of the device on it must be over. Returns the fence of a copy back that
    * still runs, if the importer brought the memory: keep that memory until it signals.
@@ -39,6 +41,8 @@ export interface Mapping extends Disposable {
 export interface MappingOwner {
   /** Undoes the map in reverse order. Called once. */
   unmapped(mapping: LiveMapping): Fence | undefined;
+  /** Gives the addresses back to the DMA layer. Called once, at unmap or before. */
+  giveBack(mapping: LiveMapping): void;
 }
 
 export class LiveMapping implements Mapping {
@@ -47,6 +51,8 @@ export class LiveMapping implements Mapping {
   readonly origin: Origin;
   readonly #owner: MappingOwner;
   #open = true;
+  #stale = false;
+  #retired = false;
 
   constructor(owner: MappingOwner, settlement: Settlement, direction: Direction, origin: Origin) {
     this.#owner = owner;
@@ -75,15 +81,37 @@ export class LiveMapping implements Mapping {
     return this.settlement.ownTarget !== undefined;
   }
 
+  get isStale(): boolean {
+    return this.#stale;
+  }
+
   get segments(): SegmentList {
     this.#requireOpen("its segments were asked for");
+    if (this.#stale) {
+      const message = `${this.origin} is stale: the buffer moved or was revoked, unmap it and map again`;
+      throw new PeerbufError("MAPPING_STALE", message);
+    }
     return this.settlement.segments;
   }
 
   unmap(): Fence | undefined {
     this.#requireOpen("it was unmapped again");
     this.#open = false;
+    this.retire();
     return this.#owner.unmapped(this);
+  }
+
+  /** No new work may start on it; what runs may end. */
+  invalidate(): void {
+    this.#stale = true;
+  }
+
+  /** From now on the addresses lead nowhere. */
+  retire(): void {
+    if (!this.#retired) {
+      this.#retired = true;
+      this.#owner.giveBack(this);
+    }
   }
 
   [Symbol.dispose](): void {

@@ -3,12 +3,14 @@
  *
  * One for each attachment, for as long as it lives.
  */
+import type { CopyPolicy } from "./copy-policy.ts";
 import type { Decision, Party, Reason, Stage, Verdict } from "./decision.ts";
 import type { Device } from "./device.ts";
 import { PeerbufError } from "./error.ts";
 import type { EventSource } from "./events.ts";
 import type { Storage } from "./exporter.ts";
 import type { Importer } from "./importer.ts";
+import type { Motion } from "./motion.ts";
 import type { Platform } from "./platform.ts";
 import { DecisionRecord } from "./record.ts";
 import { NEGOTIATION_ROUNDS_MAX, type Rounds } from "./rounds.ts";
@@ -27,6 +29,8 @@ export interface Exported {
   readonly events: EventSource;
   /** Shared by all that happens on this buffer. */
   readonly rounds: Rounds;
+  /** Keeps the order when the memory moves, and holds the reservation. */
+  readonly motion: Motion;
 }
 
 export class Talk {
@@ -34,10 +38,13 @@ export class Talk {
   readonly importer: Importer;
   /** `nvme@0000:16:00.0`. */
   readonly importerName: string;
+  /** The user's word on copies through memory of the importer's. */
+  readonly copy: CopyPolicy;
   readonly record: DecisionRecord = new DecisionRecord();
 
-  constructor(exported: Exported, importer: Importer) {
+  constructor(exported: Exported, importer: Importer, copy: CopyPolicy) {
     this.exported = exported;
+    this.copy = copy;
     this.importer = importer;
     this.importerName = `${importer.name}@${importer.device.id}`;
   }
