@@ -1,5 +1,21 @@
 /** The public surface of `@peerbuf/topology`. Everything not named here is private. */
+
+export { ACS, type AcsBit, acsBits } from "./acs.ts";
 export { type Bdf, formatBdf, formatBus, parseBdf } from "./bdf.ts";
+export {
+  acsOfConfig,
+  findCapability,
+  findExtendedCapability,
+  linkOfConfig,
+  NOT_CAPTURED,
+  NOT_PRESENT,
+  portTypeOfConfig,
+  type ResizableBar,
+  resizableBarsOfConfig,
+  type SriovFacts,
+  sriovOfConfig,
+} from "./capabilities.ts";
+export { barsOfConfig, knownConfig, windowsOfConfig } from "./config-space.ts";
 export {
   type AcsRecord,
   type BarKind,
@@ -37,5 +53,30 @@ export {
   type MachineFacts,
   type NumaNode,
 } from "./machine-facts.ts";
+export { readCapture } from "./readers/capture.ts";
+export { MemoryTree } from "./readers/memory-tree.ts";
+export { readLive } from "./readers/sysfs-folder.ts";
+export { JSON_BYTES_MAX, treeFromJson } from "./readers/sysfs-json.ts";
+export { TAR_BYTES_MAX, TAR_ENTRY_COUNT_MAX, TAR_KEPT_BYTES_MAX } from "./readers/sysfs-tar.ts";
+export { topologyFromSysfs } from "./readers/sysfs-topology.ts";
+export { type SysfsTree, TREE_FILE_BYTES_MAX } from "./readers/sysfs-tree.ts";
+export { ALL_PAIRS_COUNT_MAX, AllPairs, judgeAllPairs } from "./rules/all-pairs.ts";
+export { type Answer, cpuAnswer, type HostBridge, hostBridgesOf } from "./rules/host-bridge.ts";
+export { createJudge, JUDGE_KEPT_MAX } from "./rules/judge.ts";
+export {
+  judgePair,
+  type PairVerdict,
+  type PathWalk,
+  redirectAnswer,
+  walkPair,
+} from "./rules/judge-pair.ts";
+export {
+  type HostBridgeRow,
+  KERNEL_DEFAULT,
+  KERNEL_VERSIONS,
+  type KernelRules,
+  rulesForKernel,
+} from "./rules/kernel-rules.ts";
 export { type RootBus, Topology } from "./topology.ts";
 export { buildTopology, FUNCTION_COUNT_MAX, TopologyBuilder } from "./topology-builder.ts";
+export { DEPTH_MAX } from "./tree-check.ts";

@@ -4,6 +4,7 @@
  * Answers with the cause as half a sentence, or undefined when the record is fine.
  */
 import { ADDRESS_MAX } from "@peerbuf/core";
+import { CONFIG_LENGTHS } from "./config-space.ts";
 import {
   type AcsRecord,
   type BarRecord,
@@ -14,8 +15,6 @@ import {
 } from "./function-record.ts";
 import { BAR_SLOTS } from "./function-table.ts";
 
-/** Config space sizes that exist: nothing readable, header, CardBus header, PCI, PCI Express. */
-const CONFIG_LENGTHS: readonly number[] = [0, 64, 128, 256, 4096];
 const INT32_MAX = 2 ** 31 - 1;
 const ROOT_BUS_PATTERN = /^[0-9a-f]{4,8}:[0-9a-f]{2}$/i;
 

@@ -3,7 +3,7 @@
  *
  * Immutable. A function is named by its row in the flat `table`; the methods here answer the usual
  * questions without building objects, except where a record is the answer. A changed machine is a
- * new topology: `withAcsControl` shares everything else, `records` feeds a `TopologyBuilder`.
+ * new topology: `withAcsControl` and `withFacts` share everything else, `records` feeds a `TopologyBuilder`.
  *
  * Not here: how captures are read (`readers/`), what the kernel concludes (`rules/`).
  */
@@ -196,6 +196,11 @@ export class Topology {
       acsControl[row] = control;
     }
     return new Topology(this.facts, { ...this.table, acsControl }, this.rootBuses);
+  }
+
+  /** The same machine with facts that the capture lacks, e.g. the CPU where /proc was not captured. */
+  withFacts(facts: Partial<MachineFacts>): Topology {
+    return new Topology({ ...this.facts, ...facts }, this.table, this.rootBuses);
   }
 
   /** One function as plain data, ready for a `TopologyBuilder`. */

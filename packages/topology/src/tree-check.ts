@@ -8,6 +8,9 @@ import { formatBus } from "./bdf.ts";
 import { isBridgeHeader } from "./function-table.ts";
 import type { PlacedRecord } from "./topology-builder.ts";
 
+/** Functions above one another, at most: each bridge has a bus number of its own, and there are 256. */
+export const DEPTH_MAX = 256;
+
 export interface TreeProblem {
   readonly bdf: string;
   readonly cause: string;
@@ -25,7 +28,9 @@ export function checkTree(placed: readonly PlacedRecord[]): TreeProblem | undefi
       }
     }
   }
-  return findLoop(placed) ?? findSharedBus(placed) ?? findSiblingOverlap(placed);
+  return (
+    findLoop(placed) ?? findDeep(placed) ?? findSharedBus(placed) ?? findSiblingOverlap(placed)
+  );
 }
 
 const checkOwners: Check = (place, placed) => {
@@ -40,6 +45,9 @@ const checkOwners: Check = (place, placed) => {
   const physical = placed[physicalFunction];
   if (physical !== undefined && physical.physicalFunction >= 0) {
     return `its physical function ${physical.bdf} is a virtual function itself`;
+  }
+  if (physical !== undefined && physical.parent !== parent) {
+    return `its physical function ${physical.bdf} sits below another bridge`;
   }
   return undefined;
 };
@@ -73,6 +81,28 @@ function findLoop(placed: readonly PlacedRecord[]): TreeProblem | undefined {
         bdf: (placed[row] as PlacedRecord).bdf,
         cause: "it sits below itself: the buses form a loop",
       };
+    }
+  }
+  return undefined;
+}
+
+/** Every function is at most `DEPTH_MAX` below its root bus; walks are shared, so each row is walked once. */
+function findDeep(placed: readonly PlacedRecord[]): TreeProblem | undefined {
+  const depth = new Int32Array(placed.length).fill(-1);
+  for (const [start, place] of placed.entries()) {
+    const chain: number[] = [];
+    let row = start;
+    while (row >= 0 && depth[row] === -1) {
+      chain.push(row);
+      row = (placed[row] as PlacedRecord).parent;
+    }
+    let above = row < 0 ? 0 : (depth[row] as number);
+    for (const each of chain.reverse()) {
+      above += 1;
+      depth[each] = above;
+    }
+    if (above > DEPTH_MAX) {
+      return { bdf: place.bdf, cause: `it is more than ${DEPTH_MAX} functions below its root bus` };
     }
   }
   return undefined;

@@ -1,0 +1,102 @@
+/**
+ * Capture: opens whatever a person names and recognises the format by its content.
+ *
+ * One reader a file beside this one; a new format is one line in `FILE_READERS`.
+ */
+import type { Stats } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError } from "@peerbuf/core";
+import type { Topology } from "../topology.ts";
+import { type CaptureHead, readHead } from "./capture-head.ts";
+import { findSysfsFolder } from "./sysfs-folder.ts";
+import { looksLikeJson, readSysfsJson } from "./sysfs-json.ts";
+import { looksLikeTar, readSysfsTar } from "./sysfs-tar.ts";
+import { topologyFromSysfs } from "./sysfs-topology.ts";
+
+interface FileReader {
+  /** What a person would call the format. */
+  readonly format: string;
+  readonly recognises: (head: CaptureHead) => boolean;
+  readonly read: (head: CaptureHead) => Promise<Topology>;
+}
+
+const FILE_READERS: readonly FileReader[] = [
+  { format: "sysfs.json", recognises: looksLikeJson, read: ({ path }) => readSysfsJson(path) },
+  { format: "a tar or tar.gz of /sys", recognises: looksLikeTar, read: readSysfsTar },
+];
+
+const JSON_NAME = "sysfs.json";
+const TAR_NAMES: readonly string[] = ["sysfs.tar", "sysfs.tar.gz", "sysfs.tgz"];
+const LOOKED_FOR = `a sysfs.json, a copy of /sys (sys/bus/pci or sys/devices), or ${TAR_NAMES.join(", ")}`;
+
+/**
+ * A topology from a capture: a capture folder, a sysfs.json, a copy of /sys, or a tar of one.
+ * A folder with several forms is read from its sysfs.json, then its copy of /sys, then its tar.
+ * @throws InputError for anything that cannot be read, is no capture, or contradicts itself
+ */
+export async function readCapture(path: string): Promise<Topology> {
+  try {
+    const stats = await stat(path);
+    return stats.isDirectory() ? await readFolder(path) : await readFile(path, stats);
+  } catch (error) {
+    throw asInputError(path, error);
+  }
+}
+
+async function readFolder(path: string): Promise<Topology> {
+  const names = await readdir(path);
+  if (names.includes(JSON_NAME)) {
+    return readCapture(join(path, JSON_NAME));
+  }
+  const tree = findSysfsFolder(path);
+  if (tree !== undefined) {
+    return topologyFromSysfs(tree);
+  }
+  const tar = TAR_NAMES.find((name) => names.includes(name));
+  if (tar !== undefined) {
+    return readCapture(join(path, tar));
+  }
+  throw new InputError({
+    source: path,
+    cause: `this folder is no capture: looked for ${LOOKED_FOR}`,
+    remedy: "Name the capture itself",
+  });
+}
+
+async function readFile(path: string, stats: Stats): Promise<Topology> {
+  if (!stats.isFile()) {
+    throw new InputError({
+      source: path,
+      cause: "this is neither a file nor a folder",
+      remedy: "Name a capture on disk",
+    });
+  }
+  const head = await readHead(path);
+  const reader = FILE_READERS.find(({ recognises }) => recognises(head));
+  if (reader === undefined) {
+    const formats = FILE_READERS.map(({ format }) => format).join(", ");
+    throw new InputError({
+      source: path,
+      cause: `the format is not known: expected ${formats}`,
+      remedy: "Name a capture folder, or one of these files",
+    });
+  }
+  return reader.read(head);
+}
+
+/** The file system's refusals are about what the person named; anything else is a bug of ours. */
+function asInputError(path: string, error: unknown): unknown {
+  if (error instanceof InputError || !(error instanceof Error) || !("code" in error)) {
+    return error;
+  }
+  const isMissing = error.code === "ENOENT" || error.code === "ENOTDIR";
+  return new InputError(
+    {
+      source: path,
+      cause: isMissing ? "there is no such file or folder" : `it cannot be read (${error.message})`,
+      remedy: isMissing ? "Check the spelling" : "Check that you may read it",
+    },
+    { cause: error },
+  );
+}

@@ -1,0 +1,136 @@
+/**
+ * sysfs.json: a sysfs tree as one JSON file, with text files, links and binary files side by side.
+ *
+ * `{"files": {path: text}, "links": {path: target}, "binary": {path: {"length": bytes, "hex": ...}}}`;
+ * trailing zero bytes of a binary file may be left out of `hex`.
+ */
+import { readFile, stat } from "node:fs/promises";
+import { InputError } from "@peerbuf/core";
+import type { Topology } from "../topology.ts";
+import type { CaptureHead } from "./capture-head.ts";
+import { MemoryTree } from "./memory-tree.ts";
+import { topologyFromSysfs } from "./sysfs-topology.ts";
+import { TREE_FILE_BYTES_MAX } from "./sysfs-tree.ts";
+
+/** Bytes of a JSON capture, at most; 68 functions take 0.3 MB. */
+export const JSON_BYTES_MAX: number = 256 * 2 ** 20;
+/** Characters in a path inside a capture, at most: as PATH_MAX in Linux. */
+const PATH_LENGTH_MAX = 4096;
+
+/** True when the file starts as a JSON object or list does. */
+export function looksLikeJson(head: CaptureHead): boolean {
+  const start = new TextDecoder().decode(head.bytes.subarray(0, 64));
+  return !head.isGzip && /^\ufeff?\s*[{[]/.test(start);
+}
+
+/** @throws InputError when the file is too large, is no JSON, or is some other JSON */
+export async function readSysfsJson(path: string): Promise<Topology> {
+  const { size } = await stat(path);
+  if (size > JSON_BYTES_MAX) {
+    throw refusedJson(
+      path,
+      undefined,
+      `the file has ${size} bytes, at most ${JSON_BYTES_MAX} are read`,
+    );
+  }
+  return topologyFromSysfs(treeFromJson(path, await readFile(path, "utf8")));
+}
+
+/** The tree in the text of a sysfs.json. @throws InputError as above */
+export function treeFromJson(source: string, text: string): MemoryTree {
+  const capture = parseJson(source, text);
+  const tree = new MemoryTree(source);
+  for (const [path, content] of membersOf(source, capture, "files")) {
+    tree.addFile(path, stringOf(source, `files["${path}"]`, content));
+  }
+  for (const [path, target] of membersOf(source, capture, "links")) {
+    tree.addLink(path, stringOf(source, `links["${path}"]`, target));
+  }
+  for (const [path, content] of membersOf(source, capture, "binary")) {
+    tree.addFile(path, binaryOf(source, `binary["${path}"]`, content));
+  }
+  return tree;
+}
+
+function parseJson(source: string, text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text.replace(/^\ufeff/, ""));
+  } catch (error) {
+    const cause = `this is not complete JSON (${error instanceof Error ? error.message : String(error)})`;
+    throw refusedJson(source, undefined, cause, error);
+  }
+  const { files } = isObject(value) ? value : {};
+  if (!isObject(value) || !isObject(files)) {
+    throw refusedJson(
+      source,
+      undefined,
+      'this JSON is no capture of /sys: it has no object "files"',
+    );
+  }
+  return value;
+}
+
+function membersOf(
+  source: string,
+  capture: Record<string, unknown>,
+  name: "files" | "links" | "binary",
+): [string, unknown][] {
+  const members = capture[name] ?? {};
+  if (!isObject(members)) {
+    throw refusedJson(source, name, "expected an object of paths");
+  }
+  const entries = Object.entries(members);
+  const long = entries.find(([path]) => path.length > PATH_LENGTH_MAX);
+  if (long !== undefined) {
+    const place = `${name}["${long[0].slice(0, 40)}..."]`;
+    throw refusedJson(source, place, `the path is longer than ${PATH_LENGTH_MAX} characters`);
+  }
+  return entries;
+}
+
+function stringOf(source: string, place: string, value: unknown): string {
+  if (typeof value !== "string") {
+    throw refusedJson(source, place, `expected text, found ${kindOf(value)}`);
+  }
+  return value;
+}
+
+function binaryOf(source: string, place: string, value: unknown): Uint8Array {
+  const { length, hex } = isObject(value) ? value : {};
+  if (typeof length !== "number" || typeof hex !== "string") {
+    throw refusedJson(source, place, 'expected {"length": number, "hex": text}');
+  }
+  if (!Number.isInteger(length) || length < 0 || length > TREE_FILE_BYTES_MAX) {
+    throw refusedJson(source, place, `length is ${length}, expected 0 to ${TREE_FILE_BYTES_MAX}`);
+  }
+  if (hex.length % 2 !== 0 || hex.length > length * 2 || !/^[0-9a-f]*$/i.test(hex)) {
+    throw refusedJson(source, place, `hex is not the start of ${length} bytes in hexadecimal`);
+  }
+  const bytes = new Uint8Array(length);
+  bytes.set(Buffer.from(hex, "hex"));
+  return bytes;
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const kindOf = (value: unknown): string =>
+  value === null ? "null" : Array.isArray(value) ? "a list" : `a ${typeof value}`;
+
+function refusedJson(
+  source: string,
+  place: string | undefined,
+  cause: string,
+  error?: unknown,
+): InputError {
+  return new InputError(
+    {
+      source,
+      ...(place !== undefined && { place }),
+      cause,
+      remedy: "Capture the machine again, or name the sysfs.json, folder or tar of a capture",
+    },
+    { cause: error },
+  );
+}
