@@ -9,6 +9,7 @@ import { PAGE_BYTES } from "./address.ts";
 import { type Attachment, type AttachmentOwner, LiveAttachment } from "./attachment.ts";
 import type { BufferControl } from "./buffer-control.ts";
 import type { CopyPolicy } from "./copy-policy.ts";
+import { type CpuAccess, type CpuAccessOwner, type CpuUse, LiveCpuAccess } from "./cpu-access.ts";
 import type { Device } from "./device.ts";
 import { asDriverFault } from "./driver.ts";
 import { PeerbufError } from "./error.ts";
@@ -21,6 +22,7 @@ import type { Fence } from "./sync/fence.ts";
 import type { FenceDomain } from "./sync/fence-context.ts";
 import { Reservation } from "./sync/reservation.ts";
 import type { ReservationUsage } from "./sync/reservation-usage.ts";
+import type { WaitOptions } from "./sync/wait.ts";
 import type { Exported } from "./talk.ts";
 
 export interface DmaBuf extends Disposable {
@@ -46,11 +48,16 @@ export interface DmaBuf extends Disposable {
    * `BUFFER_BUSY` while somebody else holds the reservation's lock.
    */
   addFence(fence: Fence, usage: ReservationUsage): void;
-  /** The CPU reads `lengthBytes` bytes from `offset`. Waits for work that changes the bytes. */
+  /**
+   * Opens a bracket for the CPU. Waits for the work in the way; `WRONG_ORDER` (EINVAL) if the exporter gives
+   * the CPU no access. Ends with `end` or `await using`.
+   */
+  beginCpuAccess(use: CpuUse, options?: WaitOptions): Promise<CpuAccess>;
+  /** One bracket around one read. */
   read(offset: number, lengthBytes: number): Promise<Uint8Array>;
-  /** The CPU writes. Waits for work that uses the bytes. */
+  /** One bracket around one write. */
   write(offset: number, source: Uint8Array): Promise<void>;
-  /** `BUFFER_BUSY` while attachments are live, naming them; a second time is `BUFFER_CLOSED`. */
+  /** `BUFFER_BUSY` while attachments or CPU accesses are open, naming them; a second time is `BUFFER_CLOSED`. */
   close(): void;
 }
 
@@ -64,13 +71,14 @@ export interface BufferOwner {
   released(buffer: LiveDmaBuf): void;
 }
 
-export class LiveDmaBuf implements DmaBuf, AttachmentOwner {
+export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
   readonly exported: Exported;
   readonly label: string;
   readonly origin: Origin;
   readonly reservation: Reservation;
   readonly #owner: BufferOwner;
   readonly #attachments: LiveAttachment[] = [];
+  readonly #cpuAccesses = new Set<LiveCpuAccess>();
   #attachmentsMade = 0;
   #open = true;
 
@@ -113,6 +121,11 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner {
     return this.exported.device;
   }
 
+  /** CPU accesses not yet ended. */
+  get cpuAccesses(): readonly LiveCpuAccess[] {
+    return [...this.#cpuAccesses];
+  }
+
   get attachments(): readonly LiveAttachment[] {
     return this.#attachments;
   }
@@ -137,34 +150,43 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner {
     this.exported.motion.addFence(fence, usage);
   }
 
-  async read(offset: number, lengthBytes: number): Promise<Uint8Array> {
+  async beginCpuAccess(use: CpuUse, options: WaitOptions = {}): Promise<CpuAccess> {
     this.#requireOpen();
-    this.#requireInside(offset, lengthBytes);
-    const { storage } = this.exported;
-    if (storage.read === undefined) {
+    const { read, write } = this.exported.storage;
+    if ((use !== "write" && read === undefined) || (use !== "read" && write === undefined)) {
       throw this.#notForTheCpu();
     }
-    await this.reservation.idleBefore("read");
-    const target = new Uint8Array(lengthBytes);
-    await storage.read(offset, target);
-    return target;
+    const label = `CPU access (${use}) to ${this.label}`;
+    const access = new LiveCpuAccess(this, use, new Origin(label, this.beginCpuAccess));
+    this.#cpuAccesses.add(access);
+    try {
+      await access.begin(options);
+      return access;
+    } catch (error) {
+      this.#cpuAccesses.delete(access);
+      throw error;
+    }
+  }
+
+  cpuAccessEnded(access: LiveCpuAccess): void {
+    this.#cpuAccesses.delete(access);
+  }
+
+  async read(offset: number, lengthBytes: number): Promise<Uint8Array> {
+    await using access = await this.beginCpuAccess("read");
+    return await access.read(offset, lengthBytes);
   }
 
   async write(offset: number, source: Uint8Array): Promise<void> {
-    this.#requireOpen();
-    this.#requireInside(offset, source.length);
-    const { storage } = this.exported;
-    if (storage.write === undefined) {
-      throw this.#notForTheCpu();
-    }
-    await this.reservation.idleBefore("write");
-    await storage.write(offset, source);
+    await using access = await this.beginCpuAccess("write");
+    await access.write(offset, source);
   }
 
   close(): void {
     this.#requireOpen();
-    if (this.#attachments.length > 0) {
-      const holders = this.#attachments.map(({ origin }) => `${origin}`).join(", ");
+    const held = [...this.#attachments, ...this.#cpuAccesses];
+    if (held.length > 0) {
+      const holders = held.map(({ origin }) => `${origin}`).join(", ");
       throw new PeerbufError("BUFFER_BUSY", `${this.origin} cannot be closed: ${holders}`);
     }
     this.#open = false;
@@ -211,24 +233,6 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner {
   #requireOpen(): void {
     if (!this.#open) {
       throw new PeerbufError("BUFFER_CLOSED", `${this.origin} is closed`);
-    }
-  }
-
-  #requireInside(offset: number, lengthBytes: number): void {
-    const end = offset + lengthBytes;
-    if (
-      !(
-        Number.isSafeInteger(offset) &&
-        Number.isSafeInteger(end) &&
-        offset >= 0 &&
-        lengthBytes >= 0 &&
-        end <= this.sizeBytes
-      )
-    ) {
-      throw new PeerbufError(
-        "ARGUMENT_INVALID",
-        `bytes ${offset} to ${end} are not inside ${this.label}, which has ${this.sizeBytes}`,
-      );
     }
   }
 

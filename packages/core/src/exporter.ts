@@ -8,6 +8,7 @@
  * time is a fence in the answer.
  */
 import type { BufferControl, Lifetime } from "./buffer-control.ts";
+import type { CpuUse } from "./cpu-access.ts";
 import type { Decline, Reason } from "./decision.ts";
 import type { Device } from "./device.ts";
 import type { Direction } from "./direction.ts";
@@ -82,7 +83,13 @@ export interface Storage {
    */
   copy?(target: PhysicalRanges, way: "out" | "back"): Fence;
 
-  /** The CPU reads or writes the bytes, wherever they are. Left out: this memory is not for the CPU. */
+  /**
+   * Around each CPU access: make the bytes coherent for the CPU, and again for devices. Called for every
+   * bracket, nested ones too; `endCpuAccess` follows every `beginCpuAccess` that did not throw.
+   */
+  beginCpuAccess?(use: CpuUse): Promise<void>;
+  endCpuAccess?(use: CpuUse): Promise<void>;
+  /** The CPU reads or writes the bytes, wherever they are, within a bracket. Left out: this memory is not for the CPU. */
   read?(offset: number, target: Uint8Array): Promise<void>;
   write?(offset: number, source: Uint8Array): Promise<void>;
 

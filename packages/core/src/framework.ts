@@ -301,6 +301,10 @@ class LiveFramework implements Framework {
         }
         attachment.detach();
       }
+      for (const access of buffer.cpuAccesses) {
+        leaks.push(`${access.origin}`);
+        access.abandon();
+      }
       leaks.push(`${buffer.origin}`);
       buffer[Symbol.dispose]();
     }

@@ -12,6 +12,7 @@ export {
 export type { Attachment } from "./attachment.ts";
 export type { AttachmentView, BufferControl, Lifetime } from "./buffer-control.ts";
 export type { CopyPolicy } from "./copy-policy.ts";
+export type { CpuAccess, CpuUse } from "./cpu-access.ts";
 export {
   type Decision,
   type Decline,
