@@ -76,6 +76,7 @@ export {
   P2P,
   PHYSICAL,
 } from "./mapping-type.ts";
+export { type Place, type RankedPlace, rankPlaces } from "./place-choice.ts";
 export type { DmaLayer, DmaRefusal, DmaRequest, Platform, Route } from "./platform.ts";
 export { PhysicalRanges } from "./ranges.ts";
 export { NEGOTIATION_ROUNDS_MAX } from "./rounds.ts";

@@ -24,6 +24,7 @@ const CUT_MIN = 256;
 export class Timeline {
   readonly context: FenceContext;
   private reached = 0;
+  /** The last one given out or reached, so never behind `reached`. */
   private lastSeqno = 0;
   private isClosed = false;
   /** In seqno order; those before `head` are reached. One entry per unsignaled seqno. */
@@ -41,8 +42,7 @@ export class Timeline {
 
   /** The seqno that `next` will give out. */
   get nextSeqno(): number {
-    const last = this.distance(this.lastSeqno) > 0 ? this.lastSeqno : this.reached;
-    return this.context.seqnoBits === 64 ? last + 1 : (last + 1) >>> 0;
+    return this.wrapped(this.lastSeqno + 1);
   }
 
   /** An unsignaled fence, one place after all that were given out or reached. `HANDLE_CLOSED` after `close`. */
@@ -122,6 +122,10 @@ export class Timeline {
     return this.context.seqnoBits === 64 ? difference : difference | 0;
   }
 
+  private wrapped(seqno: number): number {
+    return this.context.seqnoBits === 64 ? seqno : seqno >>> 0;
+  }
+
   private checkFence(seqno: number): void {
     const { seqnoBits, timelineName } = this.context;
     if (this.isClosed) {
@@ -159,7 +163,10 @@ export class Timeline {
   }
 
   private moveTo(seqno: number): void {
-    this.reached = this.context.seqnoBits === 64 ? seqno : seqno >>> 0;
+    if (this.distance(seqno) > this.distance(this.lastSeqno)) {
+      this.lastSeqno = this.wrapped(seqno);
+    }
+    this.reached = this.wrapped(seqno);
     this.signalWhile((fence) => this.distance(fence.seqno) <= 0);
   }
 
