@@ -1,0 +1,114 @@
+/**
+ * Virtual clock: time that moves only when an event runs.
+ *
+ * Two ways to let it move. `run` and `runUntil` run events in this call, for harnesses and
+ * measurements. Otherwise the clock pumps itself: whenever events are queued, a macrotask runs those
+ * of the next moment, so `await`ing device work simply gets on. Before time moves on, everything
+ * that was woken by this moment's events has run up to its next `await`; so the order is the same
+ * in every run.
+ *
+ * Work that never ends is refused: more events than the limit in one call of `run`, or in one moment
+ * of the pump, is `CLOCK_RUNAWAY`.
+ */
+import { type Clock, PeerbufError, type ScheduledEvent } from "@peerbuf/core";
+import { EventHeap, type HeapEvent } from "./event-heap.ts";
+
+/** Events that one drain may run unless the machine says otherwise. */
+export const EVENTS_PER_DRAIN_MAX = 10_000_000;
+
+export class VirtualClock implements Clock {
+  readonly #heap = new EventHeap();
+  readonly #eventsMax: number;
+  #nowNs = 0;
+  #sequence = 0;
+  #isRunning = false;
+  #isPumpArmed = false;
+
+  constructor(eventsPerDrainMax: number = EVENTS_PER_DRAIN_MAX) {
+    this.#eventsMax = eventsPerDrainMax;
+  }
+
+  get nowNs(): number {
+    return this.#nowNs;
+  }
+
+  /** Events that have not run yet. */
+  get pendingCount(): number {
+    return this.#heap.size;
+  }
+
+  schedule(delayNs: number, run: () => void): ScheduledEvent {
+    const timeNs = this.#nowNs + delayNs;
+    if (!(delayNs >= 0 && Number.isFinite(timeNs))) {
+      throw new PeerbufError("ARGUMENT_INVALID", `an event cannot be ${delayNs} ns from now`);
+    }
+    const event: HeapEvent = { timeNs, sequence: this.#sequence++, run, place: -1 };
+    this.#heap.push(event);
+    if (!this.#isRunning) {
+      this.#armPump();
+    }
+    return { cancel: () => this.#heap.remove(event) };
+  }
+
+  /** Runs events until none is left. Returns how many ran. */
+  run(): number {
+    return this.runUntil(Number.POSITIVE_INFINITY);
+  }
+
+  /** Runs the events up to and including `timeNs`, then stands at `timeNs`. Returns how many ran. */
+  runUntil(timeNs: number): number {
+    const count = this.#drain(timeNs);
+    if (Number.isFinite(timeNs)) {
+      this.#nowNs = Math.max(this.#nowNs, timeNs);
+    }
+    return count;
+  }
+
+  #drain(untilNs: number): number {
+    if (this.#isRunning) {
+      throw new PeerbufError("WRONG_ORDER", "the clock is running already: an event called run");
+    }
+    this.#isRunning = true;
+    try {
+      return this.#runEvents(untilNs);
+    } finally {
+      this.#isRunning = false;
+      this.#armPump();
+    }
+  }
+
+  #runEvents(untilNs: number): number {
+    let count = 0;
+    for (let event = this.#heap.peek(); event !== undefined; event = this.#heap.peek()) {
+      if (event.timeNs > untilNs) {
+        break;
+      }
+      if (count === this.#eventsMax) {
+        throw new PeerbufError(
+          "CLOCK_RUNAWAY",
+          `${count} events ran in one go up to ${this.#nowNs} ns and there are more: the limit is ${this.#eventsMax}`,
+        );
+      }
+      count++;
+      this.#heap.remove(event);
+      this.#nowNs = event.timeNs;
+      event.run();
+    }
+    return count;
+  }
+
+  #armPump(): void {
+    if (!this.#isPumpArmed && this.#heap.size > 0) {
+      this.#isPumpArmed = true;
+      setImmediate(() => this.#pump());
+    }
+  }
+
+  #pump(): void {
+    this.#isPumpArmed = false;
+    const next = this.#heap.peek();
+    if (next !== undefined) {
+      this.#drain(next.timeNs);
+    }
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * Inspect: what a harness may see of a machine and no device or driver can.
+ *
+ * A test instrument, not hardware: it reads and writes bytes where they are, without the fabric, the
+ * root complex or any counter taking part.
+ */
+import { PeerbufError } from "@peerbuf/core";
+import type { Observable } from "rxjs";
+import type { BarSlot } from "./bar-slot.ts";
+import type { Fabric } from "./fabric.ts";
+import type { Fault, FaultLog } from "./fault-log.ts";
+import type { ModelledHostMemory } from "./host-memory.ts";
+import type { AccessKind } from "./root-complex.ts";
+import { CPU, type HopEvent, type LossReason, ROOT_COMPLEX } from "./route.ts";
+import type { SparseMemory } from "./sparse-memory.ts";
+import type { TrafficCounters } from "./traffic.ts";
+
+/** One step of a request's way. */
+export interface TraceHop {
+  /** BDF, or `root complex`. */
+  readonly at: string;
+  readonly event: HopEvent;
+}
+
+export interface Trace {
+  readonly hops: readonly TraceHop[];
+  /** Where it ends: RAM, or byte `offset` of a function's BAR. Undefined when it reaches nothing. */
+  readonly arrivesAt:
+    | { readonly kind: "ram"; readonly node: number }
+    | { readonly kind: "bar"; readonly bdf: string; readonly bar: number; readonly offset: number }
+    | undefined;
+  /** Why it reaches nothing. */
+  readonly loss: LossReason | undefined;
+}
+
+/** A BAR that has an address which the processors cannot reach, or not all of it. */
+export interface UnreachableBar {
+  readonly bdf: string;
+  readonly bar: number;
+  readonly start: number;
+  readonly sizeBytes: number;
+  /** The first byte that is not reached, and where the request ends. */
+  readonly firstLost: number;
+  readonly at: string;
+}
+
+export class Inspect {
+  readonly #memory: ModelledHostMemory;
+  readonly #fabric: Fabric;
+  readonly #log: FaultLog;
+
+  constructor(memory: ModelledHostMemory, fabric: Fabric, log: FaultLog) {
+    this.#memory = memory;
+    this.#fabric = fabric;
+    this.#log = log;
+  }
+
+  /** Every request that reaches nothing, from now on. */
+  get faults(): Observable<Fault> {
+    return this.#log.faults;
+  }
+
+  /** The last `FAULTS_KEPT_MAX` of them, oldest first. */
+  recentFaults(): readonly Fault[] {
+    return this.#log.recent();
+  }
+
+  /** All of them since the start. */
+  get faultCount(): number {
+    return this.#log.count;
+  }
+
+  /** Reads RAM or device memory at a CPU physical address. `ACCESS_FAULT` where there is none. */
+  peek(address: number, target: Uint8Array): void {
+    const { memory, offset } = this.#locate(address, target.length);
+    memory.read(offset, target);
+  }
+
+  /** Writes RAM or device memory at a CPU physical address. `ACCESS_FAULT` where there is none. */
+  poke(address: number, source: Uint8Array): void {
+    const { memory, offset } = this.#locate(address, source.length);
+    memory.write(offset, source);
+  }
+
+  /** What a function (BDF), or `cpu`, issued and lost. */
+  traffic(requester: string): TrafficCounters {
+    return this.#fabric.traffic.of(requester === "cpu" ? CPU : this.#row(requester));
+  }
+
+  totalTraffic(): TrafficCounters {
+    return this.#fabric.traffic.total();
+  }
+
+  /** Bytes that passed a bridge (BDF), or the `root complex`, in either direction. */
+  passedBytes(at: string): number {
+    return this.#fabric.traffic.passedBytes(at === "root complex" ? ROOT_COMPLEX : this.#row(at));
+  }
+
+  /** The way of a request for the byte at a bus address of the requester (BDF or `cpu`); nothing is moved or counted. */
+  trace(requester: string, address: number, kind: AccessKind): Trace {
+    const row = requester === "cpu" ? CPU : this.#row(requester);
+    const route = this.#fabric.trace(row, address, kind);
+    const physical = address - this.#fabric.offsetOf(row);
+    return {
+      hops: route.hops.map((hop) => ({ at: this.#name(hop.row), event: hop.event })),
+      arrivesAt: this.#end(route.slot, route.bank?.node, physical),
+      loss: route.loss,
+    };
+  }
+
+  /** BARs with an address that the processors do not reach in full: outside of their bridges' windows. */
+  unreachableBars(): readonly UnreachableBar[] {
+    return this.#fabric.map.slots.flatMap((slot) => this.#unreached(slot));
+  }
+
+  /** Bytes of real memory behind the machine's RAM. */
+  get committedBytes(): number {
+    return this.#memory.banks.reduce((sum, bank) => sum + bank.memory.committedBytes, 0);
+  }
+
+  #unreached(slot: BarSlot): UnreachableBar[] {
+    const route = this.#fabric.trace(CPU, slot.start, "read");
+    const isReached = route.slot === slot;
+    const end = slot.start + slot.sizeBytes;
+    if (isReached && route.until >= end) {
+      return [];
+    }
+    const firstLost = isReached ? route.until : slot.start;
+    const hops = this.#fabric.trace(CPU, firstLost, "read").hops;
+    return [
+      {
+        bdf: this.#name(slot.row),
+        bar: slot.index,
+        start: slot.start,
+        sizeBytes: slot.sizeBytes,
+        firstLost,
+        at: this.#name(hops[hops.length - 1]?.row ?? ROOT_COMPLEX),
+      },
+    ];
+  }
+
+  #locate(address: number, lengthBytes: number): { memory: SparseMemory; offset: number } {
+    const end = address + lengthBytes;
+    for (const bank of this.#memory.banks) {
+      if (address >= bank.start && end <= bank.end) {
+        return { memory: bank.memory, offset: address - bank.start };
+      }
+    }
+    for (const { start, sizeBytes, model } of this.#fabric.map.slots) {
+      if (model?.kind === "memory" && address >= start && end <= start + sizeBytes) {
+        return { memory: model.memory, offset: model.base + address - start };
+      }
+    }
+    throw new PeerbufError(
+      "ACCESS_FAULT",
+      `there is neither RAM nor one device's memory at 0x${address.toString(16)} + ${lengthBytes} bytes`,
+    );
+  }
+
+  #end(slot: BarSlot | undefined, node: number | undefined, physical: number): Trace["arrivesAt"] {
+    if (slot !== undefined) {
+      const offset = physical - slot.start;
+      return { kind: "bar", bdf: this.#name(slot.row), bar: slot.index, offset };
+    }
+    return node === undefined ? undefined : { kind: "ram", node };
+  }
+
+  #row(bdf: string): number {
+    return this.#fabric.topology.require(bdf);
+  }
+
+  #name(row: number): string {
+    return row === ROOT_COMPLEX ? "root complex" : this.#fabric.topology.bdfOf(row);
+  }
+}

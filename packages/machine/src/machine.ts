@@ -1,0 +1,188 @@
+/**
+ * Machine: a modelled computer, built from a captured topology.
+ *
+ * Has memory, a fabric, a clock, and a slot for each captured function in which a device model can
+ * be placed. It routes bytes as hardware would and takes no part in negotiation.
+ *
+ * Not here: what drivers see of it (`platform.ts`), what only a harness may see (`inspect.ts`).
+ */
+import { InputError, PeerbufError } from "@peerbuf/core";
+import { ACS_PRESENT, type Topology } from "@peerbuf/topology";
+import { EVENTS_PER_DRAIN_MAX, VirtualClock } from "./clock.ts";
+import type { DeviceModel, DevicePort } from "./device-model.ts";
+import { DeviceSlot } from "./device-slot.ts";
+import { layOutDram } from "./dram-layout.ts";
+import { Fabric } from "./fabric.ts";
+import { FabricMap } from "./fabric-map.ts";
+import { FaultLog } from "./fault-log.ts";
+import { type HandleCounts, HandleLedger } from "./handle-ledger.ts";
+import { ModelledHostMemory, type PagePlacement } from "./host-memory.ts";
+import { Inspect } from "./inspect.ts";
+import { InterruptLines } from "./interrupts.ts";
+import { FabricPort } from "./port.ts";
+import { Random } from "./random.ts";
+import type { RootComplexProfile } from "./root-complex.ts";
+
+/** RAM of a node unless told otherwise; it costs nothing until it is used. */
+const MEMORY_BYTES_DEFAULT = 4 * 2 ** 30;
+
+export interface MachineOptions {
+  readonly topology: Topology;
+  /** Bytes of RAM, one number for every NUMA node of the topology or one each. Whole MiB. */
+  readonly memoryBytesPerNode?: number | readonly number[];
+  /** What the root complex does with peer requests; `forwards` unless told otherwise. */
+  readonly rootComplex?: RootComplexProfile;
+  /** Bus address minus physical address (0 or more), by root bus, e.g. `{"0000:00": 0x1_0000_0000}`. */
+  readonly busOffset?: Readonly<Record<string, number>>;
+  /** How allocations that need not be contiguous are served; `packed` unless told otherwise. */
+  readonly pagePlacement?: PagePlacement;
+  /** For everything random: at present the order of scattered pages. */
+  readonly seed?: number;
+  /** Events that the clock runs in one go before it is a runaway. */
+  readonly eventsPerDrainMax?: number;
+}
+
+/** Something put between device models and their links, such as a guard or a fault injector. */
+export type PortWrapper = (port: DevicePort) => DevicePort;
+
+export function createMachine(options: MachineOptions): Machine {
+  return new Machine(options);
+}
+
+export class Machine {
+  readonly topology: Topology;
+  readonly clock: VirtualClock;
+  readonly memory: ModelledHostMemory;
+  readonly fabric: Fabric;
+  readonly faultLog: FaultLog = new FaultLog();
+  /** The harness's view: not hardware. */
+  readonly inspect: Inspect;
+  readonly ledger: HandleLedger = new HandleLedger();
+  readonly #slots = new Map<number, DeviceSlot>();
+  readonly #interrupts = new Map<number, InterruptLines>();
+  #wrappers: readonly PortWrapper[] = [];
+
+  constructor(options: MachineOptions) {
+    const { topology } = options;
+    this.topology = topology;
+    this.clock = new VirtualClock(options.eventsPerDrainMax ?? EVENTS_PER_DRAIN_MAX);
+    this.memory = new ModelledHostMemory(
+      layOutDram(topology, memorySizes(topology, options.memoryBytesPerNode)),
+      options.pagePlacement ?? "packed",
+      new Random(options.seed ?? 1),
+    );
+    this.fabric = new Fabric(
+      new FabricMap(topology, this.memory.banks),
+      options.rootComplex ?? "forwards",
+      busOffsets(topology, options.busOffset ?? {}),
+      this.faultLog,
+      () => this.clock.nowNs,
+    );
+    this.inspect = new Inspect(this.memory, this.fabric, this.faultLog);
+  }
+
+  /**
+   * Places a model behind a captured function. `InputError` for an unknown function or one whose BARs
+   * do not fit, `WRONG_ORDER` when it has a model.
+   */
+  place(bdf: string, model: DeviceModel): void {
+    const row = this.topology.require(bdf);
+    if (this.#slots.has(row)) {
+      throw new PeerbufError("WRONG_ORDER", `${bdf} has a model already`);
+    }
+    const link = new FabricPort(row, this.fabric, this.interruptsOf(row), this.clock);
+    const bars = this.fabric.map.slots.filter((slot) => slot.row === row);
+    const slot = new DeviceSlot(model, link, bars);
+    this.#slots.set(row, slot);
+    this.#plug(slot);
+  }
+
+  /** Puts `wrap` before the link of every device, now and later, until it is taken out again. */
+  interpose(wrap: PortWrapper): { remove(): void } {
+    this.#setWrappers([...this.#wrappers, wrap]);
+    return { remove: () => this.#setWrappers(this.#wrappers.filter((other) => other !== wrap)) };
+  }
+
+  /**
+   * Writes a function's ACS control register at run time; bits it is not capable of stay 0, as on
+   * hardware. `InputError` when it has no ACS.
+   */
+  setAcsControl(bdf: string, bits: number): void {
+    const row = this.topology.require(bdf);
+    const { acsState, acsCapability } = this.topology.table;
+    if (acsState[row] !== ACS_PRESENT) {
+      throw new InputError({
+        source: bdf,
+        cause: "this function has no ACS capability as far as the capture shows",
+        remedy: "Choose a function with ACS",
+      });
+    }
+    this.fabric.setAcsControl(row, bits & (acsCapability[row] as number) & 0x7f);
+  }
+
+  /** The function's interrupt vectors, by row. */
+  interruptsOf(row: number): InterruptLines {
+    let lines = this.#interrupts.get(row);
+    if (lines === undefined) {
+      lines = new InterruptLines(this.topology.bdfOf(row), this.clock);
+      this.#interrupts.set(row, lines);
+    }
+    return lines;
+  }
+
+  /** What was given out and not given back. */
+  handles(): HandleCounts {
+    let interruptHandlers = 0;
+    for (const lines of this.#interrupts.values()) {
+      interruptHandlers += lines.handlerCount;
+    }
+    return {
+      mappings: this.ledger.mappings,
+      coherent: this.ledger.coherent,
+      hostAllocations: this.memory.liveAllocations,
+      hostPages: this.memory.livePages,
+      interruptHandlers,
+    };
+  }
+
+  #setWrappers(wrappers: readonly PortWrapper[]): void {
+    this.#wrappers = wrappers;
+    for (const slot of this.#slots.values()) {
+      this.#plug(slot);
+    }
+  }
+
+  #plug(slot: DeviceSlot): void {
+    slot.socket.plug = this.#wrappers.reduce<DevicePort>((port, wrap) => wrap(port), slot.link);
+  }
+}
+
+function memorySizes(
+  topology: Topology,
+  sizes: number | readonly number[] = MEMORY_BYTES_DEFAULT,
+): readonly number[] {
+  if (typeof sizes !== "number") {
+    return sizes;
+  }
+  const nodes = [
+    ...topology.facts.numaNodes.map(({ id }) => id),
+    ...topology.table.numaNode,
+  ].reduce((one, other) => Math.max(one, other), 0);
+  return new Array<number>(nodes + 1).fill(sizes);
+}
+
+function busOffsets(topology: Topology, byRoot: Readonly<Record<string, number>>): Float64Array {
+  const offsets = new Float64Array(topology.rootBuses.length);
+  for (const [id, offset] of Object.entries(byRoot)) {
+    const index = topology.rootBuses.findIndex((root) => root.id === id);
+    if (index < 0 || !Number.isSafeInteger(offset) || offset < 0) {
+      throw new InputError({
+        source: `busOffset ${id}`,
+        cause: index < 0 ? "there is no such root bus" : `${offset} is no distance in bytes`,
+        remedy: `Root buses: ${topology.rootBuses.map((root) => root.id).join(", ")}`,
+      });
+    }
+    offsets[index] = offset;
+  }
+  return offsets;
+}

@@ -1,0 +1,138 @@
+/**
+ * Modelled platform: core's platform interface over a modelled machine.
+ *
+ * Every captured function is a device, with or without a model behind it. What is given out is
+ * counted in the machine's ledger.
+ */
+import {
+  BARS,
+  type Bars,
+  CLOCK,
+  type Clock,
+  DEVICE,
+  DEVICE_DMA,
+  type Device,
+  type DmaLayer,
+  type DmaLimits,
+  HOST_MEMORY,
+  INTERRUPTS,
+  PeerbufError,
+  type Platform,
+  type ServiceRegistry,
+  UNLIMITED,
+} from "@peerbuf/core";
+import { CpuBar } from "./cpu-bar.ts";
+import { ModelledDeviceDma } from "./device-dma.ts";
+import { DmaDirect } from "./dma-direct.ts";
+import { DmaGuard } from "./dma-guard.ts";
+import type { Machine } from "./machine.ts";
+import { ModelledDevice } from "./modelled-device.ts";
+
+export interface PlatformOptions {
+  /** For records; `machine` unless told otherwise. */
+  readonly name?: string;
+  /** `false`: the platform's DMA operations do not know peer memory (EREMOTEIO). */
+  readonly peerToPeer?: boolean;
+  /** `false`: devices reach everything at any time, as on real hardware without an IOMMU. */
+  readonly guard?: boolean;
+  /** What a function's DMA engine can follow, by BDF; everything unless told otherwise. */
+  readonly limits?: Readonly<Record<string, DmaLimits>>;
+}
+
+export interface ModelledPlatform extends Platform {
+  readonly machine: Machine;
+  /** Accesses that the guard kept out; 0 without one. */
+  readonly guardFaults: number;
+  /** Takes the guard out of the machine. Devices stay. */
+  close(): void;
+}
+
+/** `InputError` when the options name a function that the machine does not have. */
+export function createModelledPlatform(
+  machine: Machine,
+  options: PlatformOptions = {},
+): ModelledPlatform {
+  return new MachinePlatform(machine, options);
+}
+
+class MachinePlatform implements ModelledPlatform {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly dma: DmaLayer;
+  readonly machine: Machine;
+  readonly #guard: DmaGuard | undefined;
+  readonly #interposed: { remove(): void } | undefined;
+  readonly #devices: ReadonlyMap<string, ModelledDevice>;
+
+  constructor(machine: Machine, options: PlatformOptions) {
+    this.name = options.name ?? "machine";
+    this.machine = machine;
+    this.clock = machine.clock;
+    const devices = makeDevices(machine, options.limits ?? {});
+    this.#devices = new Map(devices.map((device) => [device.id, device]));
+    const byDevice = new Map<Device, ModelledDevice>(devices.map((device) => [device, device]));
+    const direct = new DmaDirect(byDevice, options.peerToPeer ?? true, machine.ledger);
+    const guard = options.guard === false ? undefined : new DmaGuard(direct, machine.faultLog);
+    this.#guard = guard;
+    this.#interposed = guard && machine.interpose((port) => guard.wrapPort(port));
+    this.dma = guard ?? direct;
+  }
+
+  get guardFaults(): number {
+    return this.#guard?.faultCount ?? 0;
+  }
+
+  device(id: string): Device {
+    return this.#find(id);
+  }
+
+  provide(device: Device | undefined, registry: ServiceRegistry): void {
+    const { machine } = this;
+    registry.set(HOST_MEMORY, machine.memory);
+    registry.set(CLOCK, machine.clock);
+    if (device === undefined) {
+      return;
+    }
+    const { row } = this.#find(device.id);
+    registry.set(DEVICE, device);
+    registry.set(BARS, barsOf(machine, row));
+    registry.set(
+      DEVICE_DMA,
+      new ModelledDeviceDma(device, this.dma, machine.memory, machine.ledger),
+    );
+    registry.set(INTERRUPTS, machine.interruptsOf(row));
+  }
+
+  close(): void {
+    this.#interposed?.remove();
+  }
+
+  #find(id: string): ModelledDevice {
+    const device = this.#devices.get(id);
+    if (device === undefined) {
+      throw new PeerbufError("DEVICE_UNKNOWN", `${this.name} has no device ${id}`);
+    }
+    return device;
+  }
+}
+
+function makeDevices(
+  machine: Machine,
+  limits: Readonly<Record<string, DmaLimits>>,
+): ModelledDevice[] {
+  const { topology, fabric } = machine;
+  const byRow = new Map(
+    Object.entries(limits).map(([bdf, limit]) => [topology.require(bdf), limit]),
+  );
+  return Array.from(
+    { length: topology.count },
+    (_, row) =>
+      new ModelledDevice(topology, row, fabric.offsetOf(row), byRow.get(row) ?? UNLIMITED),
+  );
+}
+
+function barsOf(machine: Machine, row: number): Bars {
+  const { fabric } = machine;
+  const slots = fabric.map.slots.filter((slot) => slot.row === row);
+  return { memory: slots.map((slot) => new CpuBar(slot, fabric)) };
+}

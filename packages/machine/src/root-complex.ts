@@ -1,0 +1,33 @@
+/**
+ * Root complex: what it does with requests from one device to another.
+ *
+ * The PCIe specification does not oblige it to do anything, nor say how to find out what it does
+ * (base specification 5.0, 1.3.1; Linux Documentation/driver-api/pci/p2pdma.rst). The profiles are
+ * what is seen in the field:
+ * - `forwards`: reads and writes between all root ports, as AMD since Zen and Xeons since Skylake;
+ * - `same-host-bridge`: both, but only below one host bridge, as older Xeons;
+ * - `writes-only`: posted writes arrive, reads do not, as AMD before Zen;
+ * - `none`: nothing arrives.
+ */
+export type RootComplexProfile = "forwards" | "same-host-bridge" | "writes-only" | "none";
+
+/** Would a request between devices below these root buses (by index) get through? */
+export function rootComplexForwards(
+  profile: RootComplexProfile,
+  kind: AccessKind,
+  fromRoot: number,
+  toRoot: number,
+): boolean {
+  switch (profile) {
+    case "forwards":
+      return true;
+    case "same-host-bridge":
+      return fromRoot === toRoot;
+    case "writes-only":
+      return kind === "write";
+    case "none":
+      return false;
+  }
+}
+
+export type AccessKind = "read" | "write";
