@@ -16,6 +16,8 @@ export {
   sriovOfConfig,
 } from "./capabilities.ts";
 export { barsOfConfig, knownConfig, windowsOfConfig } from "./config-space.ts";
+export type { FabricOptions, FabricRole, Id, Span } from "./fabric/fabric-options.ts";
+export { FABRIC_ENDPOINTS_MAX, generateFabric, regularFabric } from "./fabric/generate-fabric.ts";
 export {
   type AcsRecord,
   type BarKind,
@@ -61,6 +63,7 @@ export { TAR_BYTES_MAX, TAR_ENTRY_COUNT_MAX, TAR_KEPT_BYTES_MAX } from "./reader
 export { topologyFromSysfs } from "./readers/sysfs-topology.ts";
 export { type SysfsTree, TREE_FILE_BYTES_MAX } from "./readers/sysfs-tree.ts";
 export { ALL_PAIRS_COUNT_MAX, AllPairs, judgeAllPairs } from "./rules/all-pairs.ts";
+export { type Explanation, explainPair, type Hop, type HopRole } from "./rules/explain-pair.ts";
 export { type Answer, cpuAnswer, type HostBridge, hostBridgesOf } from "./rules/host-bridge.ts";
 export { createJudge, JUDGE_KEPT_MAX } from "./rules/judge.ts";
 export {
@@ -77,6 +80,8 @@ export {
   type KernelRules,
   rulesForKernel,
 } from "./rules/kernel-rules.ts";
+export { judgePairByPair } from "./rules/pair-by-pair.ts";
+export { type Remedy, remediesFor } from "./rules/remedy.ts";
 export { type RootBus, Topology } from "./topology.ts";
 export { buildTopology, FUNCTION_COUNT_MAX, TopologyBuilder } from "./topology-builder.ts";
 export { DEPTH_MAX } from "./tree-check.ts";

@@ -11,25 +11,16 @@
  */
 import { assert, InputError, type PathType } from "@peerbuf/core";
 import type { Topology } from "../topology.ts";
-import {
-  type Answer,
-  cpuAnswer,
-  hostBridgesOf,
-  passAnswer,
-  whitelistAnswer,
-} from "./host-bridge.ts";
+import type { Answer } from "./host-bridge.ts";
 import { redirectAnswer } from "./judge-pair.ts";
 import type { KernelRules } from "./kernel-rules.ts";
+import { BUS_ADDR, PATH_TYPES, throughRootTypes, UNKNOWN } from "./through-root.ts";
 
 /** Functions in one table, at most: 16,384 of them take 512 MiB. */
 export const ALL_PAIRS_COUNT_MAX = 16_384;
 
 /** A cell holds the type in its low two bits and the distance above; 2 × 256 hops fit easily. */
-const TYPES: readonly PathType[] = ["bus-addr", "host-bridge", "unsupported", "unknown"];
-const BUS_ADDR = 0;
-const UNKNOWN = 3;
-const TYPE_BITS = 2;
-const TYPE_OF_PASS: Readonly<Record<Answer, number>> = { yes: 1, no: 2, unknown: UNKNOWN };
+export const TYPE_BITS = 2;
 /** Stretches shorter than this are copied by hand: a call costs more. */
 const COPY_LENGTH_MIN = 24;
 
@@ -60,7 +51,7 @@ export class AllPairs {
   }
 
   typeAt(provider: number, client: number): PathType {
-    return TYPES[this.#cell(provider, client) & UNKNOWN] as PathType;
+    return PATH_TYPES[this.#cell(provider, client) & UNKNOWN] as PathType;
   }
 
   distanceAt(provider: number, client: number): number {
@@ -69,7 +60,7 @@ export class AllPairs {
 
   /** Ordered pairs of each type. */
   counts(): Record<PathType, number> {
-    const totals = new Float64Array(TYPES.length);
+    const totals = new Float64Array(PATH_TYPES.length);
     for (const cell of this.#cells) {
       totals[cell & UNKNOWN] = (totals[cell & UNKNOWN] as number) + 1;
     }
@@ -191,7 +182,7 @@ class Sheet {
     this.#order = order;
     this.#count = order.members.length;
     this.cells = new Uint16Array(this.#count * this.#count);
-    this.#throughRoot = throughRoot(topology, rules);
+    this.#throughRoot = throughRootTypes(topology, rules);
     this.#depth = new Uint16Array(topology.count);
     this.#redirectDepth = new Uint16Array(topology.count);
     this.#unreadDepth = new Uint16Array(topology.count);
@@ -314,17 +305,4 @@ class Sheet {
       this.cells[rowStart + client] = stencil[client - origin] as number;
     }
   }
-}
-
-function throughRoot(topology: Topology, rules: KernelRules): Uint8Array {
-  const cpu = cpuAnswer(topology, rules);
-  const bridges = hostBridgesOf(topology, rules);
-  const types = new Uint8Array(bridges.length ** 2);
-  bridges.forEach((provider, row) => {
-    bridges.forEach((client, column) => {
-      const pass = passAnswer(cpu, whitelistAnswer(provider, client));
-      types[row * bridges.length + column] = TYPE_OF_PASS[pass];
-    });
-  });
-  return types;
 }
