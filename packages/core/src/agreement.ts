@@ -70,7 +70,8 @@ function askTopology(talk: Talk, offer: Offer, common: readonly KeptPair[]): Pat
     talk.say("topology", "attach", "accept", NOTHING_TO_JUDGE, left);
     return NO_PATH;
   }
-  const path = judge.judge(device.id, talk.importer.device.id);
+  const client = talk.importer.device;
+  const path = judge.judge(device.id, client.pciAncestor ?? client.id);
   const reached = usable(path.reads) || usable(path.writes);
   const word = usable(path.reads) ? path.reads : path.writes;
   talk.say(

@@ -12,6 +12,12 @@ export interface Device {
   readonly label: string;
   /** The bus it sits on: `pci`, `usb`, `platform`, ... */
   readonly bus: string;
+  /**
+   * The nearest PCI function above a device that is none itself (a USB device behind a PCI host
+   * controller): topology judges that one in its place, as p2pdma's distance call does (6.12). The DMA
+   * layer does not: it maps peer memory for PCI functions only.
+   */
+  readonly pciAncestor?: string;
   /** What its DMA engine can follow unless its driver says less. */
   readonly limits: DmaLimits;
 }
