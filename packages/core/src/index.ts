@@ -133,6 +133,7 @@ export {
 export { SignallingAnnotation, type SignallingSection } from "./sync/signalling.ts";
 export { SoftwareFence, stubFence } from "./sync/software-fence.ts";
 export { type SyncFenceInfo, SyncFile, type SyncFileInfo } from "./sync/sync-file.ts";
+export { exportSyncFile, importSyncFile } from "./sync/sync-file-exchange.ts";
 export { Timeline, type TimelineOptions } from "./sync/timeline.ts";
 export type { WaitOptions } from "./sync/wait.ts";
 export { FenceWatchdog, type LateFence, type WatchdogOptions } from "./sync/watchdog.ts";

@@ -2,8 +2,8 @@
  * Fence array: one fence for several, signaled with all of them or with any of them.
  *
  * Its error is the first member error seen before it signals (Linux 6.12,
- * drivers/dma-buf/dma-fence-array.c). It signals right after the deciding member's callbacks and
- * before that member's `signal` returns.
+ * drivers/dma-buf/dma-fence-array.c). It signals after the deciding member's callbacks and before the
+ * outermost `signal` returns.
  */
 import { PeerbufError } from "../error.ts";
 import { type DeferredSignal, defer } from "./delivery.ts";

@@ -168,12 +168,13 @@ export class Reservation {
   /** The unfinished fences. */
   getFences(usage: ReservationUsage): Fence[] {
     const fences: Fence[] = [];
-    const cursor = this.cursor(usage);
-    for (let fence = cursor.next(); fence !== undefined; fence = cursor.next()) {
-      if (cursor.isRestarted) {
-        fences.length = 0;
+    const { slots } = this;
+    const level = USAGE_LEVEL[usage];
+    for (let slot = 0; slot < slots.count; slot++) {
+      const fence = slots.fenceAt(slot);
+      if (fence !== undefined && slots.levelAt(slot) <= level && !fence.poll()) {
+        fences.push(fence);
       }
-      fences.push(fence);
     }
     return fences;
   }

@@ -190,11 +190,14 @@ describe("fence chain", () => {
     expect(tail.context).not.toBe(nodes[0]?.context);
   });
 
-  it("finding stops where the timeline changes", () => {
-    const { nodes, tail } = fenceChain(2, (index) => (index === 0 ? 9 : 4));
+  it("finding stops where the timeline changes, for seqnos before mean something else there", () => {
+    const seqnos = [6, 9, 4, 10];
+    const { nodes, links, tail } = fenceChain(4, (index) => seqnos[index] ?? 0);
+    expect(findSeqno(tail, 5)).toBe(nodes[2]);
 
-    expect(findSeqno(tail, 5)).toBe(tail);
-    expect(nodes[0]?.seqno).toBe(9);
+    links[2]?.fence.signal(); // Its node leaves the chain: the older timeline has to be done first.
+
+    expect(findSeqno(tail, 5)).toBe(nodes[1]);
   });
 
   it("may begin behind a fence that is no chain, and waits for it", () => {
@@ -264,11 +267,22 @@ describe("fence chain", () => {
     expect(() => links[0] && findSeqno(links[0].fence, 1)).toThrow(EINVAL);
   });
 
-  it("signals a chain of 100,000 nodes without a deep stack", () => {
-    const { links, nodes, tail } = fenceChain(100_000);
-    for (const node of nodes) node.enableSignaling();
-    for (const { fence } of links.slice(1)) fence.signal();
-    expect(tail.isSignaled).toBe(false);
+  it("signals right after the callbacks of its fence, not among them", () => {
+    const { links, tail } = fenceChain(1);
+    const seen: string[] = [];
+    tail.addCallback(() => seen.push("chain"));
+    links[0]?.fence.addCallback(() => seen.push("fence"));
+
+    links[0]?.fence.signal();
+
+    expect(seen).toEqual(["fence", "chain"]);
+  });
+
+  it("a pipeline of 100,000 nodes, each starting the next, needs no deep stack", () => {
+    const { links, tail } = fenceChain(100_000);
+    links.forEach(({ node }, index) => {
+      node.addCallback(() => void links[index + 1]?.fence.signal());
+    });
 
     links[0]?.fence.signal();
 

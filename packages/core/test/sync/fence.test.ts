@@ -1,6 +1,7 @@
 /**
  * Fence: the checks of Linux's drivers/dma-buf/st-dma-fence.c, then what is special here.
  */
+import { getEventListeners } from "node:events";
 import {
   type Fence,
   type FenceContext,
@@ -478,6 +479,28 @@ describe("waiting", () => {
       const wait = fence.signaled({ timeoutNs });
       await expect(wait).rejects.toMatchObject({ code: "ARGUMENT_INVALID" });
     }
+  });
+
+  it("leaves no callback behind when it is over before it began", async () => {
+    const { fence } = mockFence();
+    const over = [{ timeoutNs: 0 }, { signal: AbortSignal.abort() }];
+
+    await Promise.allSettled(over.map((options) => fence.signaled(options)));
+    await Promise.allSettled(over.map((options) => waitForAll([fence], options)));
+
+    expect(fence.waiters()).toEqual([]);
+  });
+
+  it("leaves no listener on the abort signal when the fence signals", async () => {
+    const { fence } = mockFence();
+    const { signal } = new AbortController();
+    const wait = fence.signaled({ signal });
+    expect(getEventListeners(signal, "abort")).toHaveLength(1);
+
+    fence.signal();
+    await wait;
+
+    expect(getEventListeners(signal, "abort")).toEqual([]);
   });
 
   it("a wait of no time enables signaling, so that a poller sees the end", async () => {

@@ -110,6 +110,17 @@ describe("reservation slots", () => {
     expect(stored(reservation)).toEqual([[later, "read"]]);
   });
 
+  it("an earlier fence of the timeline does not push out a later one", () => {
+    const { reservation, timeline, add } = lockedReservation();
+    const line = timeline();
+    const [earlier, later] = [line.next(), line.next()];
+    add(later, "read");
+
+    add(earlier, "read");
+
+    expect(reservation.getFences("read")).toContain(later);
+  });
+
   it("a stronger usage promotes the same fence; a weaker one demotes nothing", () => {
     const { reservation, timeline, add } = lockedReservation();
     const fence = timeline().next();

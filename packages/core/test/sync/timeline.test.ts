@@ -95,6 +95,17 @@ describe("timeline", () => {
     expect(() => line.next()).toThrow(expect.objectContaining({ code: "HANDLE_CLOSED" }));
   });
 
+  it("closing passes over a fence that was ended by itself", () => {
+    const line = timeline();
+    const [ended, open] = [line.next(), line.next()];
+    ended.setError(new FenceError("ETIMEDOUT", "too late"));
+    ended.signal();
+
+    line.close();
+
+    expect([ended.error?.errno, open.error?.errno]).toEqual(["ETIMEDOUT", "ENOENT"]);
+  });
+
   it("is closed at the end of its scope, with another error if the driver says so", () => {
     let open: SoftwareFence | undefined;
     {
