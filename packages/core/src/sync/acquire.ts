@@ -33,13 +33,14 @@ export interface LockGuard {
 type Attempt = { readonly locked: Lockable[] } | { readonly contended: Lockable };
 
 /**
- * Locks all of them or none; one that is listed twice is locked once. `holder` is the name or the
- * owner of the task, or a context that holds nothing yet (it keeps its seniority over several goes
- * and stays its maker's to finish). `timeoutNs` counts for all locks together.
+ * Locks all of them or none; one that is listed twice is locked once. `holder` is the task's
+ * owner, or a context that holds nothing yet (it keeps its seniority over several goes and stays its
+ * maker's to finish). A task that holds locks from before is refused with `LOCK_DEADLOCK`: list all
+ * of them in one call. `timeoutNs` counts for all locks together.
  */
 export async function lockAll(
   wanted: Iterable<Lockable>,
-  holder: AcquireContext | LockOwner | string,
+  holder: AcquireContext | LockOwner,
   options: WaitOptions = {},
 ): Promise<LockGuard> {
   const locks = [...new Set(wanted)];

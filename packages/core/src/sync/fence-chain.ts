@@ -87,7 +87,7 @@ export function* chainLinks(head: Fence): Generator<Fence> {
   }
 }
 
-export function walkChain(link: Fence): Fence | undefined {
+function walkChain(link: Fence): Fence | undefined {
   return link instanceof FenceChain ? link.walk() : undefined;
 }
 

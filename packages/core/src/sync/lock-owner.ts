@@ -1,9 +1,10 @@
 /**
  * Lock owner: who holds reservation locks, under which name and with what seniority.
  *
- * An owner is one sequential task. Without an acquire context it may hold one lock; with a context
- * it may hold many, and its stamp (smaller is older) decides who gives way. The bookkeeping here is
- * changed by `wait-die-lock.ts` only.
+ * An owner is one sequential task: make one for each, and use it for everything that the task locks.
+ * That is how the locks know that a waiter already holds something, which is what they need to rule
+ * out deadlocks. Without an acquire context an owner may hold one lock; with a context many, and the
+ * stamp (smaller is older) decides who gives way. Only `wait-die-lock.ts` changes the bookkeeping.
  */
 import { PeerbufError } from "../error.ts";
 import type { FenceDomain } from "./fence-context.ts";
@@ -27,6 +28,7 @@ export class LockOwner {
 
 /** Linux's ww_acquire_ctx for one go at taking several locks (include/linux/ww_mutex.h). */
 export class AcquireContext {
+  readonly domain: FenceDomain;
   readonly owner: LockOwner;
   /** Taken once, at creation: a task that has to retry keeps it, ages and wins in the end. */
   readonly stamp: number;
@@ -36,9 +38,9 @@ export class AcquireContext {
   readonly contended: HeldLock | undefined = undefined;
   private state: "acquiring" | "done" | "finished" = "acquiring";
 
-  /** A label makes an owner of its own; pass the task's owner when it also locks without context. */
-  constructor(domain: FenceDomain, owner: LockOwner | string) {
-    this.owner = typeof owner === "string" ? new LockOwner(owner) : owner;
+  constructor(domain: FenceDomain, owner: LockOwner) {
+    this.domain = domain;
+    this.owner = owner;
     this.stamp = domain.takeStamp();
   }
 

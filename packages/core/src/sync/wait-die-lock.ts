@@ -65,7 +65,7 @@ export class WaitDieLock implements HeldLock {
 
   async lock(holder: LockHolder, options: WaitOptions = NO_OPTIONS): Promise<void> {
     this.checkMayWait(holder, options);
-    this.checkContended(holder);
+    this.checkBackedOff(holder);
     if (this.current === undefined) {
       return this.take(holder);
     }
@@ -182,6 +182,10 @@ export class WaitDieLock implements HeldLock {
       const message = "its acquire context takes no more locks";
       throw this.conflict("WRONG_ORDER", holder, message);
     }
+    if (holder instanceof AcquireContext && holder.domain !== this.domain) {
+      const message = "its acquire context is of another fence domain, so their ages say nothing";
+      throw this.conflict("ARGUMENT_INVALID", holder, message);
+    }
     if (ownerOf(holder).waitingFor !== undefined) {
       const message = `it waits for "${ownerOf(holder).waitingFor?.label}": one lock at a time`;
       throw this.conflict("WRONG_ORDER", holder, message);
@@ -202,11 +206,10 @@ export class WaitDieLock implements HeldLock {
     }
   }
 
-  private checkContended(holder: LockHolder): void {
-    const contended = holder instanceof AcquireContext ? holder.contended : undefined;
-    const isRemedy = contended === this && ownerOf(holder).held.length === 0;
-    if (contended !== undefined && !isRemedy) {
-      const remedy = `it was told to back off: unlock everything, then lockSlow "${contended.label}"`;
+  private checkBackedOff(holder: LockHolder): void {
+    if (holder instanceof AcquireContext && holder.contended && holder.heldCount > 0) {
+      const { label } = holder.contended;
+      const remedy = `it was told to back off: unlock everything, then lockSlow "${label}"`;
       throw this.conflict("WRONG_ORDER", holder, remedy);
     }
   }

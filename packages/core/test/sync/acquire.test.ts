@@ -18,7 +18,8 @@ function buffers(count: number) {
   const { domain, clock } = testDomain();
   const make = (_: unknown, index: number): Reservation =>
     new Reservation(domain, String.fromCharCode(97 + index));
-  const context = (label: string): AcquireContext => new AcquireContext(domain, label);
+  const context = (label: string): AcquireContext =>
+    new AcquireContext(domain, new LockOwner(label));
   const list = Array.from({ length: count }, make);
   return { domain, clock, context, list };
 }
@@ -106,7 +107,8 @@ describe("wait-die lock", () => {
   it("an older context that queues makes younger waiters back off if they hold something", async () => {
     const { list, domain } = buffers(3);
     const [a, b, c] = list as [Reservation, Reservation, Reservation];
-    const context = (label: string): AcquireContext => new AcquireContext(domain, label);
+    const context = (label: string): AcquireContext =>
+      new AcquireContext(domain, new LockOwner(label));
     const [older, holding, empty] = [context("older"), context("holding"), context("empty")];
     const youngest = context("youngest");
     await a.lock(youngest);
@@ -125,7 +127,8 @@ describe("wait-die lock", () => {
 
   it("contexts are served by age, owners without a context in order of arrival", async () => {
     const { a, domain } = twoBuffers();
-    const context = (label: string): AcquireContext => new AcquireContext(domain, label);
+    const context = (label: string): AcquireContext =>
+      new AcquireContext(domain, new LockOwner(label));
     const [first, second, third] = [context("first"), context("second"), context("third")];
     const [plain, holder] = [new LockOwner("plain"), new LockOwner("holder")];
     await a.lock(holder);
@@ -162,14 +165,15 @@ describe("wait-die lock", () => {
   });
 
   it("after a back-off: unlock everything, then lockSlow of that one, which never backs off", async () => {
-    const { a, b, context } = twoBuffers();
+    const { list, context } = buffers(3);
+    const [a, b, c] = list as [Reservation, Reservation, Reservation];
     const [older, younger] = [context("older"), context("younger")];
     await a.lock(older);
     await b.lock(younger);
     await a.lock(younger).catch(() => undefined);
     await expect(a.lockSlow(younger)).rejects.toMatchObject({ code: "WRONG_ORDER" });
+    await expect(c.lock(younger)).rejects.toMatchObject({ code: "WRONG_ORDER" });
     b.unlock(younger);
-    await expect(b.lock(younger)).rejects.toMatchObject({ code: "WRONG_ORDER" });
 
     const slow = a.lockSlow(younger);
     a.unlock(older);
@@ -261,6 +265,29 @@ describe("an attempt at a deadlock", () => {
     });
   });
 
+  it("taking more locks than listed at first is refused, as two tasks could do it in turn", async () => {
+    const { a, b } = twoBuffers();
+    const [copy, evict] = [new LockOwner("copy"), new LockOwner("evict")];
+    using first = await lockAll([a], copy);
+    using other = await lockAll([b], evict);
+
+    await expect(lockAll([b], copy)).rejects.toMatchObject({
+      code: "LOCK_DEADLOCK",
+      message: expect.stringMatching(/"copy" holds "a" and wants "b" \(held by "evict"\)/),
+    });
+    expect([first.locked, other.locked]).toEqual([[a], [b]]);
+  });
+
+  it("a context of another domain is refused, as its age says nothing here", async () => {
+    const { a } = twoBuffers();
+    const stranger = twoBuffers().context("stranger");
+
+    await expect(a.lock(stranger)).rejects.toMatchObject({ code: "ARGUMENT_INVALID" });
+    expect(() => a.tryLock(stranger)).toThrow(
+      expect.objectContaining({ code: "ARGUMENT_INVALID" }),
+    );
+  });
+
   it("a second wait of one owner is refused: a task waits for one lock at a time", async () => {
     const { a, b, context } = twoBuffers();
     const task = context("task");
@@ -287,7 +314,7 @@ describe("lockAll", () => {
   it("takes all, each once, and gives them back at the end of the scope", async () => {
     const { a, b } = twoBuffers();
     {
-      using guard = await lockAll([a, b, a], "copy");
+      using guard = await lockAll([a, b, a], new LockOwner("copy"));
       expect(guard.locked).toEqual([a, b]);
       expect([a.isLocked, b.isLocked]).toEqual([true, true]);
     }
@@ -296,7 +323,7 @@ describe("lockAll", () => {
   });
 
   it("of nothing holds nothing", async () => {
-    using guard = await lockAll([], "copy");
+    using guard = await lockAll([], new LockOwner("copy"));
 
     expect(guard.locked).toEqual([]);
   });
@@ -305,7 +332,7 @@ describe("lockAll", () => {
     const { a, b, context } = twoBuffers();
     const older = context("older");
     await b.lock(older);
-    const younger = lockAll([a, b], "younger");
+    const younger = lockAll([a, b], new LockOwner("younger"));
     await settleTasks();
     expect(a.isLocked).toBe(false); // Given back, so that the older one can have it.
 
@@ -323,7 +350,7 @@ describe("lockAll", () => {
     const [one, two] = [context("one"), context("two")];
     await b.lock(one);
     await c.lock(two);
-    const late = lockAll([a, b, c], "late", { timeoutNs: 100 });
+    const late = lockAll([a, b, c], new LockOwner("late"), { timeoutNs: 100 });
     await settleTasks();
     clock.advance(60);
     b.unlock(one);
@@ -332,6 +359,21 @@ describe("lockAll", () => {
 
     await expect(late).rejects.toMatchObject({ code: "WAIT_TIMED_OUT" });
     expect([a.isLocked, b.isLocked, clock.pendingCount]).toEqual([false, false, 0]);
+  });
+
+  it("a context can go again after a round that ended early", async () => {
+    const { a, b, clock, context } = twoBuffers();
+    const [older, younger] = [context("older"), context("younger")];
+    await b.lock(older);
+    const early = lockAll([a, b], younger, { timeoutNs: 1 });
+    await settleTasks();
+    clock.advance(1);
+    await expect(early).rejects.toMatchObject({ code: "WAIT_TIMED_OUT" });
+    b.unlock(older);
+
+    using guard = await lockAll([a, b], younger);
+
+    expect([guard.locked, younger.heldCount]).toEqual([[a, b], 2]);
   });
 
   it("refuses a context that holds something already", async () => {
@@ -344,7 +386,7 @@ describe("lockAll", () => {
 
   it("a second unlock is refused", async () => {
     const { a } = twoBuffers();
-    const guard = await lockAll([a], "copy");
+    const guard = await lockAll([a], new LockOwner("copy"));
     guard.unlock();
 
     expect(() => guard.unlock()).toThrow(expect.objectContaining({ code: "WRONG_ORDER" }));
@@ -354,7 +396,7 @@ describe("lockAll", () => {
     const { a, b } = twoBuffers();
     const finished: string[] = [];
     const task = async (name: string, order: Reservation[]): Promise<void> => {
-      using guard = await lockAll(order, name);
+      using guard = await lockAll(order, new LockOwner(name));
       expect(guard.locked).toHaveLength(2);
       await undefined;
       finished.push(name);
@@ -379,7 +421,8 @@ describe("random tasks", () => {
     const random = randomFrom(seed);
     for (let round = 0; round < ROUNDS; round++) {
       const wanted = list.map(() => list[random(list.length)] as Reservation);
-      const guard = random(4) === 0 ? await lockOne(wanted, name) : await lockAll(wanted, name);
+      const guard =
+        random(4) === 0 ? await lockOne(wanted, name) : await lockAll(wanted, new LockOwner(name));
       for (const lock of guard.locked as Reservation[]) {
         expect(inside.has(lock)).toBe(false);
         inside.add(lock);
@@ -423,7 +466,9 @@ describe("random tasks", () => {
         const task = async (index: number): Promise<void> => {
           const wanted = list.map(() => list[random(list.length)] as Reservation);
           const options = { timeoutNs: 1 + random(20) };
-          const guard = await lockAll(wanted, `task ${index}`, options).catch(() => undefined);
+          const guard = await lockAll(wanted, new LockOwner(`task ${index}`), options).catch(
+            () => undefined,
+          );
           for (let pause = random(6); pause > 0; pause--) {
             clock.advance(random(5));
             await undefined;

@@ -8,7 +8,7 @@ interface Event {
   readonly run: () => void;
 }
 
-export class VirtualClock implements Clock {
+class VirtualClock implements Clock {
   nowNs = 0;
   private events: Event[] = [];
 
@@ -47,7 +47,7 @@ export class VirtualClock implements Clock {
 }
 
 export interface TestDomain {
-  readonly clock: VirtualClock;
+  readonly clock: Clock & Pick<VirtualClock, "advance" | "pendingCount">;
   readonly domain: FenceDomain;
 }
 
