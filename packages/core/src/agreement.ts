@@ -191,7 +191,7 @@ function pathReason(path: PathVerdict): Reason {
   let found = reasonByPath.get(path);
   if (found === undefined) {
     const code = path.reasons[0]?.code ?? "PATH";
-    const text = path.reasons.map((each) => each.text).join("; ") || `the path is ${path.reads}`;
+    const text = path.reasons.map((each) => each.text).join(" ") || `the path is ${path.reads}`;
     found = reason(code, text, { distance: path.distance });
     reasonByPath.set(path, found);
   }

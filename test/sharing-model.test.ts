@@ -1,0 +1,110 @@
+/**
+ * Several importers on several buffers, in any order, against a small model of what must be true.
+ *
+ * After each step: the contents are right, counts of mappings, pins and attachments are right, and a
+ * device that goes on with addresses it no longer has reaches nothing. At the end everything is back.
+ */
+import { fileURLToPath } from "node:url";
+import { readCapture } from "@peerbuf/topology";
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { type Choice, restore, STEPS, type StepName } from "./sharing/steps.ts";
+import { type Tally, World } from "./sharing/world.ts";
+
+const topology = await readCapture(
+  fileURLToPath(new URL("fixtures/captures/server-05", import.meta.url)),
+);
+
+/** What one whole run does at most, and how often it is run. */
+const STEPS_PER_RUN = 450;
+const RUNS = 600;
+const STEPS_AT_LEAST = 100_000;
+
+class Step implements fc.AsyncCommand<object, World> {
+  readonly #name: StepName | "restore";
+  readonly #choice: Choice;
+
+  constructor(name: StepName | "restore", choice: Choice) {
+    this.#name = name;
+    this.#choice = choice;
+  }
+
+  check(): boolean {
+    return true;
+  }
+
+  async run(_model: object, world: World): Promise<void> {
+    const name = this.#name;
+    if (name === "restore") {
+      await restore(world, this.#choice);
+      world.check();
+    } else {
+      world.step(() => STEPS[name](world, this.#choice));
+    }
+  }
+
+  toString(): string {
+    return `${this.#name}(${this.#choice.one}, ${this.#choice.other})`;
+  }
+}
+
+/** Common steps are drawn more often than rare ones. */
+const WEIGHTS: Partial<Record<StepName | "restore", number>> = {
+  revoke: 1,
+  restore: 4,
+  attach: 8,
+  map: 12,
+  unmap: 6,
+};
+
+const anyStep = fc
+  .tuple(
+    fc.oneof(
+      ...[...Object.keys(STEPS), "restore"].map((name) => ({
+        arbitrary: fc.constant(name as StepName | "restore"),
+        weight: WEIGHTS[name as StepName] ?? 5,
+      })),
+    ),
+    fc.nat(63),
+    fc.nat(63),
+  )
+  .map(([name, one, other]) => new Step(name, { one, other }));
+
+/** `PEERBUF_SEED=n npx vitest run test/sharing-model.test.ts` repeats a run. */
+const given = Number(process.env["PEERBUF_SEED"]);
+const seed = Number.isSafeInteger(given) && given > 0 ? given : Math.floor(Math.random() * 2 ** 31);
+
+it("whatever several importers do with shared buffers, bytes and counts stay right", async () => {
+  const tally: Tally = {
+    p2pMap: 0,
+    systemMap: 0,
+    declined: 0,
+    move: 0,
+    copy: 0,
+    revoke: 0,
+    restore: 0,
+    write: 0,
+    read: 0,
+    dead: 0,
+  };
+  let steps = 0;
+
+  await fc.assert(
+    fc.asyncProperty(
+      fc.commands([anyStep], { maxCommands: STEPS_PER_RUN, size: "max" }),
+      async (commands) => {
+        const world = new World(topology, tally);
+        await fc.asyncModelRun(() => ({ model: {}, real: world }), commands);
+        await world.end();
+        steps += [...commands].length;
+      },
+    ),
+    { numRuns: RUNS, seed },
+  );
+
+  console.info(`sharing model: seed ${seed}, ${steps} steps, ${JSON.stringify(tally)}`);
+  expect(steps).toBeGreaterThanOrEqual(STEPS_AT_LEAST);
+  for (const [what, times] of Object.entries(tally)) {
+    expect(times, `${what} hardly ever happened`).toBeGreaterThan(STEPS_AT_LEAST / 1000);
+  }
+}, 120_000);
