@@ -51,6 +51,9 @@ export interface FabricOptions {
   readonly largeBarBytes?: number;
 }
 
+/** Options of which only the ACS decision may be left to chance. */
+export type FabricPlan = Required<Omit<FabricOptions, "acs">> & Pick<FabricOptions, "acs">;
+
 export type Id = readonly [vendor: number, device: number];
 
 const LISTED: Id = [0x8086, 0x09a2];
@@ -62,23 +65,21 @@ const MIB = 2 ** 20;
 const SMALL_BAR_ENDPOINTS_MAX = 512;
 
 /** The options with every default filled in. */
-export const withDefaults = (options: FabricOptions) => ({
-  rootPorts: [1, 4] as Span,
-  switchPorts: [2, 6] as Span,
+export const withDefaults = (options: FabricOptions): FabricPlan => ({
+  rootPorts: [1, 4],
+  switchPorts: [2, 6],
   switchLevels: 3,
   switchChance: 0.5,
-  functions: [1, 2] as Span,
+  functions: [1, 2],
   virtualFunctionChance: 0.1,
   hostFunctionChance: 0.8,
   integratedChance: 0.3,
-  hostIds: [LISTED, SAME_ONLY, NOT_LISTED] as const satisfies readonly [Id, ...Id[]],
+  hostIds: [LISTED, SAME_ONLY, NOT_LISTED],
   acsChance: 0.5,
   redirectChance: 0.2,
   unknownChance: 0,
-  cpu: { vendor: "GenuineIntel", family: 6 } as CpuFacts | "unknown",
+  cpu: { vendor: "GenuineIntel", family: 6 },
   smallBarBytes: options.endpoints > SMALL_BAR_ENDPOINTS_MAX ? 0 : 64 * 1024,
   largeBarBytes: 256 * MIB,
   ...options,
 });
-
-export type FabricPlan = ReturnType<typeof withDefaults>;
