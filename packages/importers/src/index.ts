@@ -1,1 +1,8 @@
-export {};
+/** The public surface of `@peerbuf/importers`: one driver a line, and what its users name. */
+export type { Negotiated } from "./negotiated.ts";
+export type { NvmeIdentity } from "./nvme/identity.ts";
+export type { NvmeOptions } from "./nvme/import.ts";
+export { type Nvme, type NvmeRange, type NvmeTransfer, nvme } from "./nvme/nvme.ts";
+export { PageCursor } from "./nvme/page-cursor.ts";
+export { buildPrps, type ListMemory, listPagesFor, type PrpList } from "./nvme/prp-list.ts";
+export type { PeerOptions } from "./peer-policy.ts";
