@@ -33,13 +33,13 @@ export const dwordAt = (config: Uint8Array, offset: number): number =>
   wordAt(config, offset) + wordAt(config, offset + 2) * 0x10000;
 
 /** True when the function did not answer: every byte of the header reads as ones (asleep, or gone). */
-export const isSilent = (config: Uint8Array): boolean =>
+const isSilent = (config: Uint8Array): boolean =>
   config.subarray(0, CONFIG_HEADER_BYTES).every((byte) => byte === 0xff);
 
 /** Low seven bits of the header type register; callers check that the header is known. */
 export const headerTypeOfConfig = (config: Uint8Array): number => byteAt(config, 0x0e) & 0x7f;
 
-export const hasCapabilityList = (config: Uint8Array): boolean =>
+const hasCapabilityList = (config: Uint8Array): boolean =>
   (wordAt(config, 0x06) & STATUS_CAPABILITY_LIST) !== 0;
 
 /** Offset of the first capability, 0 without a list. CardBus bridges keep the pointer at 0x14. */

@@ -4,6 +4,10 @@ export { ACS, type AcsBit, acsBits } from "./acs.ts";
 export { type Bdf, formatBdf, formatBus, parseBdf } from "./bdf.ts";
 export {
   acsOfConfig,
+  CAPABILITY_PCI_EXPRESS,
+  EXTENDED_ACS,
+  EXTENDED_RESIZABLE_BAR,
+  EXTENDED_SRIOV,
   findCapability,
   findExtendedCapability,
   linkOfConfig,
@@ -81,7 +85,7 @@ export {
   rulesForKernel,
 } from "./rules/kernel-rules.ts";
 export { judgePairByPair } from "./rules/pair-by-pair.ts";
-export { type Remedy, remediesFor } from "./rules/remedy.ts";
+export { type AcsChange, type Remedy, remediesFor } from "./rules/remedy.ts";
 export { type RootBus, Topology } from "./topology.ts";
 export { buildTopology, FUNCTION_COUNT_MAX, TopologyBuilder } from "./topology-builder.ts";
 export { DEPTH_MAX } from "./tree-check.ts";

@@ -10,6 +10,9 @@ import { pack } from "tar-stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { captureFolder } from "./captures.ts";
 
+/** Of coreutils; Node has no call for it. */
+const MAKE_PIPE = "/usr/bin/mkfifo";
+
 let folder = "";
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "peerbuf-forms-"));
@@ -63,7 +66,7 @@ describe("a copy of /sys in a folder", () => {
 
   it("with a pipe in place of a file does not wait for it", async () => {
     write(join(PORT, "class"), "0x030000");
-    execFileSync("mkfifo", [join(folder, PORT, "vendor")]);
+    execFileSync(MAKE_PIPE, [join(folder, PORT, "vendor")]);
 
     expect((await readCapture(folder)).table.vendor[0]).toBe(0xffff);
   });

@@ -4,6 +4,9 @@
  * The folder of a function tells its place: `sys/devices/pci0000:00/0000:00:03.0/0000:01:00.0` is
  * below bridge 0000:00:03.0 on root bus 0000:00. A root bus may itself be below a function of another
  * domain (Intel VMD), so the last `pciDDDD:BB` in the path counts.
+ *
+ * The order on a bus is the order of a scan, by devfn. The kernel's own list differs after a function was
+ * removed and found again by a rescan (it then stands last); sysfs does not show that.
  */
 import { type Bdf, formatBdf, parseBdf } from "../bdf.ts";
 import { DEPTH_MAX } from "../tree-check.ts";

@@ -15,6 +15,7 @@ import type { Topology } from "../topology.ts";
 import type { CaptureHead } from "./capture-head.ts";
 import { MemoryTree } from "./memory-tree.ts";
 import { topologyFromSysfs } from "./sysfs-topology.ts";
+import { TREE_FILE_BYTES_MAX } from "./sysfs-tree.ts";
 
 /** Bytes of a tar after decompression, at most. A whole /sys of a large server stays below 500 MB. */
 export const TAR_BYTES_MAX: number = 2 ** 30;
@@ -78,7 +79,12 @@ async function keepWanted(unpack: ReturnType<typeof extract>, tree: MemoryTree):
     }
     const path = pathInTree(entry.header.name);
     if (isWantedFile(entry.header, path)) {
-      keptBytes += entry.header.size ?? 0;
+      if (entry.header.size > TREE_FILE_BYTES_MAX) {
+        throw new Error(
+          `${path} has ${entry.header.size} bytes, at most ${TREE_FILE_BYTES_MAX} are read`,
+        );
+      }
+      keptBytes += entry.header.size;
       if (keptBytes > TAR_KEPT_BYTES_MAX) {
         throw new Error(`more than ${TAR_KEPT_BYTES_MAX} bytes of it would have to be kept`);
       }

@@ -62,7 +62,8 @@ export function cpuReason(topology: Topology, rules: KernelRules): PathReason {
 export const hostBridgesOf = (topology: Topology, rules: KernelRules): HostBridge[] =>
   topology.rootBuses.map((root) => hostBridgeOf(topology, rules, root));
 
-function hostBridgeOf(topology: Topology, rules: KernelRules, root: RootBus): HostBridge {
+/** One root bus. */
+export function hostBridgeOf(topology: Topology, rules: KernelRules, root: RootBus): HostBridge {
   const first = root.functions[0];
   if (first === undefined) {
     return refusing(root, "host-bridge-unnamed", `Root bus ${root.id} has no function of its own.`);

@@ -17,8 +17,7 @@ import {
   type Answer,
   cpuAnswer,
   cpuReason,
-  type HostBridge,
-  hostBridgesOf,
+  hostBridgeOf,
   passAnswer,
   whitelistAnswer,
 } from "./host-bridge.ts";
@@ -124,15 +123,17 @@ function checkHostBridges(
   client: number,
 ): HostBridgeCheck {
   const cpu = cpuAnswer(topology, rules);
-  const bridges = hostBridgesOf(topology, rules);
-  const above = (row: number): HostBridge =>
-    bridges[topology.table.rootBus[row] as number] as HostBridge;
-  const whitelist = whitelistAnswer(above(provider), above(client));
+  const above = hostBridgeOf(topology, rules, topology.rootBusOf(provider));
+  const isSame = topology.rootBusOf(provider) === topology.rootBusOf(client);
+  const bridges = isSame
+    ? [above]
+    : [above, hostBridgeOf(topology, rules, topology.rootBusOf(client))];
+  const whitelist = whitelistAnswer(above, bridges.at(-1) ?? above);
   const type = TYPE_OF_PASS[passAnswer(cpu, whitelist)];
   if (cpu === "yes") {
     return { type, reasons: [cpuReason(topology, rules)] };
   }
-  const bridgeReasons = [...new Set([above(provider), above(client)])].map(({ reason }) => reason);
+  const bridgeReasons = bridges.map(({ reason }) => reason);
   return {
     type,
     reasons: whitelist === "yes" ? bridgeReasons : [cpuReason(topology, rules), ...bridgeReasons],
