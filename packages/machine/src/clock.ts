@@ -11,7 +11,7 @@
  * of the pump, is `CLOCK_RUNAWAY`.
  */
 import { type Clock, PeerbufError, type ScheduledEvent } from "@peerbuf/core";
-import { EventHeap, type HeapEvent } from "./event-heap.ts";
+import { EventHeap, HeapEvent } from "./event-heap.ts";
 
 /** Events that one drain may run unless the machine says otherwise. */
 export const EVENTS_PER_DRAIN_MAX = 10_000_000;
@@ -42,12 +42,12 @@ export class VirtualClock implements Clock {
     if (!(delayNs >= 0 && Number.isFinite(timeNs))) {
       throw new PeerbufError("ARGUMENT_INVALID", `an event cannot be ${delayNs} ns from now`);
     }
-    const event: HeapEvent = { timeNs, sequence: this.#sequence++, run, place: -1 };
+    const event = new HeapEvent(this.#heap, timeNs, this.#sequence++, run);
     this.#heap.push(event);
     if (!this.#isRunning) {
       this.#armPump();
     }
-    return { cancel: () => this.#heap.remove(event) };
+    return event;
   }
 
   /** Runs events until none is left. Returns how many ran. */

@@ -1,19 +1,38 @@
 /**
  * Event heap: what is still to happen, soonest first.
  *
- * A binary heap ordered by time, then by order of arrival, so that events of one moment come out as
- * they went in. Each event knows its place, so taking one back costs as little as taking the next.
+ * A heap of four children a node, ordered by time, then by order of arrival, so that events of one
+ * moment come out as they went in. Each event knows its place, so taking one back costs as little as
+ * taking the next. Times stand in an array of their own: comparing them follows no pointer.
  */
-export interface HeapEvent {
+import type { ScheduledEvent } from "@peerbuf/core";
+
+/** More children than two make the heap flat: fewer steps, each within one cache line of times. */
+const CHILDREN = 4;
+
+export class HeapEvent implements ScheduledEvent {
   readonly timeNs: number;
   readonly sequence: number;
   readonly run: () => void;
   /** Place in the heap; -1 when it is not in it. */
-  place: number;
+  place = -1;
+  readonly #heap: EventHeap;
+
+  constructor(heap: EventHeap, timeNs: number, sequence: number, run: () => void) {
+    this.timeNs = timeNs;
+    this.sequence = sequence;
+    this.run = run;
+    this.#heap = heap;
+  }
+
+  cancel(): void {
+    this.#heap.remove(this);
+  }
 }
 
 export class EventHeap {
   readonly #events: HeapEvent[] = [];
+  readonly #times: number[] = [];
 
   get size(): number {
     return this.#events.length;
@@ -25,8 +44,10 @@ export class EventHeap {
   }
 
   push(event: HeapEvent): void {
+    const place = this.#events.length;
     this.#events.push(event);
-    this.#rise(event, this.#events.length - 1);
+    this.#times.push(event.timeNs);
+    this.#rise(event, place);
   }
 
   /** Takes out an event, wherever it is. Does nothing when it is not in the heap. */
@@ -37,6 +58,7 @@ export class EventHeap {
     }
     event.place = -1;
     const last = this.#events.pop() as HeapEvent;
+    this.#times.pop();
     if (last !== event) {
       this.#sink(last, place);
       this.#rise(last, last.place);
@@ -46,12 +68,12 @@ export class EventHeap {
   #rise(event: HeapEvent, from: number): void {
     let place = from;
     while (place > 0) {
-      const parent = this.#events[(place - 1) >> 1] as HeapEvent;
-      if (isBefore(parent, event)) {
+      const parent = (place - 1) >> 2;
+      if (!this.#isBefore(event, parent)) {
         break;
       }
-      this.#put(parent, place);
-      place = (place - 1) >> 1;
+      this.#put(this.#events[parent] as HeapEvent, place);
+      place = parent;
     }
     this.#put(event, place);
   }
@@ -59,25 +81,43 @@ export class EventHeap {
   #sink(event: HeapEvent, from: number): void {
     let place = from;
     for (;;) {
-      const left = this.#events[2 * place + 1];
-      const right = this.#events[2 * place + 2];
-      const child =
-        right !== undefined && left !== undefined && isBefore(right, left) ? right : left;
-      if (child === undefined || isBefore(event, child)) {
+      const child = this.#soonestChild(place);
+      if (child < 0 || this.#isBefore(event, child)) {
         break;
       }
-      const next = child.place;
-      this.#put(child, place);
-      place = next;
+      this.#put(this.#events[child] as HeapEvent, place);
+      place = child;
     }
     this.#put(event, place);
   }
 
+  /** -1 when there is none. */
+  #soonestChild(place: number): number {
+    const first = CHILDREN * place + 1;
+    const end = Math.min(first + CHILDREN, this.#events.length);
+    if (first >= end) {
+      return -1;
+    }
+    let soonest = first;
+    for (let child = first + 1; child < end; child++) {
+      if (this.#isBefore(this.#events[child] as HeapEvent, soonest)) {
+        soonest = child;
+      }
+    }
+    return soonest;
+  }
+
+  #isBefore(event: HeapEvent, other: number): boolean {
+    const otherNs = this.#times[other] as number;
+    return (
+      event.timeNs < otherNs ||
+      (event.timeNs === otherNs && event.sequence < (this.#events[other] as HeapEvent).sequence)
+    );
+  }
+
   #put(event: HeapEvent, place: number): void {
     this.#events[place] = event;
+    this.#times[place] = event.timeNs;
     event.place = place;
   }
 }
-
-const isBefore = (one: HeapEvent, other: HeapEvent): boolean =>
-  one.timeNs < other.timeNs || (one.timeNs === other.timeNs && one.sequence < other.sequence);

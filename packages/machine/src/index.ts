@@ -7,6 +7,15 @@ export type {
   DeviceModel,
   DevicePort,
 } from "./device-model.ts";
+export { createGpu, type Gpu, type GpuOptions } from "./devices/gpu/gpu.ts";
+export {
+  createNvmeController,
+  type NvmeController,
+  type NvmeControllerOptions,
+} from "./devices/nvme/controller.ts";
+export { walkPrps } from "./devices/nvme/prp.ts";
+export { createRdmaNic, type RdmaNic, type RdmaNicOptions } from "./devices/rdma-nic/rdma-nic.ts";
+export { RdmaWire } from "./devices/rdma-nic/wire.ts";
 export { FAULTS_KEPT_MAX, type Fault } from "./fault-log.ts";
 export type { HandleCounts } from "./handle-ledger.ts";
 export type { CarveOut, ModelledHostMemory, PagePlacement } from "./host-memory.ts";
