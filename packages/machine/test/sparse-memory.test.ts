@@ -113,7 +113,7 @@ describe("sparse memory", () => {
           expect(Buffer.compare(contents(memories[side], 0, size), arrays[side])).toBe(0);
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 25 },
     );
   });
 });
