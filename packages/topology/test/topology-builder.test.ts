@@ -1,6 +1,12 @@
 /** What a topology built in code answers, and what the builder refuses. */
 import { InputError } from "@peerbuf/core";
-import { buildTopology, type FunctionRecord, PORT_TYPE, type Topology } from "@peerbuf/topology";
+import {
+  buildTopology,
+  DEPTH_MAX,
+  type FunctionRecord,
+  PORT_TYPE,
+  type Topology,
+} from "@peerbuf/topology";
 import { describe, expect, it } from "vitest";
 
 const rootPort: FunctionRecord = {
@@ -172,6 +178,23 @@ describe("topology builder", () => {
     ],
   ])("refuses %s", (_, records, cause) => {
     expect(refusal(...records)).toBe(cause);
+  });
+
+  it("refuses bridges nested deeper than bus numbers reach", () => {
+    const chain = Array.from(
+      { length: DEPTH_MAX },
+      (_, depth): FunctionRecord => ({
+        bdf: `${depth.toString(16)}:00.0`,
+        headerType: 1,
+        parent: depth === 0 ? null : `${(depth - 1).toString(16)}:00.0`,
+      }),
+    );
+    const last: FunctionRecord = { bdf: "ff:01.0", parent: "ff:00.0" };
+
+    expect(buildTopology("deep", chain).count).toBe(DEPTH_MAX);
+    expect(refusal(...chain, last)).toBe(
+      `0000:ff:01.0: it is more than ${DEPTH_MAX} functions below its root bus`,
+    );
   });
 
   it("accepts a machine without PCI functions", () => {

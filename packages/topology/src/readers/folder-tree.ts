@@ -4,14 +4,7 @@
  * Reads only regular files that lie within the folder: a link in a copied tree may point anywhere,
  * and opening a pipe would wait for ever.
  */
-import {
-  type Dirent,
-  lstatSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  realpathSync,
-} from "node:fs";
+import { lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { join, sep } from "node:path";
 import { InputError } from "@peerbuf/core";
 import { attributeText, type SysfsTree, TREE_FILE_BYTES_MAX } from "./sysfs-tree.ts";
@@ -20,6 +13,9 @@ export class FolderTree implements SysfsTree {
   readonly source: string;
   /** Real path of what stands for `sys` and `proc` in the tree; a missing one is left out. */
   readonly #roots: ReadonlyMap<string, string>;
+
+  /** Every function is asked for a dozen files in one folder. */
+  readonly #realByFolder = new Map<string, string>();
 
   /** @param roots folders by the name they have in the tree, `sys` and `proc` */
   constructor(source: string, roots: Readonly<Record<string, string>>) {
@@ -39,6 +35,7 @@ export class FolderTree implements SysfsTree {
 
   bytes(path: string): Uint8Array | undefined {
     const file = this.#locate(path);
+    // Not followed: sysfs and /proc hold the wanted files themselves.
     const stat = file === undefined ? undefined : orUndefined(() => lstatSync(file));
     if (file === undefined || stat === undefined || !stat.isFile()) {
       return undefined;
@@ -54,24 +51,28 @@ export class FolderTree implements SysfsTree {
   }
 
   link(path: string): string | undefined {
-    const slash = path.lastIndexOf("/");
-    const folder = this.#locate(path.slice(0, Math.max(slash, 0)));
-    return folder === undefined
-      ? undefined
-      : orUndefined(() => readlinkSync(join(folder, path.slice(slash + 1))));
+    const file = this.#locate(path);
+    return file === undefined ? undefined : orUndefined(() => readlinkSync(file));
   }
 
   list(path: string): readonly string[] {
-    const folder = this.#locate(path);
-    const entries: Dirent[] =
-      folder === undefined
-        ? []
-        : (orUndefined(() => readdirSync(folder, { withFileTypes: true })) ?? []);
-    return entries.map((entry) => entry.name).sort();
+    const folder = this.#realFolder(path);
+    return folder === undefined ? [] : (orUndefined(() => readdirSync(folder)) ?? []).sort();
   }
 
-  /** The real place of a path, undefined when it does not exist. @throws InputError when it is outside. */
+  /** Where a file or link is, if it is: its folder's real place, and its own name. */
   #locate(path: string): string | undefined {
+    const slash = path.lastIndexOf("/");
+    const folder = this.#realFolder(path.slice(0, slash));
+    return folder === undefined ? undefined : join(folder, path.slice(slash + 1));
+  }
+
+  /** The real place of a folder, undefined when there is none. @throws InputError when it is outside. */
+  #realFolder(path: string): string | undefined {
+    const known = this.#realByFolder.get(path);
+    if (known !== undefined) {
+      return known;
+    }
     const [top = "", ...rest] = path.split("/");
     const root = this.#roots.get(top);
     const real =
@@ -82,6 +83,7 @@ export class FolderTree implements SysfsTree {
     if (real !== root && !real.startsWith(root + sep)) {
       throw this.#refused(path, `it leads to ${real}, outside of the capture`);
     }
+    this.#realByFolder.set(path, real);
     return real;
   }
 
@@ -99,7 +101,10 @@ export class FolderTree implements SysfsTree {
 function orUndefined<T>(read: () => T): T | undefined {
   try {
     return read();
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (error instanceof Error && "code" in error) {
+      return undefined;
+    }
+    throw error;
   }
 }
