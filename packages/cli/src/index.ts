@@ -1,1 +1,6 @@
-export {};
+/** The public surface of the `peerbuf` package: the command as a function, and the shapes of its JSON. */
+export type { ExitCode } from "./exit-code.ts";
+export { EXIT } from "./exit-code.ts";
+export { type Io, type Output, PipeClosed } from "./io.ts";
+export { main } from "./program.ts";
+export { benchShape, explainShape, matrixShape, runShape } from "./shapes.ts";

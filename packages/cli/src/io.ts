@@ -1,0 +1,30 @@
+/**
+ * Io: everything a command may use of the world around it.
+ *
+ * `main` gets it handed in, so a test runs the whole command in its own process and reads what was
+ * printed. Results go to `stdout`, everything else to `stderr`.
+ */
+export interface Output {
+  /** Resolves when the text is taken; slow readers hold the writer back. @throws PipeClosed */
+  write(text: string): Promise<void>;
+  /** A person is looking: colour and progress make sense. */
+  readonly isTerminal: boolean;
+  /** Characters in a line. */
+  readonly columns: number;
+}
+
+export interface Io {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** Relative paths of the person start here. */
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** The reader went away (`| head`): there is nobody left to tell, so the command just ends. */
+export class PipeClosed extends Error {
+  override readonly name = "PipeClosed";
+}
+
+/** Width of text that does not go to a terminal. */
+export const COLUMNS_DEFAULT = 100;

@@ -1,0 +1,46 @@
+/**
+ * Error report: one clear message on stderr, and the exit code that goes with it.
+ *
+ * A person's mistake and a refusal are told in a sentence, without a stack. Anything else is a bug of
+ * ours and says so, with the stack that we will need.
+ */
+import { InputError, PeerbufError } from "@peerbuf/core";
+import { EXIT, type ExitCode } from "./exit-code.ts";
+import { type Io, PipeClosed } from "./io.ts";
+import { paintFor } from "./paint.ts";
+
+/** Tells what went wrong and returns the exit code. */
+export async function reportError(error: unknown, io: Io): Promise<ExitCode> {
+  if (error instanceof PipeClosed) {
+    return EXIT.OK;
+  }
+  const { text, code } = describe(error);
+  const label = paintFor(io.stderr, io.env).bad("peerbuf:");
+  try {
+    await io.stderr.write(`${label} ${text}\n`);
+  } catch (unheard) {
+    if (!(unheard instanceof PipeClosed)) {
+      throw unheard;
+    }
+  }
+  return code;
+}
+
+function describe(error: unknown): { text: string; code: ExitCode } {
+  if (error instanceof InputError) {
+    return { text: endSentence(error.message), code: EXIT.USAGE };
+  }
+  if (error instanceof PeerbufError) {
+    return {
+      text: `${endSentence(error.message)} [${error.code}, ${error.errno}]`,
+      code: EXIT.FINDING,
+    };
+  }
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return {
+    text: `this is a bug in peerbuf, please report it with the lines below.\n${stack}`,
+    code: EXIT.BUG,
+  };
+}
+
+const endSentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);

@@ -1,0 +1,130 @@
+/**
+ * Shapes: the JSON that each command prints, as schemas.
+ *
+ * Stable: a field may be added, none is renamed or removed. Tests hold every real output against them.
+ */
+import { z } from "zod";
+
+const pathType = z.enum(["bus-addr", "host-bridge", "unsupported", "unknown"]);
+const bdf = z.string().regex(/^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/);
+const reasons = z.array(
+  z.strictObject({ code: z.string(), at: z.string().optional(), text: z.string() }),
+);
+
+/** `peerbuf matrix --json`. */
+export const matrixShape: z.ZodType = z.strictObject({
+  kernel: z.string(),
+  pairs: z.array(
+    z.strictObject({
+      provider: bdf,
+      client: bdf,
+      type: pathType,
+      /** Hops as the kernel counts them, also for unsupported pairs; -1 where no count is possible. */
+      distance: z.int().min(-1),
+      reasons,
+    }),
+  ),
+});
+
+const labelled = { bdf, label: z.string() };
+const acsBits = z.array(z.string());
+
+/** `peerbuf explain --json`. */
+export const explainShape: z.ZodType = z.strictObject({
+  kernel: z.string(),
+  provider: z.strictObject(labelled),
+  client: z.strictObject(labelled),
+  type: pathType,
+  distance: z.int().min(-1),
+  reasons,
+  hops: z.array(
+    z.strictObject({
+      ...labelled,
+      role: z.enum(["provider", "client", "bridge", "common"]),
+      acs: z.union([
+        z.enum(["absent", "unknown"]),
+        z.strictObject({ capability: acsBits, control: acsBits }),
+      ]),
+      redirects: z.enum(["yes", "no", "unknown"]),
+    }),
+  ),
+  rootBuses: z.array(z.string()),
+  remedies: z.array(
+    z.strictObject({
+      kind: z.enum(["clear-acs", "move", "capture", "limit"]),
+      text: z.string(),
+      changes: z.array(z.strictObject({ at: bdf, controlBefore: z.int(), controlAfter: z.int() })),
+      /** The verdict after the changes, where they can be tried on the model. */
+      result: pathType.optional(),
+    }),
+  ),
+});
+
+const decision = z.strictObject({
+  /** The negotiation it belongs to. */
+  buffer: z.string(),
+  importer: z.string(),
+  party: z.enum(["importer", "topology", "exporter", "framework", "dma"]),
+  by: z.string(),
+  stage: z.string(),
+  verdict: z.string(),
+  /** The reason's code. */
+  reason: z.string(),
+  text: z.string(),
+  numbers: z.record(z.string(), z.number()),
+  left: z.array(z.string()),
+  round: z.int().min(0),
+});
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** `peerbuf run --json`. */
+export const runShape: z.ZodType = z.strictObject({
+  transfers: z.array(
+    z.strictObject({
+      name: z.string(),
+      provider: z.string(),
+      client: z.string(),
+      /** Where the bytes were for the client's device; null when there was no mapping. */
+      target: z.enum(["device", "system", "carve-out"]).nullable(),
+      route: z.enum(["bus-addr", "host-bridge", "system"]).nullable(),
+      bytes: z.int(),
+      /** Of the bytes as they lie in memory; null where the transfer did not get that far. */
+      sha256: z.strictObject({ source: sha256.nullable(), destination: sha256.nullable() }),
+      /** The two are equal, and equal to what was put in. */
+      arrived: z.boolean(),
+      /** Why it did not run to its end; left out when it did. */
+      error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
+      decisions: z.array(decision),
+      /** Bytes that bridges and the root complex carried meanwhile, by the machine's own counters. */
+      passed: z.array(z.strictObject({ at: z.string(), bytes: z.number() })),
+      /** Bytes of requests that reached nothing. */
+      lostBytes: z.number(),
+    }),
+  ),
+  ok: z.boolean(),
+});
+
+/** `peerbuf bench --json`. */
+export const benchShape: z.ZodType = z.strictObject({
+  machine: z.strictObject({
+    cpu: z.string(),
+    cores: z.int(),
+    memoryBytes: z.number(),
+    node: z.string(),
+    platform: z.string(),
+  }),
+  results: z.array(
+    z.strictObject({
+      name: z.string(),
+      unit: z.string(),
+      value: z.number(),
+      baseline: z.strictObject({ name: z.string(), value: z.number() }).optional(),
+      /** How many times better than the baseline; for copies the part of its bandwidth. */
+      ratio: z.number().optional(),
+      bar: z
+        .strictObject({ ratio: z.string().optional(), value: z.string().optional() })
+        .optional(),
+      ok: z.boolean(),
+    }),
+  ),
+});

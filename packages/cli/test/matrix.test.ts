@@ -1,0 +1,99 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { matrixShape } from "peerbuf";
+import { describe, expect, it } from "vitest";
+import { FIXTURES, peerbuf } from "./console.ts";
+
+interface Pair {
+  provider: string;
+  client: string;
+  type: string;
+  distance: number;
+}
+
+const pairLine = ({ provider, client, type, distance }: Pair): string =>
+  `${provider} ${client} ${type} ${distance}`;
+
+describe("matrix --all --json", () => {
+  it.each(readdirSync(FIXTURES))("says what the real kernel said on %s", async (name) => {
+    const folder = join(FIXTURES, name);
+    const wanted: Pair[] = JSON.parse(readFileSync(join(folder, "verdicts.json"), "utf8"));
+
+    const ran = await peerbuf(["matrix", "--all", "--json", "--capture", folder]);
+
+    expect(ran).toMatchObject({ code: 0, stderr: "" });
+    const answer = JSON.parse(ran.stdout) as { kernel: string; pairs: Pair[] };
+    expect(matrixShape.safeParse(answer).error).toBeUndefined();
+    expect(answer.kernel).toBe("6.12");
+    expect(answer.pairs.map(pairLine).sort()).toEqual(wanted.map(pairLine).sort());
+  });
+
+  it("reads a tar of /sys too; what only /proc says stays unknown", async () => {
+    const ask = async (file: string): Promise<Pair[]> => {
+      const path = join(FIXTURES, "server-05", file);
+      const { stdout } = await peerbuf(["matrix", "--json", "--capture", path]);
+      return JSON.parse(stdout).pairs;
+    };
+
+    const fromTar = await ask("sysfs.tar.gz");
+    const fromJson = await ask("sysfs.json");
+
+    const busOnly = (pairs: Pair[]) =>
+      pairs.filter(({ type }) => type === "bus-addr").map(pairLine);
+    expect(busOnly(fromTar)).toEqual(busOnly(fromJson));
+    expect(fromTar.some(({ type }) => type === "unknown")).toBe(true);
+    expect(fromTar.some(({ type }) => type === "unsupported")).toBe(false);
+  });
+});
+
+describe("matrix", () => {
+  it("shows GPUs, NICs and NVMe drives of the embedded machine, and a legend", async () => {
+    const { code, stdout, stderr } = await peerbuf(["matrix"]);
+
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toContain("11 GPUs, accelerators, NICs and NVMe drives, rules of linux-6.12");
+    expect(stdout).toMatch(/^gpu0 +13:00\.0 +· +bus +bus +bus +host +- /m);
+    expect(stdout).not.toContain("SATA");
+    expect(stdout).toContain("turns round below the root complex (bus-addr)");
+  });
+
+  it("--all adds every other function that is no bridge", async () => {
+    const { stdout } = await peerbuf(["matrix", "--all"]);
+
+    expect(stdout).toMatch(/^sata0 +0000:00:1f\.2 +SATA controller 8086:2922$/m);
+    expect(stdout).not.toContain("PCI bridge");
+  });
+
+  it("--csv has one line a pair", async () => {
+    const { stdout } = await peerbuf(["matrix", "--csv"]);
+
+    const lines = stdout.trimEnd().split("\n");
+    expect(lines[0]).toBe("provider,client,type,distance");
+    expect(lines).toHaveLength(1 + 11 * 11);
+    expect(lines).toContain("0000:13:00.0,0000:17:00.0,host-bridge,6");
+  });
+
+  it("keeps within the terminal: what does not fit beside goes below", async () => {
+    const { stdout } = await peerbuf(["matrix"], { columns: 60 });
+
+    const table = stdout.slice(stdout.indexOf("\n\n"), stdout.indexOf("turns round")).split("\n");
+    expect(table.filter((line) => line.length > 60)).toEqual([]);
+    expect(table.filter((line) => /^ +to /.test(line)).length).toBeGreaterThan(1);
+  });
+
+  it("is coloured on a terminal only, and never with NO_COLOR", async () => {
+    const ESCAPE = String.fromCharCode(27);
+    const terminal = { isTerminal: true };
+
+    expect((await peerbuf(["matrix"], terminal)).stdout).toContain(`${ESCAPE}[32m`);
+    expect((await peerbuf(["matrix"])).stdout).not.toContain(ESCAPE);
+    const plain = await peerbuf(["matrix"], { ...terminal, env: { NO_COLOR: "1" } });
+    expect(plain.stdout).not.toContain(ESCAPE);
+  });
+
+  it("knows the rules of other kernels", async () => {
+    const { stdout } = await peerbuf(["matrix", "--json", "--kernel", "6.12.117"]);
+
+    expect(JSON.parse(stdout).kernel).toBe("6.12");
+  });
+});
