@@ -468,6 +468,16 @@ describe("a host bridge with a bus offset", () => {
     expect(tryBoth(bench, "0000:03:00.0", barStart(4))).toEqual(NONE);
   });
 
+  it("a physical address put on its bus may hit what it was never meant for", () => {
+    const bench = start(switchTopology(), { busOffset: { "0000:00": barStart(4) - 2 * MIB } });
+    bench.machine.inspect.poke(2 * MIB, ZEROS);
+
+    portOf(bench, "0000:03:00.0").write(barStart(4), DATA, 0, 8);
+
+    expect(peek(bench, 2 * MIB)).toEqual(DATA);
+    expect(peek(bench, barStart(4))).toEqual(ZEROS);
+  });
+
   it("must be one of the machine's", () => {
     expect(() =>
       createMachine({ topology: switchTopology(), busOffset: { "0001:00": 1 } }),
