@@ -85,6 +85,7 @@ export {
   rulesForKernel,
 } from "./rules/kernel-rules.ts";
 export { judgePairByPair } from "./rules/pair-by-pair.ts";
+export { REASON_CODES, type ReasonCode, type RuleReason } from "./rules/reason-code.ts";
 export { type AcsChange, type Remedy, remediesFor } from "./rules/remedy.ts";
 export { type RootBus, Topology } from "./topology.ts";
 export { buildTopology, FUNCTION_COUNT_MAX, TopologyBuilder } from "./topology-builder.ts";

@@ -10,7 +10,10 @@ import type { PathType } from "@peerbuf/core";
 
 const ROOT = fileURLToPath(new URL("../../../test/fixtures/captures", import.meta.url));
 
-export const CAPTURES: readonly string[] = readdirSync(ROOT).sort();
+export const CAPTURES: readonly string[] = readdirSync(ROOT, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map((entry) => entry.name)
+  .sort();
 export const captureFolder = (name: string): string => join(ROOT, name);
 export const CAPTURES_WITH_TAR: readonly string[] = CAPTURES.filter((name) =>
   existsSync(join(ROOT, name, "sysfs.tar.gz")),

@@ -10,6 +10,8 @@ import {
   KERNEL_VERSIONS,
   type MachineFacts,
   PORT_TYPE,
+  PORT_TYPE_NONE,
+  PORT_TYPE_UNKNOWN,
   rulesForKernel,
   type Topology,
 } from "@peerbuf/topology";
@@ -113,6 +115,41 @@ describe("an explanation", () => {
     expect(remedies.map(({ kind, result }) => [kind, result?.type])).toEqual([
       ["clear-acs", "bus-addr"],
     ]);
+  });
+});
+
+describe("a host bridge's name", () => {
+  const typeOf = (...records: FunctionRecord[]) => {
+    const machine = buildTopology(INTEL, [...records, { bdf: "00:1f.0", parent: null }]);
+    const { type, reasons } = judgePair(machine, rules, 0, machine.require("00:1f.0"));
+    return [type, reasons.at(-1)?.code];
+  };
+  const id = { parent: null, vendor: 0x8086, device: 0x09a2 };
+
+  it("comes from 00.0, whatever that is", () => {
+    expect(typeOf({ ...id, bdf: "00:00.0" })).toEqual(["host-bridge", "host-bridge-listed"]);
+  });
+
+  it("comes from another first function only when that is a root port", () => {
+    const bdf = "00:01.0";
+    const kinds = [PORT_TYPE.ROOT_PORT, PORT_TYPE.ENDPOINT, PORT_TYPE_NONE, PORT_TYPE_UNKNOWN];
+
+    expect(kinds.map((portType) => typeOf({ ...id, bdf, portType }))).toEqual([
+      ["host-bridge", "host-bridge-listed"],
+      ["unsupported", "host-bridge-unnamed"],
+      ["unsupported", "host-bridge-unnamed"],
+      ["unknown", "host-bridge-kind-unknown"],
+    ]);
+  });
+
+  it("is not asked for its kind when no kind would pass", () => {
+    const first = { parent: null, bdf: "00:01.0", vendor: 0x8086, device: 0x4c43 };
+
+    expect(typeOf(first)).toEqual(["unsupported", "host-bridge-not-listed"]);
+  });
+
+  it("is unknown without its ids", () => {
+    expect(typeOf({ bdf: "00:00.0", parent: null })).toEqual(["unknown", "host-bridge-id-unknown"]);
   });
 });
 

@@ -5,11 +5,11 @@
  * at 00.0 or is a PCIe root port (`pci_host_bridge_dev`, p2pdma.c 6.12). Every answer has three
  * values, because a capture may not show the CPU, an id or the kind of a port.
  */
-import type { PathReason } from "@peerbuf/core";
 import { hex } from "../bdf.ts";
 import { ID_UNKNOWN, PORT_TYPE, PORT_TYPE_UNKNOWN } from "../function-record.ts";
 import type { RootBus, Topology } from "../topology.ts";
 import type { HostBridgeRow, KernelRules } from "./kernel-rules.ts";
+import type { ReasonCode, RuleReason } from "./reason-code.ts";
 
 export type Answer = "yes" | "no" | "unknown";
 
@@ -20,7 +20,7 @@ export interface HostBridge {
   readonly alone: Answer;
   /** Accepted as one of two host bridges. */
   readonly withOthers: Answer;
-  readonly reason: PathReason;
+  readonly reason: RuleReason;
 }
 
 /** `cpu_supports_p2pdma()`: one answer for the whole machine. */
@@ -38,7 +38,7 @@ export function cpuAnswer(topology: Topology, rules: KernelRules): Answer {
   return cpu.family >= rules.cpu.familyMin ? "yes" : "no";
 }
 
-export function cpuReason(topology: Topology, rules: KernelRules): PathReason {
+export function cpuReason(topology: Topology, rules: KernelRules): RuleReason {
   const answer = cpuAnswer(topology, rules);
   const { cpu } = topology.facts;
   const wanted = `${rules.cpu.vendor} family 0x${hex(rules.cpu.familyMin, 2)} or newer`;
@@ -77,7 +77,7 @@ export function hostBridgeOf(topology: Topology, rules: KernelRules, root: RootB
   }
   const id: Id = { vendor: vendor[first] as number, device: device[first] as number };
   const listed = lookUp(root, at, id, rules);
-  return isNamed || listed.alone === "no" ? listed : withUnknownKind(listed, at, id);
+  return isNamed || listed.alone !== "yes" ? listed : withUnknownKind(listed, at, id);
 }
 
 interface Id {
@@ -147,17 +147,16 @@ function couldMatch(rules: KernelRules, id: Id): boolean {
 
 /** The id would pass, but only a root port may carry it, and the capture does not show the kind of port. */
 function withUnknownKind(bridge: HostBridge, at: string, id: Id): HostBridge {
-  const unless = (answer: Answer): Answer => (answer === "no" ? "no" : "unknown");
   const text = `${at}, which is ${named(id)}, names host bridge ${bridge.root.id} only if it is a root port; its PCI Express capability is not in the capture.`;
   return {
     root: bridge.root,
-    alone: unless(bridge.alone),
-    withOthers: unless(bridge.withOthers),
+    alone: "unknown",
+    withOthers: bridge.withOthers === "no" ? "no" : "unknown",
     reason: { code: "host-bridge-kind-unknown", at, text },
   };
 }
 
-const refusing = (root: RootBus, code: string, text: string, at?: string): HostBridge => ({
+const refusing = (root: RootBus, code: ReasonCode, text: string, at?: string): HostBridge => ({
   root,
   alone: "no",
   withOthers: "no",

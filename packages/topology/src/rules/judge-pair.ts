@@ -8,7 +8,7 @@
  * Where the capture lacks a fact on which the answer hangs, the answer is "unknown" and the reasons
  * name the fact. A fact that could not change the answer is not asked for.
  */
-import type { PathReason, PathType, PathVerdict } from "@peerbuf/core";
+import type { PathType, PathVerdict } from "@peerbuf/core";
 import { acsBits } from "../acs.ts";
 import { hex } from "../bdf.ts";
 import { ACS_PRESENT, ACS_UNKNOWN } from "../function-table.ts";
@@ -22,10 +22,12 @@ import {
   whitelistAnswer,
 } from "./host-bridge.ts";
 import type { KernelRules } from "./kernel-rules.ts";
+import type { RuleReason } from "./reason-code.ts";
 
 export interface PairVerdict extends PathVerdict {
   /** The one answer for reads and writes: these rules do not tell them apart. */
   readonly type: PathType;
+  readonly reasons: readonly RuleReason[];
 }
 
 /** The way between two functions as the kernel walks it. */
@@ -97,7 +99,7 @@ export function judgePair(
   return verdict("bus-addr", walk, reasons);
 }
 
-const verdict = (type: PathType, walk: PathWalk, reasons: readonly PathReason[]): PairVerdict => ({
+const verdict = (type: PathType, walk: PathWalk, reasons: readonly RuleReason[]): PairVerdict => ({
   type,
   reads: type,
   writes: type,
@@ -107,7 +109,7 @@ const verdict = (type: PathType, walk: PathWalk, reasons: readonly PathReason[])
 
 interface HostBridgeCheck {
   readonly type: PathType;
-  readonly reasons: readonly PathReason[];
+  readonly reasons: readonly RuleReason[];
 }
 
 const TYPE_OF_PASS: Readonly<Record<Answer, PathType>> = {
@@ -140,7 +142,7 @@ function checkHostBridges(
   };
 }
 
-function placeReason(topology: Topology, walk: PathWalk): PathReason {
+function placeReason(topology: Topology, walk: PathWalk): RuleReason {
   if (walk.distance === 0) {
     const text = "Provider and client are one function.";
     return { code: "same-function", at: topology.bdfOf(walk.common), text };
@@ -153,7 +155,7 @@ function placeReason(topology: Topology, walk: PathWalk): PathReason {
   return { code: "common-bridge", at, text: `Both are below bridge ${at}.` };
 }
 
-function redirectReason(topology: Topology, rules: KernelRules, row: number): PathReason {
+function redirectReason(topology: Topology, rules: KernelRules, row: number): RuleReason {
   const at = topology.bdfOf(row);
   const control = topology.table.acsControl[row] as number;
   const bits = acsBits(control & rules.redirectMask).join(" and ");
@@ -161,7 +163,7 @@ function redirectReason(topology: Topology, rules: KernelRules, row: number): Pa
   return { code: "acs-redirect", at, text };
 }
 
-function unreadReason(topology: Topology, row: number, otherwise: PathType): PathReason {
+function unreadReason(topology: Topology, row: number, otherwise: PathType): RuleReason {
   const at = topology.bdfOf(row);
   const bytes = topology.table.configLength[row] as number;
   const text = `ACS control of ${at} is not in the capture (${bytes} of 4096 bytes of config space): if it redirects, the answer is ${otherwise}, else bus-addr.`;

@@ -10,6 +10,7 @@ import { parseBdf } from "../bdf.ts";
 import type { Topology } from "../topology.ts";
 import { judgePair } from "./judge-pair.ts";
 import type { KernelRules } from "./kernel-rules.ts";
+import type { RuleReason } from "./reason-code.ts";
 
 /** Verdicts kept, at most; when full, all are dropped and made again as needed. */
 export const JUDGE_KEPT_MAX = 65_536;
@@ -57,7 +58,7 @@ function kept<Key>(
 function strangerVerdict(topology: Topology, id: string): PathVerdict {
   const isAddress = parseBdf(id) !== undefined;
   const type = isAddress ? "unknown" : "unsupported";
-  const reason = isAddress
+  const reason: Omit<RuleReason, "at"> = isAddress
     ? { code: "function-not-captured", text: `There is no ${id} in ${topology.facts.source}.` }
     : {
         code: "not-a-pci-function",

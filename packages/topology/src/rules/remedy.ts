@@ -12,6 +12,7 @@ import type { Topology } from "../topology.ts";
 import { cpuAnswer } from "./host-bridge.ts";
 import { judgePair, type PairVerdict, redirectAnswer, walkPair } from "./judge-pair.ts";
 import type { KernelRules } from "./kernel-rules.ts";
+import type { ReasonCode } from "./reason-code.ts";
 
 export interface AcsChange {
   /** Function (BDF) whose ACS control is changed. */
@@ -125,11 +126,11 @@ function captureRemedies(
     : [{ kind: "capture", text: `Capture again: ${steps.join("; ")}.`, changes: [] }];
 }
 
-const CAPTURABLE_HOST_BRIDGE_CODES: ReadonlySet<string> = new Set([
+const CAPTURABLE_HOST_BRIDGE_CODES: ReadonlySet<ReasonCode> = new Set([
   "host-bridge-id-unknown",
   "host-bridge-kind-unknown",
 ]);
-const LIMIT_CODES: ReadonlySet<string> = new Set([
+const LIMIT_CODES: ReadonlySet<ReasonCode> = new Set([
   "host-bridge-unnamed",
   "host-bridge-not-listed",
   "host-bridge-same-only",
