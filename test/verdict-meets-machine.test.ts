@@ -93,8 +93,9 @@ interface Pair {
 
 /** Every ordered pair, itself included, in which the provider has an assigned memory BAR: its first is used. */
 function* pairsOf({ topology, platform }: Bench): Generator<Pair> {
+  const bars = platform.machine.inspect.bars();
   for (const provider of topology.endpoints) {
-    const bar = platform.machine.fabric.map.slots.find(({ row }) => row === provider);
+    const bar = bars.find(({ bdf }) => bdf === topology.bdfOf(provider));
     if (bar === undefined) {
       continue;
     }

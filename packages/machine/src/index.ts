@@ -7,6 +7,10 @@ export type {
   DeviceModel,
   DevicePort,
 } from "./device-model.ts";
+export { type AcceleratorOptions, createAccelerator } from "./devices/accelerator.ts";
+export { type BarMemory, createBarMemory } from "./devices/bar-memory.ts";
+export type { BulkDevice } from "./devices/bulk-engine/bulk-device.ts";
+export { PrivateLink } from "./devices/bulk-engine/private-link.ts";
 export { createGpu, type Gpu, type GpuOptions } from "./devices/gpu/gpu.ts";
 export {
   createNvmeController,
@@ -14,12 +18,14 @@ export {
   type NvmeControllerOptions,
 } from "./devices/nvme/controller.ts";
 export { walkPrps } from "./devices/nvme/prp.ts";
+export { createPlatformBlock, type PlatformBlockOptions } from "./devices/platform-block.ts";
 export { createRdmaNic, type RdmaNic, type RdmaNicOptions } from "./devices/rdma-nic/rdma-nic.ts";
 export { RdmaWire } from "./devices/rdma-nic/wire.ts";
+export { createUsbDrive, type UsbDriveOptions } from "./devices/usb-drive.ts";
 export { FAULTS_KEPT_MAX, type Fault } from "./fault-log.ts";
 export type { HandleCounts } from "./handle-ledger.ts";
 export type { CarveOut, ModelledHostMemory, PagePlacement } from "./host-memory.ts";
-export type { Inspect, Trace, TraceHop, UnreachableBar } from "./inspect.ts";
+export type { BarPlace, Inspect, Trace, TraceHop, UnreachableBar } from "./inspect.ts";
 export { createMachine, type Machine, type MachineOptions, type PortWrapper } from "./machine.ts";
 export { createModelledPlatform, type ModelledPlatform, type PlatformOptions } from "./platform.ts";
 export type { AccessKind, RootComplexProfile } from "./root-complex.ts";

@@ -33,12 +33,17 @@ export interface Trace {
   readonly loss: LossReason | undefined;
 }
 
-/** A BAR that has an address which the processors cannot reach, or not all of it. */
-export interface UnreachableBar {
+/** A memory BAR that has an address. */
+export interface BarPlace {
   readonly bdf: string;
   readonly bar: number;
+  /** CPU physical address of the first byte. */
   readonly start: number;
   readonly sizeBytes: number;
+}
+
+/** A BAR that has an address which the processors cannot reach, or not all of it. */
+export interface UnreachableBar extends BarPlace {
   /** The first byte that is not reached, and where the request ends. */
   readonly firstLost: number;
   readonly at: string;
@@ -108,6 +113,11 @@ export class Inspect {
     };
   }
 
+  /** The memory BARs of all functions, bridges included, in row order. Those without an address or of unknown size are not there. */
+  bars(): readonly BarPlace[] {
+    return this.#fabric.map.slots.map((slot) => this.#place(slot));
+  }
+
   /** BARs with an address that the processors do not reach in full: outside of their bridges' windows. */
   unreachableBars(): readonly UnreachableBar[] {
     return this.#fabric.map.slots.flatMap((slot) => this.#unreached(slot));
@@ -129,14 +139,15 @@ export class Inspect {
     const hops = this.#fabric.trace(CPU, firstLost, "read").hops;
     return [
       {
-        bdf: this.#name(slot.row),
-        bar: slot.index,
-        start: slot.start,
-        sizeBytes: slot.sizeBytes,
+        ...this.#place(slot),
         firstLost,
         at: this.#name(hops[hops.length - 1]?.row ?? ROOT_COMPLEX),
       },
     ];
+  }
+
+  #place({ row, index, start, sizeBytes }: BarSlot): BarPlace {
+    return { bdf: this.#name(row), bar: index, start, sizeBytes };
   }
 
   #locate(address: number, lengthBytes: number): { memory: SparseMemory; offset: number } {

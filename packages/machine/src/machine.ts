@@ -120,6 +120,11 @@ export class Machine {
     this.fabric.setAcsControl(row, bits & (acsCapability[row] as number) & 0x7f);
   }
 
+  /** Another root complex from the next request on. */
+  setRootComplex(profile: RootComplexProfile): void {
+    this.fabric.setProfile(profile);
+  }
+
   /** The function's interrupt vectors, by row. */
   interruptsOf(row: number): InterruptLines {
     let lines = this.#interrupts.get(row);

@@ -357,6 +357,15 @@ describe("through the root complex", () => {
     expect(tryBoth(bench, "0000:03:00.0", OTHER)).toEqual(other);
   });
 
+  it("another profile counts from the next request on", () => {
+    const bench = start(switchTopology(), { rootComplex: "none" });
+    expect(tryBoth(bench, "0000:03:00.0", OTHER)).toEqual(NONE);
+
+    bench.machine.setRootComplex("forwards");
+
+    expect(tryBoth(bench, "0000:03:00.0", OTHER)).toEqual(BOTH);
+  });
+
   it("two endpoints on a root bus are the root complex's business as well", () => {
     const topology = buildTopology("integrated", [
       endpoint("0000:00:04.0"),
