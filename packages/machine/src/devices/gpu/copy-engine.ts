@@ -20,6 +20,15 @@ const DOORBELL_NS = 500;
 const COMMAND_NS = 1_000;
 const BYTES_PER_NS = 24;
 
+/** The GPU's memory: byte n of it is byte `base + n` of `memory`. */
+export interface Vram {
+  readonly memory: SparseMemory;
+  readonly base: number;
+  readonly sizeBytes: number;
+  /** Where the host sees it, if it is the host's; 0 otherwise. */
+  readonly address: number;
+}
+
 export interface RingSetup {
   readonly ringAddress: number;
   readonly ringEntries: number;
@@ -28,8 +37,7 @@ export interface RingSetup {
 
 export class CopyEngine {
   readonly #port: DevicePort;
-  readonly #vram: SparseMemory;
-  readonly #vramBytes: number;
+  readonly #vram: Vram;
   readonly #entry = new Uint8Array(GPU_COMMAND_BYTES);
   readonly #entryView = new DataView(this.#entry.buffer);
   readonly #fence = new Uint8Array(8);
@@ -41,10 +49,9 @@ export class CopyEngine {
   tail = 0;
   fault: GpuFault = GPU_FAULT.NONE;
 
-  constructor(port: DevicePort, vram: SparseMemory, vramBytes: number) {
+  constructor(port: DevicePort, vram: Vram) {
     this.#port = port;
     this.#vram = vram;
-    this.#vramBytes = vramBytes;
   }
 
   get isRunning(): boolean {
@@ -124,26 +131,30 @@ export class CopyEngine {
   }
 
   #inVram(offset: number, lengthBytes: number): boolean {
-    return offset + lengthBytes <= this.#vramBytes;
+    return offset + lengthBytes <= this.#vram.sizeBytes;
   }
 
   #fill({ target, lengthBytes, pattern }: GpuCommand): GpuFault {
-    fillPattern(this.#vram, target, lengthBytes, pattern);
+    const { memory, base } = this.#vram;
+    fillPattern(memory, base + target, lengthBytes, pattern);
     return GPU_FAULT.NONE;
   }
 
   #send({ source, target, lengthBytes }: GpuCommand): GpuFault {
-    this.#port.writeFrom(target, this.#vram, source, lengthBytes);
+    const { memory, base } = this.#vram;
+    this.#port.writeFrom(target, memory, base + source, lengthBytes);
     return GPU_FAULT.NONE; // Posted: nobody tells the engine what became of it.
   }
 
   #fetch({ source, target, lengthBytes }: GpuCommand): GpuFault {
-    const { ok } = this.#port.readInto(source, this.#vram, target, lengthBytes);
+    const { memory, base } = this.#vram;
+    const { ok } = this.#port.readInto(source, memory, base + target, lengthBytes);
     return ok ? GPU_FAULT.NONE : GPU_FAULT.DMA_READ;
   }
 
   #move({ source, target, lengthBytes }: GpuCommand): GpuFault {
-    this.#vram.copyTo(source, this.#vram, target, lengthBytes);
+    const { memory, base } = this.#vram;
+    memory.copyTo(base + source, memory, base + target, lengthBytes);
     return GPU_FAULT.NONE;
   }
 

@@ -5,15 +5,20 @@
  * that is all a peer can reach. Another memory BAR, the smallest that is not prefetchable, holds the
  * registers. The copy engine reaches all of VRAM and, by DMA, whatever the fabric lets it.
  *
+ * A GPU that is part of the CPU (an APU) has a carve-out of host memory for VRAM. It has the same
+ * BARs, but only for show: nothing answers peers in the large one, as its memory is not behind the
+ * PCI function at all.
+ *
  * Left out: everything that computes or displays, page tables, several engines.
  */
 import { PAGE_BYTES } from "@peerbuf/core";
 import type { BarModel, BarShape, DeviceModel } from "../../device-model.ts";
+import type { CarveOut } from "../../host-memory.ts";
 import { SparseMemory } from "../../sparse-memory.ts";
 import { requireBar } from "../bar-choice.ts";
 import { joinU64 } from "../little-endian.ts";
 import { registerWindow } from "../register-window.ts";
-import { CopyEngine } from "./copy-engine.ts";
+import { CopyEngine, type Vram } from "./copy-engine.ts";
 import {
   GPU_FAULT,
   GPU_ID,
@@ -27,36 +32,47 @@ import {
 export interface GpuOptions {
   /** Size of VRAM in bytes, whole pages. Default 256 MiB; only what is written takes memory. */
   readonly vramBytes?: number;
+  /** Host memory to be used as VRAM, whose size it then has: the GPU is an APU. Given back by whoever took it. */
+  readonly carveOut?: CarveOut;
 }
 
 export interface Gpu extends DeviceModel {
-  /** Test instrument: the bytes of VRAM, visible or not, reached past BAR and engine. */
-  inspect(): { readonly vram: SparseMemory };
+  /** Test instrument: VRAM, visible or not, reached past BAR and engine: byte `base + n` of `vram`. */
+  inspect(): { readonly vram: SparseMemory; readonly base: number };
 }
 
 /** A model to be placed behind a function with a prefetchable memory BAR and another one of at least 4 KiB. */
 export function createGpu(options: GpuOptions = {}): Gpu {
-  const vramBytes = options.vramBytes ?? 256 * 2 ** 20;
-  const vram = new SparseMemory(vramBytes);
+  const vram = vramOf(options);
+  const isCarveOut = options.carveOut !== undefined;
   let registers: GpuRegisters | undefined;
 
   return {
     name: "gpu",
     connect(port, bars): ReadonlyMap<number, BarModel> {
       const { window, control } = chooseBars(port.bdf, bars);
-      const engine = new CopyEngine(port, vram, vramBytes);
-      registers = new GpuRegisters(engine, vramBytes, Math.min(window.sizeBytes, vramBytes));
-      return new Map<number, BarModel>([
-        [window.index, { kind: "memory", memory: vram, base: 0 }],
-        [control.index, registerWindow(registers)],
-      ]);
+      const visibleBytes = isCarveOut ? 0 : Math.min(window.sizeBytes, vram.sizeBytes);
+      registers = new GpuRegisters(new CopyEngine(port, vram), vram, visibleBytes);
+      const answers = new Map<number, BarModel>([[control.index, registerWindow(registers)]]);
+      return isCarveOut
+        ? answers
+        : answers.set(window.index, { kind: "memory", memory: vram.memory, base: 0 });
     },
     reset() {
       registers?.powerOn();
-      vram.clear();
+      vram.memory.fill(0, vram.base, vram.sizeBytes);
     },
-    inspect: () => ({ vram }),
+    inspect: () => ({ vram: vram.memory, base: vram.base }),
   };
+}
+
+function vramOf({ vramBytes = 256 * 2 ** 20, carveOut }: GpuOptions): Vram {
+  if (carveOut === undefined) {
+    return { memory: new SparseMemory(vramBytes), base: 0, sizeBytes: vramBytes, address: 0 };
+  }
+  const { ranges } = carveOut.pages;
+  const { memory, base } = carveOut;
+  return { memory, base, sizeBytes: ranges.sizeBytes, address: ranges.start(0) };
 }
 
 function chooseBars(
@@ -80,13 +96,13 @@ function chooseBars(
 
 class GpuRegisters {
   readonly #engine: CopyEngine;
-  readonly #vramBytes: number;
+  readonly #vram: Vram;
   readonly #visibleBytes: number;
   readonly #written = new Map<number, number>();
 
-  constructor(engine: CopyEngine, vramBytes: number, visibleBytes: number) {
+  constructor(engine: CopyEngine, vram: Vram, visibleBytes: number) {
     this.#engine = engine;
-    this.#vramBytes = vramBytes;
+    this.#vram = vram;
     this.#visibleBytes = visibleBytes;
   }
 
@@ -102,7 +118,7 @@ class GpuRegisters {
       case GPU_REGISTER.VERSION:
         return GPU_VERSION;
       case GPU_REGISTER.VRAM_PAGES:
-        return this.#vramBytes / PAGE_BYTES;
+        return this.#vram.sizeBytes / PAGE_BYTES;
       case GPU_REGISTER.VISIBLE_PAGES:
         return this.#visibleBytes / PAGE_BYTES;
       case GPU_REGISTER.HEAD:
@@ -113,6 +129,10 @@ class GpuRegisters {
         return this.#status();
       case GPU_REGISTER.FAULT:
         return this.#engine.fault;
+      case GPU_REGISTER.CARVE_OUT_LOW:
+        return this.#vram.address % 2 ** 32;
+      case GPU_REGISTER.CARVE_OUT_HIGH:
+        return Math.floor(this.#vram.address / 2 ** 32);
       default:
         return this.#written.get(offset) ?? 0;
     }

@@ -31,6 +31,12 @@ export const GPU_REGISTER = {
   STATUS: 0x30,
   /** Why the engine halted, one of `GPU_FAULT`. Read only. */
   FAULT: 0x34,
+  /**
+   * Physical address of the host memory that this GPU uses as VRAM; 0: it has VRAM of its own. As
+   * amdgpu reads it from an APU's memory hub (Linux 6.12: adev->gmc.aper_base). Read only.
+   */
+  CARVE_OUT_LOW: 0x38,
+  CARVE_OUT_HIGH: 0x3c,
 } as const;
 
 /** "GPUP", little-endian. */

@@ -2,9 +2,10 @@
  * NVMe controller: the register-level model of a drive with one namespace (NVMe 1.4).
  *
  * A driver sees a real NVMe interface: registers and doorbells in BAR0, commands fetched by DMA,
- * completions posted by DMA with phase bits, one MSI-X vector for each completion queue. Left out:
- * SGLs, controller memory buffer, log pages, asynchronous events, arbitration classes; writing a
- * wrong value to a doorbell is ignored, where a drive would raise an asynchronous event.
+ * completions posted by DMA with phase bits, one MSI-X vector for each completion queue; and, where
+ * asked for, a controller memory buffer for data. Left out: SGLs, log pages, asynchronous events,
+ * arbitration classes; writing a wrong value to a doorbell is ignored, where a drive would raise an
+ * asynchronous event.
  *
  * Work in flight belongs to one life of the controller: disabling or resetting it starts a new life,
  * and events of an older one do nothing.
@@ -19,6 +20,7 @@ import { decodeCommand, type NvmeCommand } from "./command.ts";
 import type { ControllerIdentity } from "./identify.ts";
 import { prepareIo } from "./io-commands.ts";
 import { ADMIN_NS, DOORBELL_NS, ENABLE_NS, ioLatencyNs } from "./latency.ts";
+import { CAP_HIGH_CMB, type MemoryBuffer, placeMemoryBuffer } from "./memory-buffer.ts";
 import { Namespace } from "./namespace.ts";
 import { CompletionQueue, SubmissionQueue } from "./queues.ts";
 import {
@@ -45,11 +47,17 @@ export interface NvmeControllerOptions {
   readonly mdts?: number;
   /** Up to 20 ASCII characters. */
   readonly serial?: string;
+  /** `true`: a controller memory buffer fills the function's largest prefetchable BAR, if it has one. Default `false`. */
+  readonly memoryBuffer?: boolean;
 }
 
 export interface NvmeController extends DeviceModel {
   /** Test instrument: the bytes of the namespace, reached past the controller. */
-  inspect(): { readonly namespace: SparseMemory };
+  inspect(): {
+    readonly namespace: SparseMemory;
+    /** The bytes of the controller memory buffer, where there is one. */
+    readonly memoryBuffer: SparseMemory | undefined;
+  };
 }
 
 /** A model to be placed behind a function with a memory BAR0 of at least 8 KiB. */
@@ -68,15 +76,23 @@ export function createNvmeController(options: NvmeControllerOptions = {}): NvmeC
     connect(port, bars): ReadonlyMap<number, BarModel> {
       const found = bars.find((bar) => bar.index === 0 && bar.sizeBytes >= 2 * REGISTER.DOORBELLS);
       const bar = requireBar(found, port.bdf, "nvme", "a memory BAR0 of at least 8 KiB", bars);
-      controller = new ControllerState(port, identity, namespace);
-      return new Map([[bar.index, registerWindow(controller)]]);
+      const memoryBuffer = options.memoryBuffer === true ? placeMemoryBuffer(bars) : undefined;
+      controller = new ControllerState(port, identity, namespace, memoryBuffer);
+      const answers = new Map([[bar.index, registerWindow(controller)]]);
+      return memoryBuffer === undefined
+        ? answers
+        : answers.set(memoryBuffer.barIndex, memoryBuffer.bar);
     },
     reset: () => controller?.powerOn(),
-    inspect: () => ({ namespace: namespace.media }),
+    inspect: () => ({
+      namespace: namespace.media,
+      memoryBuffer: controller?.memoryBuffer?.memory,
+    }),
   };
 }
 
 class ControllerState {
+  readonly memoryBuffer: MemoryBuffer | undefined;
   readonly #port: DevicePort;
   readonly #identity: ControllerIdentity;
   readonly #namespace: Namespace;
@@ -89,7 +105,13 @@ class ControllerState {
   #status = 0;
   #life = 0;
 
-  constructor(port: DevicePort, identity: ControllerIdentity, namespace: Namespace) {
+  constructor(
+    port: DevicePort,
+    identity: ControllerIdentity,
+    namespace: Namespace,
+    memoryBuffer: MemoryBuffer | undefined,
+  ) {
+    this.memoryBuffer = memoryBuffer;
     this.#port = port;
     this.#identity = identity;
     this.#namespace = namespace;
@@ -97,6 +119,7 @@ class ControllerState {
 
   powerOn(): void {
     this.#written.clear();
+    this.memoryBuffer?.powerOn();
     this.#stop();
   }
 
@@ -105,13 +128,13 @@ class ControllerState {
       case REGISTER.CAP_LOW:
         return CAP_LOW;
       case REGISTER.CAP_HIGH:
-        return CAP_HIGH;
+        return this.memoryBuffer === undefined ? CAP_HIGH : CAP_HIGH | CAP_HIGH_CMB;
       case REGISTER.VERSION:
         return VERSION_1_4;
       case REGISTER.STATUS:
         return this.#status;
       default:
-        return this.#written.get(offset) ?? 0;
+        return this.memoryBuffer?.read32(offset) ?? this.#written.get(offset) ?? 0;
     }
   }
 
@@ -122,6 +145,8 @@ class ControllerState {
       this.#configure(value);
     } else if (offset >= REGISTER.ADMIN_QUEUE_ATTRIBUTES && offset <= REGISTER.ADMIN_CQ_HIGH) {
       this.#written.set(offset, value);
+    } else {
+      this.memoryBuffer?.write32(offset, value);
     }
   }
 

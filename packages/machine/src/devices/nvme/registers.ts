@@ -1,8 +1,8 @@
 /**
  * NVMe controller registers: offsets and fields in BAR0 (NVMe 1.4 section 3.1).
  *
- * Only what the modelled controller has: no controller memory buffer, no boot partitions, doorbell
- * stride 0, one page size of 4 KiB, the NVM command set.
+ * Only what the modelled controller has: no boot partitions, doorbell stride 0, one page size of
+ * 4 KiB, the NVM command set. Those of the controller memory buffer are in `memory-buffer.ts`.
  */
 export const REGISTER = {
   CAP_LOW: 0x00,

@@ -198,17 +198,24 @@ export class RdmaEngine implements WireEnd {
       return;
     }
     this.#later(Math.ceil(transfer.nextPieceBytes / BYTES_PER_NS), () => {
-      const other = this.#wire.find(queuePair.remoteLid);
-      const status =
-        other === undefined
-          ? RDMA_STATUS.RETRY_EXCEEDED
-          : transfer.step(other, queuePair.remoteQueuePair);
+      const status = this.#movePiece(queuePair, transfer);
       if (status === RDMA_STATUS.SUCCESS) {
         this.#move(queuePair, transfer);
       } else {
         this.#finishRequest(queuePair, transfer.request, status);
       }
     });
+  }
+
+  /** The key must still be valid: a region may be deregistered while work on it runs. */
+  #movePiece(queuePair: QueuePair, transfer: Transfer): RdmaStatus {
+    if (this.#regions.find(transfer.request.localKey) !== transfer.region) {
+      return RDMA_STATUS.LOCAL_PROTECTION_ERROR;
+    }
+    const other = this.#wire.find(queuePair.remoteLid);
+    return other === undefined
+      ? RDMA_STATUS.RETRY_EXCEEDED
+      : transfer.step(other, queuePair.remoteQueuePair);
   }
 
   #finishRequest(queuePair: QueuePair, request: WorkRequest, status: RdmaStatus): void {

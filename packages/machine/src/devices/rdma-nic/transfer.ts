@@ -16,8 +16,8 @@ export const PIECE_BYTES = 65_536;
 
 export class Transfer {
   readonly request: WorkRequest;
+  readonly region: MemoryRegion;
   readonly #port: DevicePort;
-  readonly #region: MemoryRegion;
   readonly #from: WireSender;
   readonly #staging: Uint8Array;
   #done = 0;
@@ -31,7 +31,7 @@ export class Transfer {
   ) {
     this.#port = port;
     this.request = request;
-    this.#region = region;
+    this.region = region;
     this.#from = from;
     this.#staging = staging;
   }
@@ -57,7 +57,7 @@ export class Transfer {
 
   #write(other: WireEnd, queuePair: number, piece: number): RdmaStatus {
     const { localOffset, remoteOffset, remoteKey } = this.request;
-    if (!this.#region.read(this.#port, localOffset + this.#done, this.#staging, piece)) {
+    if (!this.region.read(this.#port, localOffset + this.#done, this.#staging, piece)) {
       return RDMA_STATUS.LOCAL_QP_OPERATION_ERROR; // Nothing of a piece that could not be read is sent.
     }
     const offset = remoteOffset + this.#done;
@@ -69,7 +69,7 @@ export class Transfer {
     const offset = remoteOffset + this.#done;
     const status = other.acceptRead(this.#from, queuePair, remoteKey, offset, this.#staging, piece);
     if (status === RDMA_STATUS.SUCCESS) {
-      this.#region.write(this.#port, localOffset + this.#done, this.#staging, piece);
+      this.region.write(this.#port, localOffset + this.#done, this.#staging, piece);
     }
     return status;
   }
