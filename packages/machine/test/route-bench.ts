@@ -1,0 +1,59 @@
+/**
+ * Route bench: machines with memory in every endpoint, and requests to see where they end up.
+ */
+import { createMachine, type Machine, type MachineOptions } from "@peerbuf/machine";
+import type { Topology } from "@peerbuf/topology";
+import { MemoryDevice, MIB } from "./small-machines.ts";
+
+export const DATA = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+export const ONES = new Uint8Array(8).fill(0xff);
+export const ZEROS = new Uint8Array(8);
+
+export interface Bench {
+  readonly machine: Machine;
+  readonly devices: ReadonlyMap<string, MemoryDevice>;
+}
+
+export function start(topology: Topology, options: Omit<MachineOptions, "topology"> = {}): Bench {
+  const machine = createMachine({ topology, memoryBytesPerNode: 64 * MIB, ...options });
+  const devices = new Map<string, MemoryDevice>();
+  for (const row of topology.endpoints) {
+    const device = new MemoryDevice();
+    machine.place(topology.bdfOf(row), device);
+    devices.set(topology.bdfOf(row), device);
+  }
+  return { machine, devices };
+}
+
+export const portOf = ({ devices }: Bench, bdf: string) => (devices.get(bdf) as MemoryDevice).port;
+
+export function peek({ machine }: Bench, address: number): Uint8Array {
+  const found = new Uint8Array(8);
+  machine.inspect.peek(address, found);
+  return found;
+}
+
+/** Does a write arrive, and does a read bring back what stands there? */
+export function tryBoth(bench: Bench, from: string, address: number, physical = address) {
+  const port = portOf(bench, from);
+  bench.machine.inspect.poke(physical, ZEROS);
+  const write = port.write(address, DATA, 0, 8);
+  const arrived = peek(bench, physical);
+  bench.machine.inspect.poke(physical, DATA);
+  const read = new Uint8Array(8);
+  const completion = port.read(address, read, 0, 8);
+  return {
+    write: write.ok && Buffer.compare(arrived, DATA) === 0,
+    read: completion.ok && Buffer.compare(read, DATA) === 0,
+  };
+}
+
+export const BOTH = { write: true, read: true };
+export const NONE = { write: false, read: false };
+
+export const events = (
+  bench: Bench,
+  from: string,
+  address: number,
+  kind: "read" | "write" = "write",
+) => bench.machine.inspect.trace(from, address, kind).hops.map(({ at, event }) => `${at} ${event}`);
