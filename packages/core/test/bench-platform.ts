@@ -6,6 +6,7 @@
  * really move are tested on the modelled machine.
  */
 import {
+  type BufferControl,
   type Device,
   DMA,
   type DmaRefusal,
@@ -90,19 +91,23 @@ export const inSystem = (sizeBytes: number): Placement => ({
 export function memoryDriver(
   device: Device,
   more: (sizeBytes: number) => Partial<Storage> = () => ({}),
+  onAllocate: (control: BufferControl) => void = () => {},
 ): ExporterDriver {
   return defineExporter({
     name: "memory",
     needsDevice: true,
     open: () => ({
       api: {},
-      allocate: (sizeBytes): Storage => ({
-        types: [{ type: P2P }, { type: DMA }],
-        place: ({ pair }) =>
-          pair.type.memory === "device" ? inDevice(device, sizeBytes) : inSystem(sizeBytes),
-        release() {},
-        ...more(sizeBytes),
-      }),
+      allocate(sizeBytes, _wishes, control): Storage {
+        onAllocate(control);
+        return {
+          types: [{ type: P2P }, { type: DMA }],
+          place: ({ pair }) =>
+            pair.type.memory === "device" ? inDevice(device, sizeBytes) : inSystem(sizeBytes),
+          release() {},
+          ...more(sizeBytes),
+        };
+      },
     }),
   });
 }

@@ -5,15 +5,20 @@ import {
   defineExporter,
   defineImporter,
   describeDecision,
+  FenceDomain,
   type FrameworkEvent,
   type Importer,
+  NEGOTIATION_ROUNDS_MAX,
+  type NegotiationError,
   narrow,
   P2P,
   type PeerbufError,
   PhysicalRanges,
   physicalAddress,
   reason,
+  SoftwareFence,
   type Storage,
+  TAKE,
 } from "@peerbuf/core";
 import { describe, expect, it } from "vitest";
 import { benchPlatform, importerOn, judgeOf, memoryDriver, PAGE } from "./bench-platform.ts";
@@ -85,6 +90,53 @@ describe("law 1: nothing silent", () => {
 
     expect(attachment.decisions.length).toBeLessThan(1000);
     expect(attachment.decisions[0]).toMatchObject({ party: "importer", stage: "attach" });
+  });
+});
+
+describe("law 2: it ends", () => {
+  it("an importer that always wants another proposal is stopped at the bound, with the rounds shown", () => {
+    const { framework, exporter, importer } = scene();
+    using buffer = exporter.allocate(PAGE);
+    const never: Importer = {
+      ...importer,
+      take() {
+        buffer.attachments[0]?.map("to-device");
+        return TAKE;
+      },
+    };
+    using attachment = buffer.attach(never);
+
+    const error = thrownBy(() => attachment.map("to-device"));
+
+    expect(error).toMatchObject({ code: "NEGOTIATION_ENDLESS", errno: "ELOOP" });
+    expect((error as NegotiationError).decisions.map(({ round }) => round)).toContain(
+      NEGOTIATION_ROUNDS_MAX,
+    );
+    expect(framework.handles().mappings).toBe(0);
+  });
+});
+
+describe("law 3: synchronous steps, fences for time", () => {
+  it("a mapping exists at once and carries the fence of bytes that still arrive", async () => {
+    const platform = benchPlatform();
+    const context = new FenceDomain(platform.clock).createContext({
+      driverName: "memory",
+      timelineName: "arrivals",
+    });
+    const arriving = new SoftwareFence(context, 1);
+    const { exporter, importer } = scene((sizeBytes) => ({
+      place: () => ({ target: "system", ranges: rangesOf(sizeBytes), ready: arriving }),
+    }));
+    using buffer = exporter.allocate(PAGE);
+    using attachment = buffer.attach(importer);
+
+    using mapping = attachment.map("to-device");
+
+    expect(mapping.segments.count).toBe(1);
+    expect(mapping.ready?.isSignaled).toBe(false);
+    const arrival = mapping.ready?.signaled();
+    arriving.signal();
+    await expect(arrival).resolves.toBeUndefined();
   });
 });
 

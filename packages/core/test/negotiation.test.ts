@@ -1,5 +1,6 @@
 import {
   askSystem,
+  type BufferControl,
   createFramework,
   type Decision,
   DMA,
@@ -46,13 +47,14 @@ function scene(
     importer?: Partial<Importer>;
     types?: typeof BOTH;
     peerToPeer?: boolean;
+    onAllocate?: (control: BufferControl) => void;
   } = {},
 ) {
   const platform = benchPlatform({ peerToPeer: setup.peerToPeer ?? true });
   const judge = setup.judge ?? judgeOf("bus-addr");
   const framework = createFramework({ platform, judge });
   const gpu = platform.device("gpu0");
-  const driver = memoryDriver(gpu, setup.storage);
+  const driver = memoryDriver(gpu, setup.storage, setup.onAllocate);
   const buffer: DmaBuf = framework
     .openExporter(driver, "gpu0", undefined)
     .allocate(2 * PAGE, { name: "weights" });
@@ -453,6 +455,74 @@ describe("a target of the importer's own", () => {
 
     running.signal();
     expect(released).toBe(true);
+  });
+});
+
+describe("the choice among the kept types", () => {
+  /** Declines P2P at the first map only. */
+  const fickle = () => {
+    let asked = 0;
+    return (sizeBytes: number): Partial<Storage> => ({
+      place: ({ pair }) =>
+        pair.type === P2P && asked++ === 0
+          ? decline("BUSY", "VRAM is being cleared")
+          : inSystem(sizeBytes),
+    });
+  };
+
+  it("made at the first map, is tried first until the buffer moves", () => {
+    let control: BufferControl | undefined;
+    const { buffer, importer } = scene({
+      storage: fickle(),
+      importer: { invalidateMappings() {} },
+      onAllocate: (given) => {
+        control = given;
+      },
+    });
+    using attachment = buffer.attach(importer);
+
+    attachment.map("to-device").unmap();
+    const second = attachment.map("to-device");
+    expect(second.type).toBe(DMA);
+    second.unmap();
+
+    control?.move(NO, () => stubFence(control?.reservation.domain as FenceDomain));
+    const third = attachment.map("to-device");
+    expect(third.type).toBe(P2P);
+    third.unmap();
+  });
+
+  it("made by a pin, is what the mappings under it use", () => {
+    const { buffer, importer } = scene({
+      storage: (sizeBytes) => ({
+        pin: ({ pair }) =>
+          pair.type === P2P ? decline("NOT_IN_VRAM", "not for long") : inSystem(sizeBytes),
+        unpin() {},
+        place: () => inSystem(sizeBytes),
+      }),
+      importer: { invalidateMappings() {} },
+    });
+    using attachment = buffer.attach(importer);
+
+    attachment.pin();
+    using mapping = attachment.map("to-device");
+
+    expect(mapping.type).toBe(DMA);
+    mapping.unmap();
+    attachment.unpin();
+  });
+
+  it("an exporter that requires P2P leaves an importer that only accepts it no way back", () => {
+    const { buffer, importer } = scene({
+      storage: (sizeBytes) => ({
+        types: [{ type: P2P, require: true }],
+        place: () => inSystem(sizeBytes),
+      }),
+    });
+    using attachment = buffer.attach(importer);
+
+    expect(attachment.kept).toEqual([{ type: P2P, require: true }]);
+    expect(() => attachment.map("to-device")).toThrow(/DEVICE_MEMORY_REQUIRED/);
   });
 });
 
