@@ -2,7 +2,7 @@ import { createMachine, type RootComplexProfile } from "@peerbuf/machine";
 import { buildTopology } from "@peerbuf/topology";
 import { describe, expect, it } from "vitest";
 import { BOTH, DATA, events, NONE, peek, portOf, start, tryBoth, ZEROS } from "./route-bench.ts";
-import { barStart, bridge, endpoint, MIB, switchTopology } from "./small-machines.ts";
+import { barStart, endpoint, MIB, switchTopology } from "./small-machines.ts";
 
 describe("a request for RAM", () => {
   it("goes up to the root complex, whatever that does with peer requests", () => {
