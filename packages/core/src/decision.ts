@@ -63,8 +63,9 @@ export function reason(code: string, text: string, numbers?: Reason["numbers"]):
   return numbers === undefined ? { code, text } : { code, text, numbers };
 }
 
-/** One line for people: `exporter gpu@0000:13:00.0 declines at map: VRAM_NOT_VISIBLE (...)`. */
+/** One line for people: `exporter gpu@0000:13:00.0 at attach: narrow: ... [VRAM_NOT_VISIBLE]`. */
 export function describeDecision(decision: Decision): string {
   const { party, by, stage, verdict } = decision;
-  return `${party} ${by} at ${stage}: ${verdict}: ${decision.reason.text} [${decision.reason.code}]`;
+  const who = by === party ? party : `${party} ${by}`;
+  return `${who} at ${stage}: ${verdict}: ${decision.reason.text} [${decision.reason.code}]`;
 }
