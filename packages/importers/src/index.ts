@@ -6,3 +6,12 @@ export { type Nvme, type NvmeRange, type NvmeTransfer, nvme } from "./nvme/nvme.
 export { PageCursor } from "./nvme/page-cursor.ts";
 export { buildPrps, type ListMemory, listPagesFor, type PrpList } from "./nvme/prp-list.ts";
 export type { PeerOptions } from "./peer-policy.ts";
+export {
+  connectQueuePairs,
+  type RdmaAddress,
+  type RdmaQueuePair,
+  type RdmaRange,
+  type RdmaTransfer,
+} from "./rdma/queue-pair.ts";
+export { type Rdma, rdma } from "./rdma/rdma.ts";
+export type { RdmaAccess, RdmaRegion, RemoteRegion } from "./rdma/region.ts";

@@ -43,7 +43,7 @@ export interface NvmeControllerOptions {
   readonly capacityBytes?: number;
   /** Default 512. */
   readonly blockBytes?: 512 | 4096;
-  /** Largest transfer of one command: 2^mdts pages of 4 KiB. Default 7, which is 512 KiB. */
+  /** Largest transfer of one command: 2^mdts pages of 4 KiB; 0: no limit. Default 7, which is 512 KiB. */
   readonly mdts?: number;
   /** Up to 20 ASCII characters. */
   readonly serial?: string;

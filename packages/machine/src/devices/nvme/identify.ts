@@ -19,7 +19,7 @@ export interface ControllerIdentity {
   readonly serial: string;
   readonly model: string;
   readonly firmware: string;
-  /** Largest data transfer: 2^mdts pages of 4 KiB. */
+  /** Largest data transfer: 2^mdts pages of 4 KiB; 0: no limit. */
   readonly mdts: number;
 }
 

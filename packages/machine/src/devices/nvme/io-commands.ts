@@ -49,7 +49,7 @@ function prepareTransfer(context: IoContext, command: NvmeCommand): PreparedIo |
   const firstBlock = joinU64(command.dword10, command.dword11);
   const blockCount = (command.dword12 & 0xffff) + 1;
   const lengthBytes = blockCount * namespace.blockBytes;
-  if (lengthBytes > NVME_PAGE_BYTES * 2 ** context.mdts) {
+  if (context.mdts !== 0 && lengthBytes > NVME_PAGE_BYTES * 2 ** context.mdts) {
     return STATUS.INVALID_FIELD;
   }
   if (!namespace.contains(firstBlock, blockCount)) {

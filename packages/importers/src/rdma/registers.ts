@@ -1,0 +1,68 @@
+/**
+ * RDMA NIC registers, entries and codes, as the driver uses them.
+ *
+ * The interface of the modelled NIC (not a real one): what each part does is said there.
+ */
+export const REGISTER = {
+  ID: 0x00,
+  LID: 0x08,
+  CONTROL: 0x0c,
+  STATUS: 0x10,
+  COMMAND_RING: 0x20,
+  COMMAND_TAIL: 0x2c,
+  COMPLETION_RING: 0x30,
+  COMPLETION_HEAD: 0x3c,
+  SEND_TAILS: 0x800,
+} as const;
+
+export const ID = 0x4e52_4250;
+export const REGISTER_BYTES = 4096;
+export const STATUS_READY = 1 << 0;
+/** The NIC's interrupt vector. */
+export const VECTOR = 0;
+
+export const COMMAND = {
+  REGISTER_REGION: 1,
+  DEREGISTER_REGION: 2,
+  CREATE_QUEUE_PAIR: 3,
+  CONNECT_QUEUE_PAIR: 4,
+  DESTROY_QUEUE_PAIR: 5,
+} as const;
+
+export const WORK = { WRITE: 1, READ: 2 } as const;
+
+/** ibv_access_flags. */
+export const ACCESS = { LOCAL_WRITE: 1, REMOTE_WRITE: 2, REMOTE_READ: 4 } as const;
+
+/** No status of a NIC: it did not answer in time, or was stopped. */
+export const NO_ANSWER = -1;
+
+/** ibv_wc_status in words. */
+const WORK_STATUS: Readonly<Record<number, string>> = {
+  2: "local QP operation error",
+  4: "local protection error",
+  5: "flushed: an earlier request of this queue pair failed",
+  10: "remote access error",
+  11: "remote operation error",
+  12: "retry exceeded: the other end does not answer",
+};
+
+const COMMAND_STATUS: Readonly<Record<number, string>> = {
+  1: "invalid command",
+  2: "no more of them",
+  3: "the table of segments could not be read",
+};
+
+export function describeWork(status: number): string {
+  return described(WORK_STATUS, status);
+}
+
+export function describeCommand(status: number): string {
+  return described(COMMAND_STATUS, status);
+}
+
+function described(texts: Readonly<Record<number, string>>, status: number): string {
+  return status === NO_ANSWER
+    ? "the NIC did not answer"
+    : `${texts[status] ?? "a status without a name here"} (${status})`;
+}
