@@ -71,7 +71,7 @@ describe("an explanation", () => {
 
     expect(verdict).toMatchObject({ type: "unsupported", distance: 4 });
     expect(verdict.reasons).toContainEqual({
-      code: "acs-redirect",
+      code: "ACS_REDIRECT",
       at: "0000:02:00.0",
       text: "0000:02:00.0 redirects peer traffic to the root complex: RR and CR set (ACS control 0x001d).",
     });
@@ -88,9 +88,9 @@ describe("an explanation", () => {
     const { verdict, rootBuses, remedies } = explain(server(0x4c43, 0), "03:00.0", "05:00.0");
 
     expect(verdict.reasons.map(({ code }) => code)).toEqual([
-      "no-common-bridge",
-      "cpu-not-accepted",
-      "host-bridge-not-listed",
+      "NO_COMMON_BRIDGE",
+      "CPU_NOT_ACCEPTED",
+      "HOST_BRIDGE_NOT_LISTED",
     ]);
     expect(rootBuses).toEqual(["0000:00"]);
     expect(remedies.map(({ kind }) => kind)).toEqual(["move", "limit"]);
@@ -127,7 +127,7 @@ describe("a host bridge's name", () => {
   const id = { parent: null, vendor: 0x8086, device: 0x09a2 };
 
   it("comes from 00.0, whatever that is", () => {
-    expect(typeOf({ ...id, bdf: "00:00.0" })).toEqual(["host-bridge", "host-bridge-listed"]);
+    expect(typeOf({ ...id, bdf: "00:00.0" })).toEqual(["host-bridge", "HOST_BRIDGE_LISTED"]);
   });
 
   it("comes from another first function only when that is a root port", () => {
@@ -135,21 +135,21 @@ describe("a host bridge's name", () => {
     const kinds = [PORT_TYPE.ROOT_PORT, PORT_TYPE.ENDPOINT, PORT_TYPE_NONE, PORT_TYPE_UNKNOWN];
 
     expect(kinds.map((portType) => typeOf({ ...id, bdf, portType }))).toEqual([
-      ["host-bridge", "host-bridge-listed"],
-      ["unsupported", "host-bridge-unnamed"],
-      ["unsupported", "host-bridge-unnamed"],
-      ["unknown", "host-bridge-kind-unknown"],
+      ["host-bridge", "HOST_BRIDGE_LISTED"],
+      ["unsupported", "HOST_BRIDGE_UNNAMED"],
+      ["unsupported", "HOST_BRIDGE_UNNAMED"],
+      ["unknown", "HOST_BRIDGE_KIND_UNKNOWN"],
     ]);
   });
 
   it("is not asked for its kind when no kind would pass", () => {
     const first = { parent: null, bdf: "00:01.0", vendor: 0x8086, device: 0x4c43 };
 
-    expect(typeOf(first)).toEqual(["unsupported", "host-bridge-not-listed"]);
+    expect(typeOf(first)).toEqual(["unsupported", "HOST_BRIDGE_NOT_LISTED"]);
   });
 
   it("is unknown without its ids", () => {
-    expect(typeOf({ bdf: "00:00.0", parent: null })).toEqual(["unknown", "host-bridge-id-unknown"]);
+    expect(typeOf({ bdf: "00:00.0", parent: null })).toEqual(["unknown", "HOST_BRIDGE_ID_UNKNOWN"]);
   });
 });
 
@@ -166,14 +166,14 @@ describe("the judge", () => {
       reads: "unsupported",
       writes: "unsupported",
       distance: -1,
-      reasons: [{ code: "not-a-pci-function", at: "usb1" }],
+      reasons: [{ code: "NOT_A_PCI_FUNCTION", at: "usb1" }],
     });
   });
 
   it("does not know a function that is not in the capture", () => {
     expect(judge.judge("0000:77:00.0", "0000:03:00.0")).toMatchObject({
       reads: "unknown",
-      reasons: [{ code: "function-not-captured", at: "0000:77:00.0" }],
+      reasons: [{ code: "FUNCTION_NOT_CAPTURED", at: "0000:77:00.0" }],
     });
   });
 });
@@ -228,7 +228,7 @@ describe("rules by kernel", () => {
     const across = judgePair(two, rules, 1, 2);
     expect(across.type).toBe("unsupported");
     expect(across.reasons.map(({ code, at }) => [code, at])).toContainEqual([
-      "host-bridge-same-only",
+      "HOST_BRIDGE_SAME_ONLY",
       "0000:00:00.0",
     ]);
   });

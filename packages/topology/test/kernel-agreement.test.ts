@@ -140,7 +140,7 @@ describe.each(CAPTURES)("captured machine %s", (name) => {
         theirs.whitelisted_same ? "yes" : "no",
         theirs.whitelisted_other ? "yes" : "no",
       ]);
-      const isUnnamed = ours?.reason.code === "host-bridge-unnamed";
+      const isUnnamed = ours?.reason.code === "HOST_BRIDGE_UNNAMED";
       expect(isUnnamed ? null : ours?.reason.at).toBe(theirs.host_bridge_dev);
     }
   });
@@ -177,6 +177,6 @@ describe.each(CAPTURES_WITH_TAR)("tar of captured machine %s", (name) => {
       topology.require(bdf),
     );
     const { reasons } = judgePair(topology, rules, provider as number, client as number);
-    expect(reasons.map(({ code }) => code)).toContain("cpu-unknown");
+    expect(reasons.map(({ code }) => code)).toContain("CPU_UNKNOWN");
   });
 });

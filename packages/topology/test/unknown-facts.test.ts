@@ -38,7 +38,7 @@ function expectNothingInvented(topology: Topology, name: string): number {
     expect(verdict.distance).toBe(distance);
     if (verdict.reads === "unknown") {
       unknownCount += 1;
-      expect(verdict.reasons.some(({ code }) => code.endsWith("-unknown"))).toBe(true);
+      expect(verdict.reasons.some(({ code }) => code.endsWith("_UNKNOWN"))).toBe(true);
     } else {
       expect(verdict.reads, `${provider} to ${client}`).toBe(type);
     }
@@ -99,7 +99,7 @@ describe("a switch of which an ordinary user captured the headers only", () => {
     );
 
     expect(verdict.type).toBe("unknown");
-    const unread = verdict.reasons.filter(({ code }) => code === "acs-unknown");
+    const unread = verdict.reasons.filter(({ code }) => code === "ACS_UNKNOWN");
     expect(unread.map(({ at }) => at)).toContain(provider);
     expect(unread[0]?.text).toMatch(
       /64 of 4096 bytes.*if it redirects, the answer is .*, else bus-addr/,

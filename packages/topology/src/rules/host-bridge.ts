@@ -44,16 +44,16 @@ export function cpuReason(topology: Topology, rules: KernelRules): RuleReason {
   const wanted = `${rules.cpu.vendor} family 0x${hex(rules.cpu.familyMin, 2)} or newer`;
   if (cpu === undefined || answer === "unknown") {
     const text = `The CPU is not in the capture (/proc/cpuinfo); with ${wanted} the path would pass.`;
-    return { code: "cpu-unknown", text };
+    return { code: "CPU_UNKNOWN", text };
   }
   const family = cpu.family === undefined ? "" : ` family 0x${hex(cpu.family, 2)}`;
   return answer === "yes"
     ? {
-        code: "cpu-accepted",
+        code: "CPU_ACCEPTED",
         text: `The CPU is ${cpu.vendor}${family}, whose root complex routes peer traffic.`,
       }
     : {
-        code: "cpu-not-accepted",
+        code: "CPU_NOT_ACCEPTED",
         text: `The CPU is ${cpu.vendor}${family}; only ${wanted} passes whatever the host bridge.`,
       };
 }
@@ -66,14 +66,14 @@ export const hostBridgesOf = (topology: Topology, rules: KernelRules): HostBridg
 export function hostBridgeOf(topology: Topology, rules: KernelRules, root: RootBus): HostBridge {
   const first = root.functions[0];
   if (first === undefined) {
-    return refusing(root, "host-bridge-unnamed", `Root bus ${root.id} has no function of its own.`);
+    return refusing(root, "HOST_BRIDGE_UNNAMED", `Root bus ${root.id} has no function of its own.`);
   }
   const at = topology.bdfOf(first);
   const { devfn, portType, vendor, device } = topology.table;
   const isNamed = devfn[first] === 0 || portType[first] === PORT_TYPE.ROOT_PORT;
   if (!isNamed && portType[first] !== PORT_TYPE_UNKNOWN) {
     const text = `The first function of root bus ${root.id} is ${at}, neither 00.0 nor a root port, so the host bridge has no identity.`;
-    return refusing(root, "host-bridge-unnamed", text, at);
+    return refusing(root, "HOST_BRIDGE_UNNAMED", text, at);
   }
   const id: Id = { vendor: vendor[first] as number, device: device[first] as number };
   const listed = lookUp(root, at, id, rules);
@@ -98,7 +98,7 @@ function lookUp(root: RootBus, at: string, id: Id, rules: KernelRules): HostBrid
       root,
       alone: "unknown",
       withOthers: "unknown",
-      reason: { code: "host-bridge-id-unknown", at, text },
+      reason: { code: "HOST_BRIDGE_ID_UNKNOWN", at, text },
     };
   }
   const open = rules.unverifiedHostBridges.find((each) => matches(each, id));
@@ -109,11 +109,11 @@ function lookUp(root: RootBus, at: string, id: Id, rules: KernelRules): HostBrid
       root,
       alone: "unknown",
       withOthers,
-      reason: { code: "host-bridge-unverified", at, text },
+      reason: { code: "HOST_BRIDGE_UNVERIFIED", at, text },
     };
   }
   const text = `Host bridge ${root.id} is ${named(id)}, which ${rules.name} does not list.`;
-  return refusing(root, "host-bridge-not-listed", text, at);
+  return refusing(root, "HOST_BRIDGE_NOT_LISTED", text, at);
 }
 
 function listed(root: RootBus, at: string, id: Id, row: HostBridgeRow): HostBridge {
@@ -123,13 +123,13 @@ function listed(root: RootBus, at: string, id: Id, row: HostBridgeRow): HostBrid
         root,
         alone: "yes",
         withOthers: "no",
-        reason: { code: "host-bridge-same-only", at, text: `${text} for traffic within it only.` },
+        reason: { code: "HOST_BRIDGE_SAME_ONLY", at, text: `${text} for traffic within it only.` },
       }
     : {
         root,
         alone: "yes",
         withOthers: "yes",
-        reason: { code: "host-bridge-listed", at, text: `${text}.` },
+        reason: { code: "HOST_BRIDGE_LISTED", at, text: `${text}.` },
       };
 }
 
@@ -152,7 +152,7 @@ function withUnknownKind(bridge: HostBridge, at: string, id: Id): HostBridge {
     root: bridge.root,
     alone: "unknown",
     withOthers: bridge.withOthers === "no" ? "no" : "unknown",
-    reason: { code: "host-bridge-kind-unknown", at, text },
+    reason: { code: "HOST_BRIDGE_KIND_UNKNOWN", at, text },
   };
 }
 

@@ -145,14 +145,14 @@ function checkHostBridges(
 function placeReason(topology: Topology, walk: PathWalk): RuleReason {
   if (walk.distance === 0) {
     const text = "Provider and client are one function.";
-    return { code: "same-function", at: topology.bdfOf(walk.common), text };
+    return { code: "SAME_FUNCTION", at: topology.bdfOf(walk.common), text };
   }
   if (walk.common < 0) {
     const text = "There is no bridge above both, so the traffic meets only in the root complex.";
-    return { code: "no-common-bridge", text };
+    return { code: "NO_COMMON_BRIDGE", text };
   }
   const at = topology.bdfOf(walk.common);
-  return { code: "common-bridge", at, text: `Both are below bridge ${at}.` };
+  return { code: "COMMON_BRIDGE", at, text: `Both are below bridge ${at}.` };
 }
 
 function redirectReason(topology: Topology, rules: KernelRules, row: number): RuleReason {
@@ -160,12 +160,12 @@ function redirectReason(topology: Topology, rules: KernelRules, row: number): Ru
   const control = topology.table.acsControl[row] as number;
   const bits = acsBits(control & rules.redirectMask).join(" and ");
   const text = `${at} redirects peer traffic to the root complex: ${bits} set (ACS control 0x${hex(control, 4)}).`;
-  return { code: "acs-redirect", at, text };
+  return { code: "ACS_REDIRECT", at, text };
 }
 
 function unreadReason(topology: Topology, row: number, otherwise: PathType): RuleReason {
   const at = topology.bdfOf(row);
   const bytes = topology.table.configLength[row] as number;
   const text = `ACS control of ${at} is not in the capture (${bytes} of 4096 bytes of config space): if it redirects, the answer is ${otherwise}, else bus-addr.`;
-  return { code: "acs-unknown", at, text };
+  return { code: "ACS_UNKNOWN", at, text };
 }

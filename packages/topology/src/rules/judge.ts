@@ -59,9 +59,9 @@ function strangerVerdict(topology: Topology, id: string): PathVerdict {
   const isAddress = parseBdf(id) !== undefined;
   const type = isAddress ? "unknown" : "unsupported";
   const reason: Omit<RuleReason, "at"> = isAddress
-    ? { code: "function-not-captured", text: `There is no ${id} in ${topology.facts.source}.` }
+    ? { code: "FUNCTION_NOT_CAPTURED", text: `There is no ${id} in ${topology.facts.source}.` }
     : {
-        code: "not-a-pci-function",
+        code: "NOT_A_PCI_FUNCTION",
         text: `${id} is not a PCI function, and P2PDMA maps for PCI functions only.`,
       };
   return { reads: type, writes: type, distance: -1, reasons: [{ ...reason, at: id }] };

@@ -111,7 +111,7 @@ function captureRemedies(
     (row) => topology.table.acsState[row] === ACS_UNKNOWN,
   );
   const steps: string[] = [];
-  if (now.reasons.some(({ code }) => code === "acs-unknown")) {
+  if (now.reasons.some(({ code }) => code === "ACS_UNKNOWN")) {
     const names = unread.map((row) => topology.bdfOf(row)).join(", ");
     steps.push(`read all of config space as root (lspci -vvv shows ACSCtl) of ${names}`);
   }
@@ -127,13 +127,13 @@ function captureRemedies(
 }
 
 const CAPTURABLE_HOST_BRIDGE_CODES: ReadonlySet<ReasonCode> = new Set([
-  "host-bridge-id-unknown",
-  "host-bridge-kind-unknown",
+  "HOST_BRIDGE_ID_UNKNOWN",
+  "HOST_BRIDGE_KIND_UNKNOWN",
 ]);
 const LIMIT_CODES: ReadonlySet<ReasonCode> = new Set([
-  "host-bridge-unnamed",
-  "host-bridge-not-listed",
-  "host-bridge-same-only",
+  "HOST_BRIDGE_UNNAMED",
+  "HOST_BRIDGE_NOT_LISTED",
+  "HOST_BRIDGE_SAME_ONLY",
 ]);
 
 function limits(now: PairVerdict): Remedy[] {
