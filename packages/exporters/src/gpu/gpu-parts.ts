@@ -22,6 +22,7 @@ import {
 import { Afterwards } from "./afterwards.ts";
 import { CopyEngine } from "./copy-engine.ts";
 import { ID, REGISTER, REGISTER_BYTES } from "./registers.ts";
+import { Residents } from "./residents.ts";
 import { VramAllocator } from "./vram-allocator.ts";
 
 export interface GpuParts {
@@ -33,6 +34,7 @@ export interface GpuParts {
   /** The BAR that shows the first part of VRAM. */
   readonly window: Bar;
   readonly vram: VramAllocator;
+  readonly residents: Residents;
   readonly engine: CopyEngine;
   readonly afterwards: Afterwards;
 }
@@ -48,6 +50,7 @@ export function startGpu(services: Services): GpuParts {
   const visibleBytes = registers.read32(REGISTER.VISIBLE_PAGES) * PAGE_BYTES;
   const interrupts = services.get(INTERRUPTS);
   const clock = services.get(CLOCK);
+  const vram = new VramAllocator(vramBytes, visibleBytes);
   return {
     device,
     label,
@@ -55,7 +58,8 @@ export function startGpu(services: Services): GpuParts {
     dma,
     fences,
     window,
-    vram: new VramAllocator(vramBytes, visibleBytes),
+    vram,
+    residents: new Residents(vram),
     engine: new CopyEngine({ label, registers, dma, interrupts, clock, fences }),
     afterwards: new Afterwards(fences, `${label} after other work`),
   };

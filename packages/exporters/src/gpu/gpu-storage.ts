@@ -1,9 +1,9 @@
 /**
  * GPU storage: one buffer, in VRAM or moved to system pages.
  *
- * Starts in VRAM. The first mapping that needs system memory moves it there for good: importers that
- * follow moves are told, a pin refuses the move. Jobs of the copy engine run in order, so each sees
- * what those before it left; VRAM is free again only when the move out of it is over.
+ * Starts in VRAM. The first mapping that needs system memory, or another buffer that needs the VRAM,
+ * moves it out for good: importers that follow moves are told, a pin refuses the move. Jobs of the copy
+ * engine run in order, so each sees what those before it left.
  */
 import {
   ACCEPT,
@@ -15,6 +15,7 @@ import {
   type Fence,
   type HostPages,
   type MappingOffer,
+  mergeFences,
   P2P,
   PeerbufError,
   PhysicalRanges,
@@ -28,9 +29,10 @@ import {
 } from "@peerbuf/core";
 import { readHost, writeHost } from "../host-bytes.ts";
 import { whenOver } from "./afterwards.ts";
-import { copyCommands, fillCommands, slice } from "./commands.ts";
+import { type CommandTable, copyCommands, fillCommands, slice } from "./commands.ts";
 import type { GpuParts } from "./gpu-parts.ts";
 import { copyPages } from "./page-copy.ts";
+import type { Resident } from "./residents.ts";
 import { type GpuWishes, hiddenPart, judgePeer } from "./sharing.ts";
 import { readStaged, STAGING_BYTES, writeStaged } from "./staging.ts";
 import type { VramRange } from "./vram-allocator.ts";
@@ -38,12 +40,13 @@ import type { VramRange } from "./vram-allocator.ts";
 /** Peers in VRAM are preferred; system memory will do. */
 const TYPES: readonly MappingOffer[] = [{ type: P2P }, { type: DMA }];
 
-export class GpuStorage implements Storage {
+export class GpuStorage implements Storage, Resident {
   readonly types: readonly MappingOffer[] = TYPES;
   readonly #parts: GpuParts;
   readonly #wishes: GpuWishes;
   readonly #control: BufferControl;
-  readonly #vram: readonly VramRange[];
+  /** Its place in VRAM, for as long as it lives there. */
+  readonly vram: readonly VramRange[];
   /** Where the bytes live or, while `#arriving` runs, will live. `undefined`: in VRAM. */
   #pages: HostPages | undefined;
   #placement: Placement;
@@ -53,30 +56,35 @@ export class GpuStorage implements Storage {
   #lastWork: Fence;
   #pins = 0;
 
-  /** Takes VRAM and starts to fill it. `MEMORY_EXHAUSTED` when there is not enough of it. */
+  /** Takes VRAM, from others if it must, and starts to fill it. `MEMORY_EXHAUSTED` when there is not enough. */
   constructor(parts: GpuParts, sizeBytes: number, wishes: GpuWishes, control: BufferControl) {
     this.#parts = parts;
     this.#wishes = wishes;
     this.#control = control;
-    this.#vram = parts.vram.allocate(sizeBytes, wishes.place);
+    const { vram, before } = parts.residents.take(sizeBytes, wishes.place);
+    this.vram = vram;
     try {
-      this.#arriving = parts.engine.submit(fillCommands(this.#vram, wishes.fill));
+      this.#arriving = fillAfter(parts, before, fillCommands(vram, wishes.fill));
     } catch (error) {
-      parts.vram.free(this.#vram);
+      parts.residents.giveUp(this);
       throw error;
     }
+    parts.residents.touch(this);
     this.#lastWork = this.#arriving;
-    const ranges = behindBar(this.#vram, parts.window.start);
+    const ranges = behindBar(this.vram, parts.window.start);
     this.#placement = { target: "device", ranges, provider: parts.device };
   }
 
   attach(): AttachAnswer {
     return this.#pages === undefined
-      ? judgePeer(this.#wishes, this.#vram, this.#parts.vram.visibleBytes)
+      ? judgePeer(this.#wishes, this.vram, this.#parts.vram.visibleBytes)
       : ACCEPT; // Out of VRAM already: `place` says so.
   }
 
   place({ pair }: PlacementRequest): Placement | Decline {
+    if (this.#pages === undefined) {
+      this.#parts.residents.touch(this);
+    }
     if (this.#pages !== undefined) {
       return this.#placed(pair.type.memory === "device" ? LIVES_IN_SYSTEM : undefined);
     }
@@ -103,6 +111,11 @@ export class GpuStorage implements Storage {
     this.#pins--;
   }
 
+  /** Another buffer needs the place. */
+  leave(why: Reason): boolean {
+    return !this.#control.isPinned && this.#moveOut(why) === undefined;
+  }
+
   copy(target: PhysicalRanges, way: "out" | "back"): Fence {
     const { afterwards } = this.#parts;
     const after = this.#pages === undefined ? undefined : this.#arriving;
@@ -116,7 +129,7 @@ export class GpuStorage implements Storage {
       } else if (this.#isVisible) {
         this.#eachInWindow(offset + done, piece, (at, part) => this.#parts.window.read(at, part));
       } else {
-        await readStaged(this.#parts, slice(this.#vram, offset + done, piece.length), piece);
+        await readStaged(this.#parts, slice(this.vram, offset + done, piece.length), piece);
       }
     });
   }
@@ -128,7 +141,7 @@ export class GpuStorage implements Storage {
       } else if (this.#isVisible) {
         this.#eachInWindow(offset + done, piece, (at, part) => this.#parts.window.write(at, part));
       } else {
-        await writeStaged(this.#parts, slice(this.#vram, offset + done, piece.length), piece);
+        await writeStaged(this.#parts, slice(this.vram, offset + done, piece.length), piece);
       }
     });
   }
@@ -136,7 +149,7 @@ export class GpuStorage implements Storage {
   release(): void {
     whenOver(this.#lastWork, () => {
       if (this.#pages === undefined) {
-        this.#parts.vram.free(this.#vram);
+        this.#parts.residents.giveUp(this);
       } else {
         this.#parts.memory.free(this.#pages);
       }
@@ -144,7 +157,7 @@ export class GpuStorage implements Storage {
   }
 
   get #isVisible(): boolean {
-    return hiddenPart(this.#vram, this.#parts.vram.visibleBytes) === 0;
+    return hiddenPart(this.vram, this.#parts.vram.visibleBytes) === 0;
   }
 
   #placed(why?: Reason): Placement | Decline {
@@ -191,15 +204,13 @@ export class GpuStorage implements Storage {
 
   /** The copy begins when work on the old place is over; what it needed is given back when it is done. */
   #startMove(why: Reason, segments: SegmentList): Fence {
-    const { engine, afterwards, dma, vram } = this.#parts;
-    const commands = copyCommands(this.#vram, segments, "out");
+    const { engine, afterwards, dma, residents } = this.#parts;
+    const commands = copyCommands(this.vram, segments, "out");
     const moved = this.#control.move(why, (after) =>
       afterwards.begin(after, () => engine.submit(commands)),
     );
-    whenOver(moved, () => {
-      dma.unmap(segments, "from-device");
-      vram.free(this.#vram);
-    });
+    whenOver(moved, () => dma.unmap(segments, "from-device"));
+    residents.giveUpAfter(this, moved);
     return moved;
   }
 
@@ -227,7 +238,7 @@ export class GpuStorage implements Storage {
       const what = `${label} cannot reach the importer's memory: ${segments.text}`;
       throw new PeerbufError("DEVICE_FAILED", what, { errno: segments.errno });
     }
-    const copied = engine.submit(copyCommands(this.#vram, segments, way));
+    const copied = engine.submit(copyCommands(this.vram, segments, way));
     whenOver(copied, () => dma.unmap(segments, direction));
     return copied;
   }
@@ -259,11 +270,22 @@ export class GpuStorage implements Storage {
     visit: (windowOffset: number, part: Uint8Array) => void,
   ): void {
     let done = 0;
-    for (const range of slice(this.#vram, offset, bytes.length)) {
+    for (const range of slice(this.vram, offset, bytes.length)) {
       visit(range.offset, bytes.subarray(done, done + range.lengthBytes));
       done += range.lengthBytes;
     }
   }
+}
+
+/** The first fill begins when whoever was there before has left. */
+function fillAfter(
+  { engine, afterwards, fences }: GpuParts,
+  before: readonly Fence[],
+  commands: CommandTable,
+): Fence {
+  return before.length === 0
+    ? engine.submit(commands)
+    : afterwards.begin(mergeFences(fences, before), () => engine.submit(commands));
 }
 
 /** Where the CPU, and so everybody's bookkeeping, sees the ranges. */
