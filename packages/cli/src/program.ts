@@ -7,6 +7,8 @@
 import { Command, CommanderError } from "commander";
 import { explainCommand } from "./commands/explain.ts";
 import { matrixCommand } from "./commands/matrix.ts";
+import { runCommand } from "./commands/run.ts";
+import { scenarioCommand } from "./commands/scenario.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { COLUMNS_DEFAULT, type Io } from "./io.ts";
 import { paintFor } from "./paint.ts";
@@ -46,7 +48,7 @@ function buildProgram(session: Session, printed: string[]): Command {
       getOutHelpWidth: () => COLUMNS_DEFAULT,
     })
     .addHelpText("after", PROGRAM_HELP);
-  const commands = [matrixCommand, explainCommand];
+  const commands = [runCommand, scenarioCommand, matrixCommand, explainCommand];
   for (const make of commands) {
     program.addCommand(make(session).copyInheritedSettings(program));
   }

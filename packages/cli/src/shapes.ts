@@ -75,6 +75,8 @@ const decision = z.strictObject({
   left: z.array(z.string()),
   round: z.int().min(0),
 });
+const target = z.enum(["device", "system", "carve-out"]).nullable();
+const route = z.enum(["bus-addr", "host-bridge", "system"]).nullable();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
 /** `peerbuf run --json`. */
@@ -85,8 +87,12 @@ export const runShape: z.ZodType = z.strictObject({
       provider: z.string(),
       client: z.string(),
       /** Where the bytes were for the client's device; null when there was no mapping. */
-      target: z.enum(["device", "system", "carve-out"]).nullable(),
-      route: z.enum(["bus-addr", "host-bridge", "system"]).nullable(),
+      target,
+      route,
+      /** RDMA: the same of the other end. */
+      remote: z
+        .strictObject({ provider: z.string(), client: z.string(), target, route })
+        .optional(),
       bytes: z.int(),
       /** Of the bytes as they lie in memory; null where the transfer did not get that far. */
       sha256: z.strictObject({ source: sha256.nullable(), destination: sha256.nullable() }),

@@ -1,9 +1,10 @@
 /** Console: runs the command in this process and keeps what it printed. */
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Io, main, type Output } from "peerbuf";
+import { onTestFinished } from "vitest";
 
 export const FIXTURES: string = fileURLToPath(
   new URL("../../../test/fixtures/captures", import.meta.url),
@@ -30,8 +31,12 @@ export async function peerbuf(argv: readonly string[], options: ConsoleOptions =
   return { code, stdout: stdout.text, stderr: stderr.text };
 }
 
-/** A fresh empty folder. */
-export const emptyFolder = (): string => mkdtempSync(join(tmpdir(), "peerbuf-test-"));
+/** A fresh empty folder, gone when the test is over. */
+export function emptyFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "peerbuf-test-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
 
 class Paper implements Output {
   readonly isTerminal: boolean;

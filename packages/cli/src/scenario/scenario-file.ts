@@ -57,7 +57,15 @@ export class ScenarioFile {
     }
     const [issue, ...others] = result.error.issues as [z.core.$ZodIssue, ...z.core.$ZodIssue[]];
     const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
-    throw this.problem(placeOf(issue), `${causeOf(issue)}${more}`);
+    const [unknown] = issue.code === "unrecognized_keys" ? issue.keys : [];
+    const path = unknown === undefined ? issue.path : [...issue.path, unknown];
+    const isMissing = path.length > 0 && !this.#document.hasIn(path);
+    const cause = isMissing ? "the field is missing" : causeOf(issue);
+    const offset =
+      unknown === undefined
+        ? this.#offsetOf(path)
+        : (this.#keyOffset(path) ?? this.#offsetOf(path));
+    throw this.#error(offset, fieldName(path), `${cause}${more}`, REMEDY);
   }
 
   #error(offset: number, place: string | undefined, cause: string, remedy: string): InputError {
@@ -70,7 +78,7 @@ export class ScenarioFile {
   /** Where the value stands, or what is nearest above it when it is missing. */
   #offsetOf(path: FieldPath): number {
     for (let length = path.length; length > 0; length--) {
-      const offset = this.#keyOffset(path.slice(0, length)) ?? 0;
+      const offset = this.#valueOffset(path.slice(0, length)) ?? 0;
       if (offset > 0) {
         return offset;
       }
@@ -79,18 +87,20 @@ export class ScenarioFile {
     return isNode(contents) ? (contents.range?.[0] ?? 0) : 0;
   }
 
-  /** The value's own place; a field's when the value is a whole section. */
+  /** The value's own place; a field's name when the value is a whole section. */
+  #valueOffset(path: FieldPath): number | undefined {
+    const node = this.#document.getIn(path, true);
+    return isNode(node) && !isMap(node)
+      ? node.range?.[0]
+      : (this.#keyOffset(path) ?? (isNode(node) ? node.range?.[0] : undefined));
+  }
+
   #keyOffset(path: FieldPath): number | undefined {
-    const node = this.#document.getIn(path as Iterable<unknown>, true);
-    if (isNode(node) && !isMap(node)) {
-      return node.range?.[0];
-    }
-    const parent = this.#document.getIn(path.slice(0, -1) as Iterable<unknown>, true);
+    const parent = this.#document.getIn(path.slice(0, -1), true);
     const pair = isMap(parent)
       ? parent.items.find(({ key }) => String(key) === String(path.at(-1)))
       : undefined;
-    const key = pair?.key;
-    return isNode(key) ? key.range?.[0] : isNode(node) ? node.range?.[0] : undefined;
+    return isNode(pair?.key) ? pair.key.range?.[0] : undefined;
   }
 }
 
@@ -127,19 +137,10 @@ function asInputError(path: string, error: unknown): unknown {
   );
 }
 
-/** An unknown field is pointed at itself, not at the section that it stands in. */
-function placeOf(issue: z.core.$ZodIssue): FieldPath {
-  return issue.code === "unrecognized_keys" && issue.keys[0] !== undefined
-    ? [...issue.path, issue.keys[0]]
-    : issue.path;
-}
-
-/** Our own messages as they are; zod's are about types and start with a capital. */
-function causeOf(issue: z.core.$ZodIssue): string {
-  if (issue.code === "invalid_type" && /received undefined$/.test(issue.message)) {
-    return "the field is missing";
-  }
-  return issue.message.charAt(0).toLowerCase() + issue.message.slice(1);
+/** Our own messages as they are; zod's without their capital and its word for what everybody sees. */
+function causeOf({ message }: z.core.$ZodIssue): string {
+  const text = message.replace(/^Invalid (option|input): /, "");
+  return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
 /** `transfers[2].buffer.size`; a name that is no word in quotes: `devices["13:00.0"].vram`. */

@@ -12,27 +12,28 @@ import { formatSize, parseSize } from "./size.ts";
 export const TRANSFERS_MAX = 256;
 /** Largest buffer, in bytes. */
 export const BUFFER_BYTES_MAX: number = 2 ** 30;
+/** What the exporter without a device is called. */
+export const SYSTEM_HEAP = "system-heap";
+/** Size of a drive's namespace unless the scenario says otherwise, in bytes. */
+export const NAMESPACE_BYTES_DEFAULT: number = 64 * 2 ** 20;
 const SEED_MAX = 2 ** 32 - 1;
 
 /** Where a buffer is to lie in a GPU's VRAM: shown by the BAR, behind it, or anywhere. */
 export type VramPlace = "visible" | "hidden" | "any";
 
-export type Operation =
-  | "nvme-write"
-  | "nvme-read"
-  | "nvme-write-read"
-  | "rdma-write"
-  | "rdma-loopback";
+export type Operation = "nvme-write" | "nvme-read" | "nvme-write-read" | "rdma-write" | "rdma-read";
+
+/** What an importer's driver makes of peer memory. */
+export interface PeerChoice {
+  readonly peerToPeer?: "accept" | "decline" | "require" | undefined;
+  readonly peerSegmentsMax?: number | undefined;
+}
 
 /** What stands behind a captured function. Sizes in bytes. */
 export type DeviceChoice =
   | { readonly model: "gpu"; readonly vram?: number | undefined }
-  | {
-      readonly model: "nvme";
-      readonly namespace?: number | undefined;
-      readonly peerToPeer?: "accept" | "decline" | undefined;
-    }
-  | { readonly model: "rdma"; readonly peerToPeer?: "accept" | "decline" | undefined };
+  | ({ readonly model: "nvme"; readonly namespace?: number | undefined } & PeerChoice)
+  | ({ readonly model: "rdma" } & PeerChoice);
 
 export interface BufferPlan {
   /** Bytes, whole pages. */
@@ -50,7 +51,7 @@ export interface TransferPlan {
   readonly buffer: BufferPlan;
   readonly importer: string;
   readonly operation: Operation;
-  /** `rdma-write` only: the other NIC, and where it puts the bytes. */
+  /** RDMA only: the other NIC, and where it puts the bytes. Left out: loop-back into the system heap. */
   readonly remote?:
     | {
         readonly importer: string;
@@ -132,7 +133,10 @@ const machine = section({
   seed: seed.optional(),
 });
 
-const peerToPeer = z.enum(["accept", "decline"]).optional();
+const peer = {
+  peerToPeer: z.enum(["accept", "decline", "require"]).optional(),
+  peerSegmentsMax: z.int().min(0).optional(),
+};
 
 const device = z.discriminatedUnion(
   "model",
@@ -144,9 +148,9 @@ const device = z.discriminatedUnion(
     section({
       model: z.literal("nvme"),
       namespace: sizeBytes(PAGE_BYTES, TIB, PAGE_BYTES).optional(),
-      peerToPeer,
+      ...peer,
     }),
-    section({ model: z.literal("rdma"), peerToPeer }),
+    section({ model: z.literal("rdma"), ...peer }),
   ],
   { error: "expected a model: gpu, nvme or rdma" },
 );
@@ -169,7 +173,7 @@ const transfer = section({
   exporter: deviceName,
   buffer,
   importer: deviceName,
-  operation: z.enum(["nvme-write", "nvme-read", "nvme-write-read", "rdma-write", "rdma-loopback"]),
+  operation: z.enum(["nvme-write", "nvme-read", "nvme-write-read", "rdma-write", "rdma-read"]),
   remote: remote.optional(),
   data: section({ seed }).optional(),
 });

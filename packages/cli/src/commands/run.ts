@@ -1,0 +1,123 @@
+/**
+ * Run: the main job. Negotiates and moves real bytes between the devices of a scenario, on a machine
+ * modelled after a capture, and proves with checksums what arrived.
+ */
+import { dirname, resolve } from "node:path";
+import { KERNEL_DEFAULT, readLive, rulesForKernel, type Topology } from "@peerbuf/topology";
+import { Command, Option } from "commander";
+import { EXIT } from "../exit-code.ts";
+import { CAPTURE_DEFAULT, type MachineChoice, openCapture } from "../machine-source.ts";
+import { startProgress } from "../progress.ts";
+import { embeddedScenario, embeddedText } from "../scenario/embedded.ts";
+import { atField, blame, fitScenario } from "../scenario/fit-scenario.ts";
+import { readScenarioFile, type ScenarioFile } from "../scenario/scenario-file.ts";
+import type { Session } from "../session.ts";
+import { type Outcome, outcomeAsJson } from "../transfer/outcome.ts";
+import { OutcomeReport } from "../transfer/outcome-report.ts";
+import { Rig } from "../transfer/rig.ts";
+import { runTransfer } from "../transfer/run-transfer.ts";
+
+interface RunOptions extends MachineChoice {
+  readonly json?: boolean;
+  readonly printScenario?: boolean;
+}
+
+export function runCommand(session: Session): Command {
+  return new Command("run")
+    .description(
+      "negotiate and move real bytes on a modelled machine, with the record and the proof",
+    )
+    .argument("[scenario]", "a scenario file; left out, the embedded one")
+    .addOption(
+      new Option(
+        "-c, --capture <path>",
+        "run on this machine instead of the scenario's: folder, tar, sysfs.json, or an embedded name",
+      ).conflicts("live"),
+    )
+    .option("--live", "run on a model of this machine")
+    .option(
+      "-k, --kernel <version>",
+      `whose P2PDMA rules, instead of the scenario's (default: ${KERNEL_DEFAULT})`,
+    )
+    .option("--print-scenario", "print the embedded scenario and do nothing")
+    .option("--json", "the same as JSON")
+    .addHelpText(
+      "after",
+      "\nExample:\n  $ peerbuf run\n  $ peerbuf scenario > mine.yaml && peerbuf run mine.yaml\n\nExit code: 0 when all bytes arrived, 1 when a transfer failed or its bytes were lost.",
+    )
+    .action(async (path: string | undefined, options: RunOptions) => {
+      if (options.printScenario === true) {
+        await session.io.stdout.write(await embeddedText());
+      } else {
+        await run(session, path, options);
+      }
+    });
+}
+
+async function run(session: Session, path: string | undefined, options: RunOptions): Promise<void> {
+  const file =
+    path === undefined ? await embeddedScenario() : await readScenarioFile(path, session.io.cwd);
+  const folder = path === undefined ? session.io.cwd : dirname(resolve(session.io.cwd, path));
+  const topology = await chooseMachine(session, file, folder, options);
+  using rig = assemble(file, topology, options);
+  const outcomes = await runAll(session, rig, options.json === true);
+  const ok = outcomes.every(({ arrived }) => arrived);
+  session.exitCode = ok ? EXIT.OK : EXIT.FINDING;
+  if (options.json === true) {
+    await session.printJson({ transfers: outcomes.map(outcomeAsJson), ok });
+  }
+}
+
+async function chooseMachine(
+  { io }: Session,
+  file: ScenarioFile,
+  folder: string,
+  options: RunOptions,
+): Promise<Topology> {
+  if (options.live === true) {
+    return readLive();
+  }
+  if (options.capture !== undefined) {
+    return openCapture(options.capture, io.cwd);
+  }
+  try {
+    return await openCapture(file.scenario.capture ?? CAPTURE_DEFAULT, folder);
+  } catch (error) {
+    throw blame(file, ["capture"], error);
+  }
+}
+
+/** The machine with every device in place, ready to run. */
+function assemble(file: ScenarioFile, topology: Topology, options: RunOptions): Rig {
+  const rules =
+    options.kernel === undefined
+      ? atField(file, ["kernel"], () => rulesForKernel(file.scenario.kernel))
+      : rulesForKernel(options.kernel);
+  const scenario = fitScenario(file, topology);
+  const rig = atField(file, ["machine"], () => new Rig(topology, rules, scenario));
+  const names = Object.keys(file.scenario.devices);
+  for (const [index, [bdf, choice]] of Object.entries(scenario.devices).entries()) {
+    atField(file, ["devices", names[index] ?? bdf], () => rig.add(bdf, choice));
+  }
+  return rig;
+}
+
+async function runAll(session: Session, rig: Rig, isJson: boolean): Promise<Outcome[]> {
+  const { transfers } = rig.scenario;
+  const report = new OutcomeReport(session, rig.machine.topology);
+  const progress = startProgress(session.io, "transfers", transfers.length);
+  const outcomes: Outcome[] = [];
+  for (const [index, plan] of transfers.entries()) {
+    const outcome = await runTransfer(rig, plan, index + 1);
+    outcomes.push(outcome);
+    await progress.at(index + 1);
+    if (!isJson) {
+      await session.printLines(report.linesOf(outcome, index + 1));
+    }
+  }
+  await progress.end();
+  if (!isJson) {
+    await session.printLines(report.summary(outcomes));
+  }
+  return outcomes;
+}

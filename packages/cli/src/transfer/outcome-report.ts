@@ -1,0 +1,217 @@
+/**
+ * Outcome report: one transfer for people: who decided what and why, the way, and the proof.
+ */
+import { NegotiationError, type PeerbufError } from "@peerbuf/core";
+import type { Topology } from "@peerbuf/topology";
+import { columns } from "../columns.ts";
+import { shortBdf, shortNames } from "../function-label.ts";
+import type { Paint } from "../paint.ts";
+import { SYSTEM_HEAP } from "../scenario/scenario.ts";
+import { formatSize } from "../scenario/size.ts";
+import type { Session } from "../session.ts";
+import { wrap } from "../wrap.ts";
+import { ROOT_COMPLEX } from "./carried-bytes.ts";
+import type { LoggedDecision } from "./negotiation-log.ts";
+import type { Outcome } from "./outcome.ts";
+
+const INDENT = 4;
+const MARGIN: string = " ".repeat(INDENT);
+/** Characters of a checksum that are shown; JSON has all. */
+const HASH_CHARACTERS = 12;
+const WIDTH_MAX = 120;
+
+export class OutcomeReport {
+  readonly #paint: Paint;
+  readonly #topology: Topology;
+  readonly #names: ReadonlyMap<number, string>;
+  readonly #width: number;
+
+  constructor({ paint, io }: Session, topology: Topology) {
+    this.#paint = paint;
+    this.#topology = topology;
+    this.#names = shortNames(topology);
+    this.#width = Math.min(io.stdout.columns, WIDTH_MAX);
+  }
+
+  /** The block of one transfer, with an empty line at its end. */
+  linesOf(outcome: Outcome, number: number): string[] {
+    const { plan } = outcome;
+    const what = `${plan.operation}, ${formatSize(plan.buffer.size)}`;
+    return [
+      this.#title(outcome, number),
+      `${MARGIN}${this.#pairOf(outcome)}  ${this.#paint.faint(what)}`,
+      ...this.#decisions(outcome),
+      "",
+      ...columns(this.#facts(outcome), { indent: INDENT }),
+      "",
+    ];
+  }
+
+  summary(outcomes: readonly Outcome[]): string[] {
+    const arrived = outcomes.filter((outcome) => outcome.arrived).length;
+    const peer = outcomes.filter(({ target, arrived: is }) => is && target === "device").length;
+    const count = `${arrived} of ${outcomes.length} transfers arrived`;
+    const paint = arrived === outcomes.length ? this.#paint.good : this.#paint.bad;
+    return [`${paint(count)}, ${peer} of them peer-to-peer.`];
+  }
+
+  #title(outcome: Outcome, number: number): string {
+    const word = stateOf(outcome);
+    const left = `${String(number).padStart(2)}  ${outcome.plan.name}`;
+    const gap = Math.max(2, this.#width - left.length - word.length);
+    const paint = outcome.arrived ? this.#paint.good : this.#paint.bad;
+    return `${this.#paint.strong(left)}${" ".repeat(gap)}${paint(word)}`;
+  }
+
+  #pairOf({ provider, client, remote }: Outcome): string {
+    const pair = [provider, client].map((name) => this.#nameOf(name));
+    const far =
+      remote === undefined
+        ? []
+        : [remote.client, remote.provider].map((name) => this.#nameOf(name));
+    const wire = far.length === 0 ? "" : ` ${this.#paint.faint("~wire~")} ${far.join(" → ")}`;
+    return `${pair.join(" → ")}${wire}`;
+  }
+
+  /** `gpu0 13:00.0`, or the heap. */
+  #nameOf(name: string): string {
+    if (name === SYSTEM_HEAP) {
+      return this.#paint.name(name);
+    }
+    const short = this.#names.get(this.#topology.indexOf(name)) ?? "";
+    return `${this.#paint.name(short)} ${shortBdf(name)}`;
+  }
+
+  /** Negotiation by negotiation; what went the same way again is not told again. */
+  #decisions({ decisions }: Outcome): string[] {
+    const talks = groupByTalk(decisions);
+    const told = new Map<string, string>();
+    return [...talks].flatMap(([talk, entries], index) => {
+      const title = index === 0 ? [] : [this.#talkTitle(talk)];
+      const course = entries.map(courseOf).join(" ");
+      const before = told.get(course);
+      told.set(course, before ?? talk);
+      return before === undefined
+        ? ["", ...title, ...entries.flatMap((entry) => this.#decisionLines(entry))]
+        : ["", ...title, `${MARGIN}the same answers again`];
+    });
+  }
+
+  #talkTitle(talk: string): string {
+    return `${MARGIN}${this.#paint.faint(talk.replaceAll("@0000:", "@"))}`;
+  }
+
+  #decisionLines({ decision }: LoggedDecision): string[] {
+    const { stage, party, verdict, reason, left } = decision;
+    const who = `${stage.padEnd(7)} ${party.padEnd(10)} `;
+    const kept = party === "framework" && left.length > 0 ? `: ${left.join(", ")}` : "";
+    const text = `${reason.text}${kept} ${this.#paint.faint(`[${reason.code}]`)}`;
+    const indent = INDENT + who.length + VERDICT_COLUMNS;
+    const [first = "", ...rest] = wrap(text, Math.max(30, this.#width - indent));
+    return [
+      `${MARGIN}${who}${this.#verdict(verdict)}${first}`,
+      ...rest.map((line) => `${" ".repeat(indent)}${line}`),
+    ];
+  }
+
+  #verdict(verdict: string): string {
+    return verdictPaint(this.#paint, verdict)(verdict.padEnd(VERDICT_COLUMNS));
+  }
+
+  #facts(outcome: Outcome): string[][] {
+    const { target, route, remote, sha256, error, lostBytes, arrived } = outcome;
+    const { faint, bad, good } = this.#paint;
+    const isSent = sha256.source !== null && sha256.destination !== null;
+    const proof = [
+      `${shortHash(sha256.source)} ${faint("source")}`,
+      `${shortHash(sha256.destination)} ${faint("destination")}`,
+      arrived ? good("equal") : bad(isSent ? "different" : "not sent"),
+    ];
+    const rows = [
+      ["target", wayOf(target, route)],
+      ...(remote === undefined ? [] : [["far end", wayOf(remote.target, remote.route)]]),
+      ["passed", this.#passed(outcome)],
+      ...(lostBytes > 0 ? [["lost", bad(`${formatSize(lostBytes)} reached nothing`)]] : []),
+      ["sha256", proof.join("  ")],
+      ...(error === undefined ? [] : this.#errorRows(error)),
+    ];
+    return rows.map(([label = "", text = ""]) => [faint(label), text]);
+  }
+
+  /** A negotiation's reasons stand above already; others have something to say. */
+  #errorRows(error: PeerbufError): string[][] {
+    const code = this.#paint.bad(`${error.code}, ${error.errno}`);
+    const lines =
+      error instanceof NegotiationError ? [] : wrap(error.message, this.#width - INDENT - 10);
+    return [["error", code], ...lines.map((line) => ["", line])];
+  }
+
+  /** At the port above each end, and in the root complex. */
+  #passed({ provider, client, remote, passed }: Outcome): string {
+    const ends = [
+      provider,
+      client,
+      ...(remote === undefined ? [] : [remote.client, remote.provider]),
+    ];
+    const bytesAt = (at: string): string =>
+      formatSize(passed.find((each) => each.at === at)?.bytes ?? 0);
+    const ports = [...new Set(ends)].flatMap((end) => {
+      const row = this.#topology.indexOf(end);
+      const port = row < 0 ? -1 : this.#topology.upstreamOf(row);
+      return port < 0 ? [] : [`${this.#names.get(row)} ${bytesAt(this.#topology.bdfOf(port))}`];
+    });
+    return [...ports, `root complex ${bytesAt(ROOT_COMPLEX)}`].join(", ");
+  }
+}
+
+const shortHash = (hash: string | null): string => hash?.slice(0, HASH_CHARACTERS) ?? "nothing";
+
+const WAYS: Readonly<Record<string, string>> = {
+  "bus-addr": "peer-to-peer, turns round below the root complex",
+  "host-bridge": "peer-to-peer, through the host bridge",
+  system: "through system memory",
+};
+
+const wayOf = (target: string | null, route: string | null): string =>
+  target === null || route === null
+    ? "none: no mapping came to be"
+    : `${target} by ${route}: ${WAYS[route] ?? route}`;
+
+const courseOf = ({ decision }: LoggedDecision): string =>
+  `${decision.stage} ${decision.party} ${decision.verdict} ${decision.reason.code}`;
+
+function groupByTalk(decisions: readonly LoggedDecision[]): Map<string, LoggedDecision[]> {
+  const talks = new Map<string, LoggedDecision[]>();
+  for (const entry of decisions) {
+    const talk = `${entry.importer} on "${entry.buffer}"`;
+    talks.set(talk, [...(talks.get(talk) ?? []), entry]);
+  }
+  return talks;
+}
+
+const VERDICT_COLUMNS = 13;
+
+function stateOf({ arrived, error, sha256, target }: Outcome): string {
+  if (arrived) {
+    return "arrived";
+  }
+  if (target === null) {
+    return error instanceof NegotiationError ? "NO MAPPING" : "FAILED";
+  }
+  return sha256.source === sha256.destination ? "FAILED" : "LOST";
+}
+
+function verdictPaint(paint: Paint, verdict: string): (text: string) => string {
+  switch (verdict) {
+    case "bus-addr":
+    case "accept":
+      return paint.good;
+    case "decline":
+    case "unsupported":
+      return paint.bad;
+    case "offer":
+      return (text) => text;
+    default:
+      return paint.fair;
+  }
+}
