@@ -11,6 +11,7 @@ import {
   MIB,
   NEAR_DRIVE,
   pattern,
+  type Server,
   startServer,
 } from "./server-machine.ts";
 
@@ -322,4 +323,43 @@ describe("NVMe driver, failures", () => {
 
     await expect(drive.api.identity()).rejects.toMatchObject({ code: "DEVICE_FAILED" });
   });
+
+  it("stops a drive that falls silent, so that it touches nothing any more", async () => {
+    using server = startServer();
+    const heap = server.framework.openExporter(systemHeap, undefined, undefined);
+    const drive = server.framework.openImporter(nvme, NEAR_DRIVE, undefined);
+    await drive.api.identity();
+    using buffer = heap.allocate(4096);
+    const cut = server.machine.interpose((port) =>
+      port.bdf === NEAR_DRIVE ? withoutWrites(port) : port,
+    );
+
+    await expect(drive.api.read(buffer, { lba: 0 })).rejects.toMatchObject({
+      code: "DEVICE_GONE",
+      message: expect.stringContaining("did not answer"),
+    });
+    cut.remove();
+
+    expect(server.machine.clock.nowNs).toBeGreaterThan(30_000_000_000);
+    await expect(drive.api.read(buffer, { lba: 0 })).rejects.toThrow("was stopped: no answer");
+  });
 });
+
+type Port = Parameters<Parameters<Server["machine"]["interpose"]>[0]>[0];
+
+/** A link that loses what the device writes, completions included. */
+function withoutWrites(port: Port): Port {
+  const lost = (...request: readonly [number, unknown, number, number]) => ({
+    ok: false,
+    lostBytes: request[3],
+  });
+  return {
+    bdf: port.bdf,
+    clock: port.clock,
+    read: (...request) => port.read(...request),
+    readInto: (...request) => port.readInto(...request),
+    write: lost,
+    writeFrom: lost,
+    interrupt: (vector) => port.interrupt(vector),
+  };
+}
