@@ -21,7 +21,7 @@ export const REGISTER = {
 
 export const ID = 0x5055_5047;
 export const REGISTER_BYTES = 4096;
-export const STATUS_HALTED = 1 << 1;
+export const STATUS_HALTED: number = 1 << 1;
 /** The engine's interrupt vector. */
 export const VECTOR = 0;
 

@@ -20,8 +20,8 @@ export const REGISTER_BYTES = 0x1010;
 /** CC: enabled, NVM command set, 4 KiB pages, entries of 64 and 16 bytes. */
 export const ENABLE: number = (4 << 20) | (6 << 16) | 1;
 
-export const STATUS_READY = 1 << 0;
-export const STATUS_FATAL = 1 << 1;
+export const STATUS_READY: number = 1 << 0;
+export const STATUS_FATAL: number = 1 << 1;
 
 export interface Capabilities {
   /** Entries of the largest queue. */

@@ -17,7 +17,7 @@ export const REGISTER = {
 
 export const ID = 0x4e52_4250;
 export const REGISTER_BYTES = 4096;
-export const STATUS_READY = 1 << 0;
+export const STATUS_READY = 1;
 /** The NIC's interrupt vector. */
 export const VECTOR = 0;
 

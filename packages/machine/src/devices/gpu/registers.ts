@@ -45,7 +45,7 @@ export const GPU_VERSION = 1;
 export const GPU_RING_ENTRIES_MAX = 4096;
 export const GPU_REGISTER_BYTES = 4096;
 
-export const GPU_STATUS = { RUNNING: 1 << 0, HALTED: 1 << 1 } as const;
+export const GPU_STATUS = { RUNNING: 0b01, HALTED: 0b10 } as const;
 
 export const GPU_FAULT = {
   NONE: 0,

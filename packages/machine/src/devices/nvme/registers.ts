@@ -40,9 +40,9 @@ export const CAP_LOW: number =
 export const CAP_HIGH: number = 1 << 5;
 
 /** CSTS fields. */
-export const STATUS_READY = 1 << 0;
-export const STATUS_FATAL = 1 << 1;
-export const STATUS_SHUTDOWN_COMPLETE = 2 << 2;
+export const STATUS_READY: number = 1 << 0;
+export const STATUS_FATAL: number = 1 << 1;
+export const STATUS_SHUTDOWN_COMPLETE: number = 2 << 2;
 
 /** Sizes of queue entries in bytes, as CC.IOSQES and CC.IOCQES state them in powers of two. */
 export const SQ_ENTRY_BYTES = 64;

@@ -40,12 +40,12 @@ export const RDMA_QUEUE_ENTRIES_MAX = 4096;
 export const RDMA_QUEUE_PAIRS_MAX = 255;
 export const RDMA_REGIONS_MAX = 65_536;
 /** Segments of one region. */
-export const RDMA_REGION_SEGMENTS_MAX = 2 ** 20;
+export const RDMA_REGION_SEGMENTS_MAX = 1_048_576;
 
 export const RDMA_NIC_STATUS = {
-  READY: 1 << 0,
+  READY: 0b01,
   /** A queue could not be read, or the completion queue overran. Only CONTROL helps. */
-  FATAL: 1 << 1,
+  FATAL: 0b10,
 } as const;
 
 /** Access to a memory region (ibv_access_flags). Local reads need none. */
