@@ -17,33 +17,33 @@ import {
   segmentsAtOffset,
 } from "@peerbuf/core";
 import type { HandleLedger } from "./handle-ledger.ts";
-import type { ModelledDevice } from "./modelled-device.ts";
+import type { OnFabric } from "./modelled-device.ts";
 
 export class DmaDirect implements DmaLayer {
   readonly name = "dma-direct";
-  readonly #devices: ReadonlyMap<Device, ModelledDevice>;
+  readonly #devices: ReadonlyMap<Device, OnFabric>;
   readonly #peerToPeer: boolean;
   readonly #ledger: HandleLedger;
 
   /** `peerToPeer: false` stands for a kernel with installed dma_ops, which know nothing of peer memory. */
-  constructor(
-    devices: ReadonlyMap<Device, ModelledDevice>,
-    peerToPeer: boolean,
-    ledger: HandleLedger,
-  ) {
+  constructor(devices: ReadonlyMap<Device, OnFabric>, peerToPeer: boolean, ledger: HandleLedger) {
     this.#devices = devices;
     this.#peerToPeer = peerToPeer;
     this.#ledger = ledger;
   }
 
   /**
-   * Refuses P2P with EREMOTEIO where the platform cannot do it, an address out of the device's reach
-   * with EIO (never bounced), and other limits that cannot be met with EINVAL.
+   * Refuses P2P with EREMOTEIO where the platform cannot do it and for clients that are no PCI function
+   * themselves (`pci_p2pdma_map_type`, 6.12), an address out of the device's reach with EIO (never
+   * bounced), and other limits that cannot be met with EINVAL.
    */
   map(request: DmaRequest): SegmentList | DmaRefusal {
     const { route, provider } = request;
     if (route !== "system" && !this.#peerToPeer) {
       return NO_PEER_TO_PEER;
+    }
+    if (route !== "system" && request.client.bus !== "pci") {
+      return notPci(request.client);
     }
     const isBusAddress = route === "bus-addr";
     if (isBusAddress && provider === undefined) {
@@ -62,7 +62,7 @@ export class DmaDirect implements DmaLayer {
     this.#ledger.mappings--;
   }
 
-  #known(device: Device): ModelledDevice {
+  #known(device: Device): OnFabric {
     const known = this.#devices.get(device);
     if (known === undefined) {
       throw new PeerbufError("DEVICE_UNKNOWN", `${device.id} is no device of this machine`);
@@ -84,6 +84,11 @@ const NO_PROVIDER: DmaRefusal = Object.freeze({
   code: "PROVIDER_MISSING",
   text: "a bus address was asked for, but not whose",
 });
+
+function notPci({ id, bus }: Device): DmaRefusal {
+  const text = `${id} is on ${bus}: peer memory is mapped for PCI functions only, not for what is behind them`;
+  return { answer: "refused", errno: "EREMOTEIO", code: "CLIENT_NOT_PCI", text };
+}
 
 function refused(client: Device, { code, text }: SegmentRefusal): DmaRefusal {
   const errno = code === "ADDRESS_ABOVE_MASK" ? "EIO" : "EINVAL";

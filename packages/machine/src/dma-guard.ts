@@ -29,10 +29,13 @@ export class DmaGuard implements DmaLayer {
   readonly name: string;
   readonly #inner: DmaLayer;
   readonly #log: FaultLog;
+  readonly #requesterOf: (device: Device) => string;
   readonly #live = new Map<string, LiveRanges>();
   #faults = 0;
 
-  constructor(inner: DmaLayer, log: FaultLog) {
+  /** `requesterOf`: BDF of the function that issues a device's requests. */
+  constructor(inner: DmaLayer, log: FaultLog, requesterOf: (device: Device) => string) {
+    this.#requesterOf = requesterOf;
     this.name = inner.name;
     this.#inner = inner;
     this.#log = log;
@@ -48,7 +51,7 @@ export class DmaGuard implements DmaLayer {
     if ("answer" in made) {
       return made;
     }
-    const live = this.#liveOf(request.client.id);
+    const live = this.#liveOf(this.#requesterOf(request.client));
     const rights = rightsOf(request.direction);
     for (let index = 0; index < made.count; index++) {
       live.add(made.address(index), made.lengthBytes(index), rights);
@@ -58,7 +61,7 @@ export class DmaGuard implements DmaLayer {
 
   /** `HANDLE_CLOSED` for segments that are not mapped for this client in this direction; nothing changes then. */
   unmap(client: Device, segments: SegmentList, direction: Direction): void {
-    const live = this.#liveOf(client.id);
+    const live = this.#liveOf(this.#requesterOf(client));
     const rights = rightsOf(direction);
     for (let index = 0; index < segments.count; index++) {
       if (!live.remove(segments.address(index), segments.lengthBytes(index), rights)) {
@@ -88,11 +91,11 @@ export class DmaGuard implements DmaLayer {
     });
   }
 
-  #liveOf(id: string): LiveRanges {
-    let live = this.#live.get(id);
+  #liveOf(requester: string): LiveRanges {
+    let live = this.#live.get(requester);
     if (live === undefined) {
       live = new LiveRanges();
-      this.#live.set(id, live);
+      this.#live.set(requester, live);
     }
     return live;
   }

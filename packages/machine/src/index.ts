@@ -27,6 +27,7 @@ export type { HandleCounts } from "./handle-ledger.ts";
 export type { CarveOut, ModelledHostMemory, PagePlacement } from "./host-memory.ts";
 export type { BarPlace, Inspect, Trace, TraceHop, UnreachableBar } from "./inspect.ts";
 export { createMachine, type Machine, type MachineOptions, type PortWrapper } from "./machine.ts";
+export type { NonPciDeviceOptions } from "./non-pci-device.ts";
 export { createModelledPlatform, type ModelledPlatform, type PlatformOptions } from "./platform.ts";
 export type { AccessKind, RootComplexProfile } from "./root-complex.ts";
 export type { HopEvent, LossReason } from "./route.ts";

@@ -4,15 +4,24 @@
 import type { Device, DmaLimits } from "@peerbuf/core";
 import type { Topology } from "@peerbuf/topology";
 
-export class ModelledDevice implements Device {
-  readonly id: string;
-  readonly label: string;
-  readonly bus = "pci";
-  readonly limits: DmaLimits;
+/** Where a device's requests enter the fabric. */
+export interface OnFabric {
   /** Row in the topology's table. */
   readonly row: number;
   /** Bus address minus physical address below its host bridge. */
   readonly busOffset: number;
+  /** BDF of the function that issues its requests. */
+  readonly requester: string;
+}
+
+export class ModelledDevice implements Device, OnFabric {
+  readonly id: string;
+  readonly label: string;
+  readonly bus = "pci";
+  readonly limits: DmaLimits;
+  readonly row: number;
+  readonly busOffset: number;
+  readonly requester: string;
 
   constructor(topology: Topology, row: number, busOffset: number, limits: DmaLimits) {
     this.id = topology.bdfOf(row);
@@ -20,6 +29,7 @@ export class ModelledDevice implements Device {
     this.limits = limits;
     this.row = row;
     this.busOffset = busOffset;
+    this.requester = this.id;
   }
 }
 

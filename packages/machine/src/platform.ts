@@ -1,8 +1,8 @@
 /**
  * Modelled platform: core's platform interface over a modelled machine.
  *
- * Every captured function is a device, with or without a model behind it. What is given out is
- * counted in the machine's ledger.
+ * Every captured function is a device, with or without a model behind it; devices of other buses are
+ * added by the options. What is given out is counted in the machine's ledger.
  */
 import {
   BARS,
@@ -16,6 +16,7 @@ import {
   type DmaLimits,
   HOST_MEMORY,
   INTERRUPTS,
+  InputError,
   PeerbufError,
   type Platform,
   type ServiceRegistry,
@@ -26,7 +27,8 @@ import { ModelledDeviceDma } from "./device-dma.ts";
 import { DmaDirect } from "./dma-direct.ts";
 import { DmaGuard } from "./dma-guard.ts";
 import type { Machine } from "./machine.ts";
-import { ModelledDevice } from "./modelled-device.ts";
+import { ModelledDevice, type OnFabric } from "./modelled-device.ts";
+import { NonPciDevice, type NonPciDeviceOptions } from "./non-pci-device.ts";
 
 export interface PlatformOptions {
   /** For records; `machine` unless told otherwise. */
@@ -37,7 +39,11 @@ export interface PlatformOptions {
   readonly guard?: boolean;
   /** What a function's DMA engine can follow, by BDF; everything unless told otherwise. */
   readonly limits?: Readonly<Record<string, DmaLimits>>;
+  /** Devices that are no PCI function, such as those behind a USB host controller. */
+  readonly devices?: readonly NonPciDeviceOptions[];
 }
+
+type KnownDevice = Device & OnFabric;
 
 export interface ModelledPlatform extends Platform {
   readonly machine: Machine;
@@ -47,7 +53,7 @@ export interface ModelledPlatform extends Platform {
   close(): void;
 }
 
-/** `InputError` when the options name a function that the machine does not have. */
+/** `InputError` when the options name a function that the machine does not have, or one device twice. */
 export function createModelledPlatform(
   machine: Machine,
   options: PlatformOptions = {},
@@ -62,17 +68,21 @@ class MachinePlatform implements ModelledPlatform {
   readonly machine: Machine;
   readonly #guard: DmaGuard | undefined;
   readonly #interposed: { remove(): void } | undefined;
-  readonly #devices: ReadonlyMap<string, ModelledDevice>;
+  readonly #devices: ReadonlyMap<string, KnownDevice>;
 
   constructor(machine: Machine, options: PlatformOptions) {
     this.name = options.name ?? "machine";
     this.machine = machine;
     this.clock = machine.clock;
-    const devices = makeDevices(machine, options.limits ?? {});
+    const functions = makeDevices(machine, options.limits ?? {});
+    const devices = [...functions, ...makeOthers(machine, functions, options.devices ?? [])];
     this.#devices = new Map(devices.map((device) => [device.id, device]));
-    const byDevice = new Map<Device, ModelledDevice>(devices.map((device) => [device, device]));
+    const byDevice = new Map<Device, OnFabric>(devices.map((device) => [device, device]));
     const direct = new DmaDirect(byDevice, options.peerToPeer ?? true, machine.ledger);
-    const guard = options.guard === false ? undefined : new DmaGuard(direct, machine.faultLog);
+    const guard =
+      options.guard === false
+        ? undefined
+        : new DmaGuard(direct, machine.faultLog, (device) => this.#find(device.id).requester);
     this.#guard = guard;
     this.#interposed = guard && machine.interpose((port) => guard.wrapPort(port));
     this.dma = guard ?? direct;
@@ -107,7 +117,7 @@ class MachinePlatform implements ModelledPlatform {
     this.#interposed?.remove();
   }
 
-  #find(id: string): ModelledDevice {
+  #find(id: string): KnownDevice {
     const device = this.#devices.get(id);
     if (device === undefined) {
       throw new PeerbufError("DEVICE_UNKNOWN", `${this.name} has no device ${id}`);
@@ -129,6 +139,26 @@ function makeDevices(
     (_, row) =>
       new ModelledDevice(topology, row, fabric.offsetOf(row), byRow.get(row) ?? UNLIMITED),
   );
+}
+
+function makeOthers(
+  { topology }: Machine,
+  functions: readonly ModelledDevice[],
+  others: readonly NonPciDeviceOptions[],
+): NonPciDevice[] {
+  const ids = new Set<string>();
+  return others.map((options) => {
+    if (ids.has(options.id)) {
+      throw new InputError({
+        source: options.id,
+        cause: "two devices have this id",
+        remedy: "Give each device of the platform an id of its own",
+      });
+    }
+    ids.add(options.id);
+    const carrier = functions[topology.require(options.behind)] as ModelledDevice;
+    return new NonPciDevice(options, topology, carrier);
+  });
 }
 
 function barsOf(machine: Machine, row: number): Bars {
