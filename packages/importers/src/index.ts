@@ -1,4 +1,9 @@
 /** The public surface of `@peerbuf/importers`: one driver a line, and what its users name. */
+export { type AcceleratorOptions, accelerator } from "./accelerator.ts";
+export type { BulkTransfers } from "./bulk/bulk-driver.ts";
+export type { BulkRange } from "./bulk/range.ts";
+export { type GpuPeer, gpuPeer } from "./gpu-peer/gpu-peer.ts";
+export type { ImportedBuffer } from "./gpu-peer/imported-buffer.ts";
 export type { Negotiated } from "./negotiated.ts";
 export type { NvmeIdentity } from "./nvme/identity.ts";
 export type { NvmeOptions } from "./nvme/import.ts";
@@ -6,6 +11,7 @@ export { type Nvme, type NvmeRange, type NvmeTransfer, nvme } from "./nvme/nvme.
 export { PageCursor } from "./nvme/page-cursor.ts";
 export { buildPrps, type ListMemory, listPagesFor, type PrpList } from "./nvme/prp-list.ts";
 export type { PeerOptions } from "./peer-policy.ts";
+export { platformDevice } from "./platform-device.ts";
 export {
   connectQueuePairs,
   type RdmaAddress,
@@ -15,3 +21,4 @@ export {
 } from "./rdma/queue-pair.ts";
 export { type Rdma, rdma } from "./rdma/rdma.ts";
 export type { RdmaAccess, RdmaRegion, RemoteRegion } from "./rdma/region.ts";
+export { usb } from "./usb.ts";
