@@ -44,13 +44,12 @@ export {
   redirect,
   type Storage,
 } from "./exporter.ts";
-export {
-  createFramework,
-  type Framework,
-  type FrameworkOptions,
-  type HandleCounts,
-  type Opened,
-  type OpenedExporter,
+export type {
+  Framework,
+  FrameworkOptions,
+  HandleCounts,
+  Opened,
+  OpenedExporter,
 } from "./framework.ts";
 export {
   askSystem,
@@ -65,6 +64,7 @@ export {
   type TakeAnswer,
 } from "./importer.ts";
 export { InputError, type InputProblem } from "./input-error.ts";
+export { createFramework } from "./live/live-framework.ts";
 export type { Mapping } from "./mapping.ts";
 export {
   DMA,
@@ -76,10 +76,11 @@ export {
   P2P,
   PHYSICAL,
 } from "./mapping-type.ts";
+export { NEGOTIATION_ROUNDS_MAX } from "./negotiation/rounds.ts";
+export { NegotiationError } from "./negotiation/talk.ts";
 export { type Place, type RankedPlace, rankPlaces } from "./place-choice.ts";
 export type { DmaLayer, DmaRefusal, DmaRequest, Platform, Route } from "./platform.ts";
 export { PhysicalRanges } from "./ranges.ts";
-export { NEGOTIATION_ROUNDS_MAX } from "./rounds.ts";
 export { SegmentList, type SegmentRefusal, segmentsAtOffset } from "./segments.ts";
 export {
   BARS,
@@ -137,5 +138,4 @@ export { exportSyncFile, importSyncFile } from "./sync/sync-file-exchange.ts";
 export { Timeline, type TimelineOptions } from "./sync/timeline.ts";
 export type { WaitOptions } from "./sync/wait.ts";
 export { FenceWatchdog, type LateFence, type WatchdogOptions } from "./sync/watchdog.ts";
-export { NegotiationError } from "./talk.ts";
 export type { Judge, PathReason, PathType, PathVerdict } from "./verdict.ts";

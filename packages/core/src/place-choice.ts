@@ -5,9 +5,8 @@
  * pinned must be served; then as many others as possible; then the nearest and fastest paths win.
  * The exporter decides: this only ranks.
  */
-import { usable } from "./agreement.ts";
 import type { AttachmentView } from "./buffer-control.ts";
-import type { PathVerdict } from "./verdict.ts";
+import { type PathVerdict, usable } from "./verdict.ts";
 
 /** A place the exporter could put the buffer. */
 export interface Place<Name extends string = string> {

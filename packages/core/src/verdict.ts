@@ -13,6 +13,9 @@
  */
 export type PathType = "bus-addr" | "host-bridge" | "unsupported" | "unknown";
 
+/** May traffic of this kind be mapped? */
+export const usable = (type: PathType): boolean => type === "bus-addr" || type === "host-bridge";
+
 /** Why, as data: a code, the function it is about, and what was found there. */
 export interface PathReason {
   readonly code: string;

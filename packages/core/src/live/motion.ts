@@ -5,16 +5,16 @@
  * 7.1): lock the reservation; mark mappings stale and tell importers, newest attachment first; let
  * running work end; only then let go of the old addresses and start the copy.
  */
-import type { LiveAttachment } from "./attachment.ts";
-import type { BufferControl } from "./buffer-control.ts";
-import type { Reason } from "./decision.ts";
-import { PeerbufError } from "./error.ts";
-import type { LiveMapping } from "./mapping.ts";
-import type { Fence } from "./sync/fence.ts";
-import { LockOwner } from "./sync/lock-owner.ts";
-import type { Reservation } from "./sync/reservation.ts";
-import { stubFence } from "./sync/software-fence.ts";
-import { PendingWait, type WaitOptions } from "./sync/wait.ts";
+import type { BufferControl } from "../buffer-control.ts";
+import type { Reason } from "../decision.ts";
+import { PeerbufError } from "../error.ts";
+import type { Fence } from "../sync/fence.ts";
+import { LockOwner } from "../sync/lock-owner.ts";
+import type { Reservation } from "../sync/reservation.ts";
+import { stubFence } from "../sync/software-fence.ts";
+import { PendingWait, type WaitOptions } from "../sync/wait.ts";
+import type { LiveAttachment } from "./live-attachment.ts";
+import type { LiveMapping } from "./live-mapping.ts";
 
 /** The part of a buffer that its motion needs. */
 export interface MotionOwner {

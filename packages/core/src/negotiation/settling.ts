@@ -5,25 +5,53 @@
  * layer makes addresses, the importer looks at them. A "no" strikes that pair for this mapping, so
  * it ends after as many rounds as there are pairs; nested ones share one bound.
  */
+import { type Reason, reason } from "../decision.ts";
+import type { Direction } from "../direction.ts";
+import type { Placement } from "../exporter.ts";
+import type { TakeAnswer } from "../importer.ts";
+import { DMA, type KeptPair } from "../mapping-type.ts";
+import type { Route } from "../platform.ts";
+import type { PhysicalRanges } from "../ranges.ts";
+import { SegmentList } from "../segments.ts";
+import type { Fence } from "../sync/fence.ts";
+import { mergeFences } from "../sync/fence-merge.ts";
 import { ADDRESSED, routeFor, untranslated } from "./addressing.ts";
 import type { Agreement } from "./agreement.ts";
 import { Candidates } from "./candidates.ts";
-import { type Reason, reason } from "./decision.ts";
-import type { Placement } from "./exporter.ts";
-import type { TakeAnswer } from "./importer.ts";
-import { DMA, type KeptPair } from "./mapping-type.ts";
 import { misplaced } from "./misplacement.ts";
 import { cannotCopy, copyOut } from "./own-target.ts";
-import type { Route } from "./platform.ts";
-import type { PhysicalRanges } from "./ranges.ts";
-import { SegmentList } from "./segments.ts";
-import { giveBack, type Settlement, type SettlementRequest } from "./settlement.ts";
-import type { Fence } from "./sync/fence.ts";
-import { mergeFences } from "./sync/fence-merge.ts";
+import type { Settlement, SettlementRequest } from "./settlement.ts";
 import { NegotiationError, type Talk } from "./talk.ts";
 
+/** Runs the map stages once. Takes nothing when it throws. */
+export function settle(talk: Talk, agreement: Agreement, request: SettlementRequest): Settlement {
+  return inRounds(talk, () => new Settling(talk, agreement, request).run());
+}
+
+/** Runs the pin stage alone and says what it chose. Takes nothing when it throws. */
+export function settlePin(talk: Talk, agreement: Agreement, request: SettlementRequest): KeptPair {
+  return inRounds(talk, () => new Settling(talk, agreement, request).runPin());
+}
+
+function inRounds<T>(talk: Talk, run: () => T): T {
+  const { rounds } = talk.exported;
+  rounds.begin();
+  try {
+    return run();
+  } finally {
+    rounds.end();
+  }
+}
+
+/** Gives addresses back to the DMA layer, if it made them. */
+export function giveBack(talk: Talk, { type, segments }: Settlement, direction: Direction): void {
+  if (type.addresses === "dma") {
+    talk.exported.platform.dma.unmap(talk.importer.device, segments, direction);
+  }
+}
+
 /** One settlement while it is being found. */
-export class Settling {
+class Settling {
   readonly #talk: Talk;
   readonly #agreement: Agreement;
   readonly #request: SettlementRequest;

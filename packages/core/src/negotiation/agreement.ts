@@ -4,14 +4,14 @@
  * Importer, topology and exporter are asked in this order; every pair acceptable to all is kept, in
  * the exporter's order. The set is final: later stages choose among it and never add to it.
  */
-import type { Lifetime } from "./buffer-control.ts";
-import { type Reason, reason } from "./decision.ts";
-import type { DmaLimits } from "./dma-limits.ts";
-import type { AttachAnswer } from "./exporter.ts";
-import type { Offer } from "./importer.ts";
-import type { KeptPair, MappingOffer, MappingType } from "./mapping-type.ts";
+import type { Lifetime } from "../buffer-control.ts";
+import { type Reason, reason } from "../decision.ts";
+import type { DmaLimits } from "../dma-limits.ts";
+import type { AttachAnswer } from "../exporter.ts";
+import type { Offer } from "../importer.ts";
+import type { KeptPair, MappingOffer, MappingType } from "../mapping-type.ts";
+import { type PathVerdict, usable } from "../verdict.ts";
 import { NegotiationError, type Talk } from "./talk.ts";
-import type { PathType, PathVerdict } from "./verdict.ts";
 
 /** Most mapping types that one side may list. */
 export const TYPES_MAX = 16;
@@ -39,8 +39,6 @@ export function agree(talk: Talk, lifetime: Lifetime): Agreement {
       : askExporter(talk, lifetime, offer, path, limits, reachable);
   return keep(talk, offer, path, limits, pairs);
 }
-
-export const usable = (type: PathType): boolean => type === "bus-addr" || type === "host-bridge";
 
 export const pairNames = (pairs: readonly KeptPair[]): string[] =>
   pairs.map(({ type }) => type.name);

@@ -3,7 +3,7 @@
  *
  * Striking is for this mapping only; the next one starts with all kept pairs again.
  */
-import type { KeptPair } from "./mapping-type.ts";
+import type { KeptPair } from "../mapping-type.ts";
 
 export class Candidates {
   readonly #pairs: readonly KeptPair[];

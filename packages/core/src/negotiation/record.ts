@@ -4,7 +4,7 @@
  * The attach stage is kept whole. Of the pin and map stages the latest negotiations are kept: an
  * attachment may be mapped a million times, and its memory must not grow with that.
  */
-import type { Decision } from "./decision.ts";
+import type { Decision } from "../decision.ts";
 
 /** How many pin and map decisions are kept at least. */
 export const RECORD_KEPT = 256;

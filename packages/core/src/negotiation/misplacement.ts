@@ -4,9 +4,9 @@
  * A driver's mistake, or a requirement of either side that is not met: stopped here, before an
  * address exists.
  */
-import { type Reason, reason } from "./decision.ts";
-import type { Placement } from "./exporter.ts";
-import type { KeptPair } from "./mapping-type.ts";
+import { type Reason, reason } from "../decision.ts";
+import type { Placement } from "../exporter.ts";
+import type { KeptPair } from "../mapping-type.ts";
 import type { Exported } from "./talk.ts";
 
 /** Why this placement will not do for this pair; `undefined` when it will. */

@@ -3,18 +3,18 @@
  *
  * One for each attachment, for as long as it lives.
  */
-import type { CopyPolicy } from "./copy-policy.ts";
-import type { Decision, Party, Reason, Stage, Verdict } from "./decision.ts";
-import type { Device } from "./device.ts";
-import { PeerbufError } from "./error.ts";
-import type { EventSource } from "./events.ts";
-import type { Storage } from "./exporter.ts";
-import type { Importer } from "./importer.ts";
-import type { Motion } from "./motion.ts";
-import type { Platform } from "./platform.ts";
+import type { CopyPolicy } from "../copy-policy.ts";
+import type { Decision, Party, Reason, Stage, Verdict } from "../decision.ts";
+import type { Device } from "../device.ts";
+import { PeerbufError } from "../error.ts";
+import type { EventSource } from "../events.ts";
+import type { Storage } from "../exporter.ts";
+import type { Importer } from "../importer.ts";
+import type { Motion } from "../live/motion.ts";
+import type { Platform } from "../platform.ts";
+import type { Judge } from "../verdict.ts";
 import { DecisionRecord } from "./record.ts";
 import { NEGOTIATION_ROUNDS_MAX, type Rounds } from "./rounds.ts";
-import type { Judge } from "./verdict.ts";
 
 /** The exporter's side of a buffer, as the stages need it. */
 export interface Exported {

@@ -4,10 +4,10 @@
  * It stays one buffer to its user: the copies happen at map and unmap, and the record says how many
  * bytes and when.
  */
-import { type Reason, reason } from "./decision.ts";
-import { type Direction, deviceReads } from "./direction.ts";
-import type { PhysicalRanges } from "./ranges.ts";
-import type { Fence } from "./sync/fence.ts";
+import { type Reason, reason } from "../decision.ts";
+import { type Direction, deviceReads } from "../direction.ts";
+import type { PhysicalRanges } from "../ranges.ts";
+import type { Fence } from "../sync/fence.ts";
 import type { Exported, Talk } from "./talk.ts";
 
 /** Who stands against a copy through the importer's memory, and why. */

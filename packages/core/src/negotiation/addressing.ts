@@ -1,13 +1,12 @@
 /**
  * Addressing: by which way a device reaches device memory, and what it is given (stage 6).
  */
-import { usable } from "./agreement.ts";
-import { type Reason, reason } from "./decision.ts";
-import { type Direction, deviceReads, deviceWrites } from "./direction.ts";
-import type { Route } from "./platform.ts";
-import type { PhysicalRanges } from "./ranges.ts";
-import { SegmentList } from "./segments.ts";
-import type { PathType, PathVerdict } from "./verdict.ts";
+import { type Reason, reason } from "../decision.ts";
+import { type Direction, deviceReads, deviceWrites } from "../direction.ts";
+import type { Route } from "../platform.ts";
+import type { PhysicalRanges } from "../ranges.ts";
+import { SegmentList } from "../segments.ts";
+import { type PathType, type PathVerdict, usable } from "../verdict.ts";
 
 /** The way for this direction; `undefined` where the path does not carry it or nobody knows. */
 export function routeFor(path: PathVerdict, direction: Direction): Route | undefined {
