@@ -21,17 +21,19 @@ import { type Exported, Talk } from "../negotiation/talk.ts";
 import type { Fence } from "../sync/fence.ts";
 import type { PathVerdict } from "../verdict.ts";
 import { LiveMapping, type MappingOwner } from "./live-mapping.ts";
+import type { Motion, MovedAttachment } from "./motion.ts";
 import { Origin } from "./origin.ts";
 
 /** What an attachment needs of the buffer that made it. */
 export interface AttachmentOwner {
   readonly buffer: DmaBuf;
   readonly exported: Exported;
+  readonly motion: Motion;
   readonly traceHandles: boolean;
   detached(attachment: LiveAttachment): void;
 }
 
-export class LiveAttachment implements Attachment, MappingOwner {
+export class LiveAttachment implements Attachment, MappingOwner, MovedAttachment {
   readonly origin: Origin;
   readonly lifetime: Lifetime;
   readonly #owner: AttachmentOwner;
@@ -97,7 +99,7 @@ export class LiveAttachment implements Attachment, MappingOwner {
 
   map(direction: Direction): Mapping {
     this.#requireOpen("mapped");
-    this.#owner.exported.motion.requireSettled("mapped");
+    this.#owner.motion.requireSettled("mapped");
     const mapping = this.#settled(direction);
     this.#mappings.push(mapping);
     this.#chosen = mapping.settlement.pair;
@@ -123,13 +125,13 @@ export class LiveAttachment implements Attachment, MappingOwner {
       storage.unpin?.();
     }
     this.#tell("unmapped", mapping);
-    this.#owner.exported.motion.unmapped();
+    this.#owner.motion.unmapped();
     return this.#copyBack(mapping);
   }
 
   pin(): void {
     this.#requireOpen("pinned");
-    this.#owner.exported.motion.requireSettled("pinned");
+    this.#owner.motion.requireSettled("pinned");
     try {
       this.#chosen = settlePin(this.#talk, this.#agreement, this.#pinRequest());
     } catch (error) {
@@ -208,7 +210,7 @@ export class LiveAttachment implements Attachment, MappingOwner {
 
   /** The bytes that the device wrote into the importer's own memory go home. */
   #copyBack({ settlement, direction }: LiveMapping): Fence | undefined {
-    const { storage, sizeBytes, platform, motion } = this.#owner.exported;
+    const { storage, sizeBytes, platform, fences } = this.#owner.exported;
     if (settlement.ownTarget === undefined || !deviceWrites(direction)) {
       return undefined;
     }
@@ -217,7 +219,7 @@ export class LiveAttachment implements Attachment, MappingOwner {
       const numbers = { bytes: sizeBytes, atNs: platform.clock.nowNs };
       const why = reason("COPIED_BACK", "its engine copies the bytes back", numbers);
       this.#talk.say("exporter", "unmap", "accept", why, this.#agreement.names);
-      motion.addFence(fence, "kernel");
+      fences.addFence(fence, "kernel");
     }
     return fence;
   }

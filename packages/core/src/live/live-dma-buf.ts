@@ -25,7 +25,7 @@ import { Motion } from "./motion.ts";
 import { Origin } from "./origin.ts";
 
 /** What the framework knows of a buffer before it exists. */
-export type BufferParts = Omit<Exported, "motion" | "rounds" | "storage">;
+export type BufferParts = Omit<Exported, "fences" | "rounds" | "storage">;
 
 /** What a buffer needs of the framework that made it. */
 export interface BufferOwner {
@@ -36,6 +36,7 @@ export interface BufferOwner {
 
 export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
   readonly exported: Exported;
+  readonly motion: Motion;
   readonly label: string;
   readonly origin: Origin;
   readonly reservation: Reservation;
@@ -56,8 +57,9 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
     this.label = `dma-buf "${facts.name}" of ${facts.exporter}`;
     this.origin = new Origin(this.label, madeBy);
     this.reservation = new Reservation(owner.fences, this.label);
-    const motion = new Motion(this);
-    this.exported = { ...facts, motion, rounds: new Rounds(), storage: allocate(motion) };
+    this.motion = new Motion(this);
+    const storage = allocate(this.motion);
+    this.exported = { ...facts, fences: this.motion, rounds: new Rounds(), storage };
   }
 
   get buffer(): DmaBuf {
@@ -95,7 +97,7 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
 
   attach(importer: Importer, options?: { readonly copy?: CopyPolicy }): Attachment {
     this.#requireOpen();
-    this.exported.motion.requireSettled("attached to");
+    this.motion.requireSettled("attached to");
     const attachment = this.#negotiate(importer, options?.copy ?? "allowed");
     this.#attachments.push(attachment);
     this.#tell("attached", attachment);
@@ -110,7 +112,7 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
 
   addFence(fence: Fence, usage: ReservationUsage): void {
     this.#requireOpen();
-    this.exported.motion.addFence(fence, usage);
+    this.motion.addFence(fence, usage);
   }
 
   async beginCpuAccess(use: CpuUse, options: WaitOptions = {}): Promise<CpuAccess> {

@@ -5,7 +5,7 @@
  * 7.1): lock the reservation; mark mappings stale and tell importers, newest attachment first; let
  * running work end; only then let go of the old addresses and start the copy.
  */
-import type { BufferControl } from "../buffer-control.ts";
+import type { AttachmentView, BufferControl } from "../buffer-control.ts";
 import type { Reason } from "../decision.ts";
 import { PeerbufError } from "../error.ts";
 import type { Fence } from "../sync/fence.ts";
@@ -13,13 +13,21 @@ import { LockOwner } from "../sync/lock-owner.ts";
 import type { Reservation } from "../sync/reservation.ts";
 import { stubFence } from "../sync/software-fence.ts";
 import { PendingWait, type WaitOptions } from "../sync/wait.ts";
-import type { LiveAttachment } from "./live-attachment.ts";
-import type { LiveMapping } from "./live-mapping.ts";
+import type { Origin } from "./origin.ts";
+
+/** An attachment, as far as it has to follow. */
+export interface MovedAttachment extends AttachmentView {
+  readonly origin: Origin;
+  /** The move or revocation goes on its record. */
+  hear(stage: "move" | "revoke", why: Reason): void;
+  /** Makes its mappings stale, tells the importer and returns what was mapped. */
+  invalidate(): readonly { retire(): void }[];
+}
 
 /** The part of a buffer that its motion needs. */
 export interface MotionOwner {
   readonly reservation: Reservation;
-  readonly attachments: readonly LiveAttachment[];
+  readonly attachments: readonly MovedAttachment[];
   /** For messages. */
   readonly label: string;
 }
@@ -42,7 +50,7 @@ export class Motion implements BufferControl {
     return this.#buffer.reservation;
   }
 
-  get attachments(): readonly LiveAttachment[] {
+  get attachments(): readonly MovedAttachment[] {
     return this.#buffer.attachments;
   }
 
@@ -151,10 +159,10 @@ export class Motion implements BufferControl {
   #invalidate(
     stage: "move" | "revoke",
     why: Reason,
-    follows: (attachment: LiveAttachment) => boolean,
+    follows: (attachment: MovedAttachment) => boolean,
   ): Fence {
     this.#moving = true;
-    const stale: LiveMapping[] = [];
+    const stale: { retire(): void }[] = [];
     try {
       for (const attachment of [...this.attachments].reverse()) {
         attachment.hear(stage, why);
@@ -171,7 +179,7 @@ export class Motion implements BufferControl {
   }
 
   /** The old addresses work until running work is over, and not a moment longer. */
-  #retireAfter(after: Fence, stale: readonly LiveMapping[]): void {
+  #retireAfter(after: Fence, stale: readonly { retire(): void }[]): void {
     const retire = (): void => {
       for (const mapping of stale) {
         mapping.retire();

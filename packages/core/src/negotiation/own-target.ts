@@ -31,7 +31,7 @@ export function cannotCopy(
 
 /** Starts the copy to the target if the device will read it. A device that only writes gets none. */
 export function copyOut(
-  { storage, sizeBytes, platform, motion }: Exported,
+  { storage, sizeBytes, platform, fences }: Exported,
   target: PhysicalRanges,
   direction: Direction,
 ): { fence: Fence | undefined; why: Reason } {
@@ -40,7 +40,7 @@ export function copyOut(
   }
   const fence = storage.copy?.(target, "out");
   if (fence !== undefined) {
-    motion.addFence(fence, "read");
+    fences.addFence(fence, "read");
   }
   const numbers = { bytes: sizeBytes, atNs: platform.clock.nowNs };
   const text = "its engine copies the bytes to the importer's memory";

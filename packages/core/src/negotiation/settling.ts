@@ -248,7 +248,7 @@ class Settling {
 
   /** Bytes on the move, whoever moved them, and bytes of this very placement. */
   #ready(placed: Fence | undefined): Fence | undefined {
-    const { reservation } = this.#talk.exported.motion;
+    const { reservation } = this.#talk.exported.fences;
     if (reservation.testSignaled("kernel")) {
       return placed;
     }

@@ -10,8 +10,10 @@ import { PeerbufError } from "../error.ts";
 import type { EventSource } from "../events.ts";
 import type { Storage } from "../exporter.ts";
 import type { Importer } from "../importer.ts";
-import type { Motion } from "../live/motion.ts";
 import type { Platform } from "../platform.ts";
+import type { Fence } from "../sync/fence.ts";
+import type { Reservation } from "../sync/reservation.ts";
+import type { ReservationUsage } from "../sync/reservation-usage.ts";
 import type { Judge } from "../verdict.ts";
 import { DecisionRecord } from "./record.ts";
 import { NEGOTIATION_ROUNDS_MAX, type Rounds } from "./rounds.ts";
@@ -29,8 +31,14 @@ export interface Exported {
   readonly events: EventSource;
   /** Shared by all that happens on this buffer. */
   readonly rounds: Rounds;
-  /** Keeps the order when the memory moves, and holds the reservation. */
-  readonly motion: Motion;
+  /** Where work on the bytes is kept. */
+  readonly fences: BufferFences;
+}
+
+/** The fences of a buffer, as the stages need them. */
+export interface BufferFences {
+  readonly reservation: Reservation;
+  addFence(fence: Fence, usage: ReservationUsage): void;
 }
 
 export class Talk {
