@@ -1,10 +1,12 @@
-import type { OpenedExporter } from "@peerbuf/core";
-import { type Gpu, gpu } from "@peerbuf/exporters";
+import { type OpenedExporter, UNLIMITED } from "@peerbuf/core";
+import { type Gpu, gpu, systemHeap } from "@peerbuf/exporters";
 import { nvme, rdma } from "@peerbuf/importers";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  after,
   bytesIn,
+  changeLink,
   expectSameBytes,
   FAR_DRIVE,
   FAR_NIC,
@@ -15,6 +17,7 @@ import {
   pattern,
   type Server,
   startServer,
+  systemImporter,
 } from "../../importers/test/server-machine.ts";
 
 const openCard = (server: Server): OpenedExporter<Gpu> =>
@@ -101,6 +104,29 @@ describe("GPU driver, memory", () => {
   );
 });
 
+describe("GPU driver, scattered VRAM", () => {
+  it("puts a buffer together from several ranges, for the CPU and for peers alike", async () => {
+    using server = startServer({ vramBytes: 32 * MIB });
+    const card = openCard(server);
+    const drive = server.framework.openImporter(nvme, NEAR_DRIVE, undefined);
+    const fourth = Array.from({ length: 4 }, () => card.allocate(4 * MIB));
+    await fourth[3]?.read(0, 1);
+    fourth[0]?.close();
+    fourth[2]?.close();
+    const bytes = pattern(8 * MIB);
+    using buffer = card.allocate(8 * MIB);
+
+    await buffer.write(0, bytes);
+    const { negotiated } = await drive.api.write(buffer, { lba: 0 });
+
+    expect(negotiated).toMatchObject({ type: "p2p", segmentCount: 2 });
+    expectSameBytes(bytesIn(server.nearDrive.inspect().namespace, 0, 8 * MIB), bytes);
+    expectSameBytes(await buffer.read(5 * MIB, MIB), bytes.subarray(5 * MIB, 6 * MIB));
+    fourth[1]?.close();
+    fourth[3]?.close();
+  });
+});
+
 describe("GPU driver, what peers may reach", () => {
   it.each([
     [{ place: "hidden" }, "VRAM_NOT_VISIBLE"],
@@ -179,6 +205,79 @@ describe("GPU driver, moves", () => {
     expect(nearRegion.negotiated.target).toBe("system");
   });
 
+  it("moves to scattered pages in more commands than the ring holds", async () => {
+    using server = startServer({ machine: { pagePlacement: "scattered" } });
+    const far = server.framework.openImporter(nvme, FAR_DRIVE, undefined);
+    const bytes = pattern(4 * MIB);
+    using buffer = openCard(server).allocate(4 * MIB);
+    await buffer.write(0, bytes);
+
+    await far.api.write(buffer, { lba: 0 });
+
+    expectSameBytes(bytesIn(server.farDrive.inspect().namespace, 0, 4 * MIB), bytes);
+    expect(server.machine.clock.nowNs).toBeLessThan(1_000_000_000);
+  });
+
+  it("pins in system memory when somebody attached, though not mapped, needs that", async () => {
+    using server = startServer();
+    const near = server.framework.openImporter(rdma, NEAR_NIC, undefined);
+    using buffer = openCard(server).allocate(MIB);
+    using bystander = buffer.attach(systemImporter(server, FAR_DRIVE));
+
+    await using region = await near.api.register(buffer);
+
+    expect(bystander.mappingCount).toBe(0);
+    expect(region.negotiated.target).toBe("system");
+    expect(region.negotiated.decisions).toContainEqual(
+      expect.objectContaining({ reason: expect.objectContaining({ code: "SHARED_WITH_SYSTEM" }) }),
+    );
+  });
+
+  it("declines system memory, and keeps none, when its engine cannot reach the pages", async () => {
+    using server = startServer({
+      machine: { pagePlacement: "scattered" },
+      platform: { limits: { [GPU]: { ...UNLIMITED, segmentCountMax: 1 } } },
+    });
+    const far = server.framework.openImporter(nvme, FAR_DRIVE, undefined);
+    await far.api.identity();
+    using buffer = openCard(server).allocate(MIB);
+
+    await expect(far.api.write(buffer, { lba: 0 })).rejects.toMatchObject({
+      code: "MAP_DECLINED",
+      message: expect.stringContaining("the copy engine cannot reach system memory"),
+    });
+  });
+
+  it("holds its pages until the engine is done with them, though everybody has let go", async () => {
+    using server = startServer();
+    const heap = server.framework.openExporter(systemHeap, undefined, undefined);
+    const buffer = openCard(server).allocate(MIB, { fill: 0xffff_ffff });
+    await buffer.read(0, 1);
+    const attachment = buffer.attach(systemImporter(server, FAR_DRIVE));
+    attachment.map("to-device").unmap();
+    attachment.detach();
+    buffer.close();
+
+    using other = heap.allocate(MIB);
+    await after(server, 1_000_000);
+
+    expectSameBytes(await other.read(0, MIB), new Uint8Array(MIB));
+  });
+
+  it("copies for an importer with its own memory only when the bytes have arrived", async () => {
+    using server = startServer();
+    const bouncing = server.framework.openImporter(nvme, NEAR_DRIVE, { bounce: true });
+    const far = server.framework.openImporter(nvme, FAR_DRIVE, undefined);
+    await Promise.all([bouncing.api.identity(), far.api.identity()]);
+    const bytes = pattern(MIB);
+    using buffer = openCard(server).allocate(MIB);
+    await buffer.write(0, bytes);
+
+    await Promise.all([far.api.write(buffer, { lba: 0 }), bouncing.api.write(buffer, { lba: 0 })]);
+
+    expectSameBytes(bytesIn(server.nearDrive.inspect().namespace, 0, MIB), bytes);
+  });
+
   it("keeps the CPU's bytes through a move that runs meanwhile", async () => {
     using server = startServer();
     const far = server.framework.openImporter(nvme, FAR_DRIVE, undefined);
@@ -241,20 +340,15 @@ describe("GPU driver, failures", () => {
     using server = startServer();
     const card = openCard(server);
     let isCut = true;
-    const cut = server.machine.interpose((port) =>
-      port.bdf === GPU
-        ? {
-            ...wrapped(port),
-            read: (...request) => {
-              if (isCut) {
-                isCut = false;
-                return { ok: false, lostBytes: request[3] };
-              }
-              return port.read(...request);
-            },
-          }
-        : port,
-    );
+    const cut = changeLink(server, GPU, (port) => ({
+      read: (...request) => {
+        if (isCut) {
+          isCut = false;
+          return { ok: false, lostBytes: request[3] };
+        }
+        return port.read(...request);
+      },
+    }));
 
     using lost = card.allocate(4096);
     using next = card.allocate(4096, { fill: 1 });
@@ -264,17 +358,3 @@ describe("GPU driver, failures", () => {
     cut.remove();
   });
 });
-
-type Port = Parameters<Parameters<Server["machine"]["interpose"]>[0]>[0];
-
-function wrapped(port: Port): Port {
-  return {
-    bdf: port.bdf,
-    clock: port.clock,
-    read: (...request) => port.read(...request),
-    write: (...request) => port.write(...request),
-    readInto: (...request) => port.readInto(...request),
-    writeFrom: (...request) => port.writeFrom(...request),
-    interrupt: (vector) => port.interrupt(vector),
-  };
-}

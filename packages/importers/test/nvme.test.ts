@@ -3,15 +3,16 @@ import { nvme } from "@peerbuf/importers";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  after,
   BRIDGE_DRIVE,
   bytesIn,
+  changeLink,
   expectSameBytes,
   FAR_DRIVE,
   GPU,
   MIB,
   NEAR_DRIVE,
   pattern,
-  type Server,
   startServer,
 } from "./server-machine.ts";
 
@@ -238,9 +239,7 @@ describe("NVMe driver, peer memory", () => {
     using buffer = card.allocate(MIB);
 
     const reading = near.api.read(buffer, { lba: 0 });
-    await new Promise<void>((resolve) => {
-      server.machine.clock.schedule(100_000, resolve);
-    });
+    await after(server, 100_000);
     const [read, written] = await Promise.all([
       reading,
       far.api.write(buffer, { lba: 0, lengthBytes: 4096 }),
@@ -249,6 +248,44 @@ describe("NVMe driver, peer memory", () => {
     expect(written.negotiated.target).toBe("system");
     expect(read.negotiated).toMatchObject({ type: "p2p", target: "system" });
     expectSameBytes(await buffer.read(0, MIB), bytes);
+  });
+});
+
+describe("NVMe driver, running work", () => {
+  it("ends its commands on the way before the bytes leave the place they write to", async () => {
+    using server = startServer({ drive: { mdts: 1 } });
+    const card = server.framework.openExporter(gpu, GPU, undefined);
+    const near = server.framework.openImporter(nvme, NEAR_DRIVE, undefined);
+    const far = server.framework.openImporter(nvme, FAR_DRIVE, undefined);
+    await Promise.all([near.api.identity(), far.api.identity()]);
+    const bytes = pattern(MIB / 4);
+    server.nearDrive.inspect().namespace.write(0, bytes);
+    using buffer = card.allocate(MIB / 4);
+    await buffer.read(0, 1);
+
+    const reading = near.api.read(buffer, { lba: 0 });
+    await after(server, 10_000);
+    await Promise.all([reading, far.api.write(buffer, { lba: 0 })]);
+
+    expectSameBytes(bytesIn(server.farDrive.inspect().namespace, 0, MIB / 4), bytes);
+    expect(server.platform.guardFaults).toBe(0);
+  });
+
+  it("shows as a fence on the buffer, which ends well with the transfer", async () => {
+    using server = startServer();
+    const heap = server.framework.openExporter(systemHeap, undefined, undefined);
+    const drive = server.framework.openImporter(nvme, NEAR_DRIVE, undefined);
+    await drive.api.identity();
+    using buffer = heap.allocate(4096);
+
+    const reading = drive.api.read(buffer, { lba: 0 });
+    await after(server, 1_000);
+    const fences = buffer.reservation.getFences("write");
+    const during = fences.map(({ status }) => status);
+    await reading;
+
+    expect(during).toEqual([0]);
+    expect(fences.map(({ status }) => status)).toEqual([1]);
   });
 });
 
@@ -306,9 +343,7 @@ describe("NVMe driver, failures", () => {
     using buffer = heap.allocate(MIB);
     const reading = drive.api.read(buffer, { lba: 0 });
     const outcome = expect(reading).rejects.toMatchObject({ code: "DEVICE_GONE" });
-    await new Promise<void>((resolve) => {
-      server.machine.clock.schedule(2_000, resolve);
-    });
+    await after(server, 2_000);
 
     drive.close();
 
@@ -330,9 +365,11 @@ describe("NVMe driver, failures", () => {
     const drive = server.framework.openImporter(nvme, NEAR_DRIVE, undefined);
     await drive.api.identity();
     using buffer = heap.allocate(4096);
-    const cut = server.machine.interpose((port) =>
-      port.bdf === NEAR_DRIVE ? withoutWrites(port) : port,
-    );
+    const lost = { ok: false, lostBytes: 0 };
+    const cut = changeLink(server, NEAR_DRIVE, () => ({
+      write: () => lost,
+      writeFrom: () => lost,
+    }));
 
     await expect(drive.api.read(buffer, { lba: 0 })).rejects.toMatchObject({
       code: "DEVICE_GONE",
@@ -344,22 +381,3 @@ describe("NVMe driver, failures", () => {
     await expect(drive.api.read(buffer, { lba: 0 })).rejects.toThrow("was stopped: no answer");
   });
 });
-
-type Port = Parameters<Parameters<Server["machine"]["interpose"]>[0]>[0];
-
-/** A link that loses what the device writes, completions included. */
-function withoutWrites(port: Port): Port {
-  const lost = (...request: readonly [number, unknown, number, number]) => ({
-    ok: false,
-    lostBytes: request[3],
-  });
-  return {
-    bdf: port.bdf,
-    clock: port.clock,
-    read: (...request) => port.read(...request),
-    readInto: (...request) => port.readInto(...request),
-    write: lost,
-    writeFrom: lost,
-    interrupt: (vector) => port.interrupt(vector),
-  };
-}

@@ -4,7 +4,9 @@ import { connectQueuePairs, type Rdma, type RdmaQueuePair, rdma } from "@peerbuf
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  after,
   bytesIn,
+  changeLink,
   expectSameBytes,
   FAR_NIC,
   GPU,
@@ -221,6 +223,49 @@ describe("RDMA driver, protection", () => {
       expect.stringContaining("flushed"),
     ]);
     expect(lengthBytes).toBe(16);
+  });
+
+  it.each([
+    ["write", NEAR_NIC, "local QP operation error (2)"],
+    ["read", FAR_NIC, "remote operation error (11)"],
+  ] as const)("ends a %s whose source %s cannot read with a %s", async (way, broken, message) => {
+    using server = startServer();
+    const near = server.framework.openImporter(rdma, NEAR_NIC, undefined);
+    const far = server.framework.openImporter(rdma, FAR_NIC, undefined);
+    const heap = openHeap(server);
+    using here = heap.allocate(8192);
+    using there = heap.allocate(8192);
+    const access = { localWrite: true, remoteWrite: true, remoteRead: true };
+    await using local = await near.api.register(here, access);
+    await using remote = await far.api.register(there, access);
+    const [queuePair] = await connected(near.api, far.api);
+    const cut = changeLink(server, broken, (port) => ({
+      read: (...request) =>
+        request[3] >= 4096 ? { ok: false, lostBytes: request[3] } : port.read(...request),
+    }));
+
+    await expect(queuePair[way](local, remote)).rejects.toThrow(message);
+    cut.remove();
+  });
+
+  it("stops work on a region that is deregistered meanwhile, before its addresses are gone", async () => {
+    using server = startServer();
+    const near = server.framework.openImporter(rdma, NEAR_NIC, undefined);
+    const heap = openHeap(server);
+    using here = heap.allocate(4 * MIB);
+    using there = heap.allocate(4 * MIB);
+    const local = await near.api.register(here);
+    await using remote = await near.api.register(there, { remoteWrite: true });
+    const [queuePair] = await connected(near.api, near.api);
+
+    const outcome = expect(queuePair.write(local, remote)).rejects.toThrow(
+      "local protection error (4)",
+    );
+    await after(server, 20_000);
+    await local.deregister();
+
+    await outcome;
+    expect(server.platform.guardFaults).toBe(0);
   });
 
   it("gives up when nobody answers at the other end", async () => {

@@ -7,7 +7,7 @@
  * are unsupported.
  */
 import { fileURLToPath } from "node:url";
-import { createFramework, type Framework } from "@peerbuf/core";
+import { createFramework, DMA, type Framework, type Importer } from "@peerbuf/core";
 import {
   createGpu,
   createMachine,
@@ -18,6 +18,7 @@ import {
   type HandleCounts,
   type Machine,
   type MachineOptions,
+  type ModelledPlatform,
   type NvmeController,
   type NvmeControllerOptions,
   type PlatformOptions,
@@ -43,6 +44,7 @@ const judge = createJudge(topology, rulesForKernel(KERNEL_DEFAULT));
 
 export interface Server extends Disposable {
   readonly machine: Machine;
+  readonly platform: ModelledPlatform;
   readonly framework: Framework;
   readonly gpu: Gpu;
   readonly nearDrive: NvmeController;
@@ -77,7 +79,8 @@ export function startServer(options: ServerOptions = {}): Server {
     framework.close();
     expect(machine.handles()).toEqual(NOTHING_OUT);
   };
-  return { machine, framework, gpu, nearDrive, bridgeDrive, farDrive, [Symbol.dispose]: dispose };
+  const drives = { nearDrive, bridgeDrive, farDrive };
+  return { machine, platform, framework, gpu, ...drives, [Symbol.dispose]: dispose };
 }
 
 const NOTHING_OUT: HandleCounts = {
@@ -102,6 +105,43 @@ export function bytesIn(memory: SparseMemory, offset: number, lengthBytes: numbe
   const bytes = new Uint8Array(lengthBytes);
   memory.read(offset, bytes);
   return bytes;
+}
+
+/** Resolves so much later on the machine's clock. */
+export function after({ machine }: Server, delayNs: number): Promise<void> {
+  return new Promise((resolve) => {
+    machine.clock.schedule(delayNs, resolve);
+  });
+}
+
+type Port = Parameters<Parameters<Machine["interpose"]>[0]>[0];
+
+/** Puts a change before one device's link, until it is taken out again. */
+export function changeLink(
+  { machine }: Server,
+  bdf: string,
+  change: (port: Port) => Partial<Port>,
+): { remove(): void } {
+  return machine.interpose((port) =>
+    port.bdf === bdf
+      ? {
+          bdf,
+          clock: port.clock,
+          read: (...request) => port.read(...request),
+          write: (...request) => port.write(...request),
+          readInto: (...request) => port.readInto(...request),
+          writeFrom: (...request) => port.writeFrom(...request),
+          interrupt: (vector) => port.interrupt(vector),
+          ...change(port),
+        }
+      : port,
+  );
+}
+
+/** An importer that takes system memory and never uses it. */
+export function systemImporter({ platform }: Server, id: string): Importer {
+  const device = platform.device(id);
+  return { name: "bystander", device, offer: () => ({ answer: "offer", types: [{ type: DMA }] }) };
 }
 
 /** Bytes that tell where they are: no two pages alike. */

@@ -188,6 +188,15 @@ describe("GPU model", () => {
     expect(bench.port.memory.readNumber(FENCE, 8)).toBe(5);
   });
 
+  it("forgets work in flight when it is stopped", () => {
+    const bench = new Bench();
+    bench.port.clock.schedule(1_200, () => bench.registers.write32(0x1c, 0));
+
+    bench.run(fill(0xffff_ffff, 0, 4096));
+
+    expect(bench.vram(0, 4096)).toEqual(new Uint8Array(4096));
+  });
+
   it("halts when the ring itself cannot be read", () => {
     const bench = new Bench();
     bench.port.holes.push([RING, RING + 4096]);
