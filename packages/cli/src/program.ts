@@ -5,6 +5,7 @@
  * returned exit code. One file a subcommand in `commands/`.
  */
 import { Command, CommanderError } from "commander";
+import { benchCommand } from "./commands/bench.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { matrixCommand } from "./commands/matrix.ts";
 import { runCommand } from "./commands/run.ts";
@@ -48,7 +49,7 @@ function buildProgram(session: Session, printed: string[]): Command {
       getOutHelpWidth: () => COLUMNS_DEFAULT,
     })
     .addHelpText("after", PROGRAM_HELP);
-  const commands = [runCommand, scenarioCommand, matrixCommand, explainCommand];
+  const commands = [runCommand, scenarioCommand, matrixCommand, explainCommand, benchCommand];
   for (const make of commands) {
     program.addCommand(make(session).copyInheritedSettings(program));
   }

@@ -1,0 +1,15 @@
+/** Benches: all of them, in the order in which they run. */
+import { allPairs } from "./all-pairs.ts";
+import type { Bench } from "./bench.ts";
+import { dma2MiB, dma4KiB, dma64KiB } from "./dma.ts";
+import { mapCycle } from "./map-cycle.ts";
+import { mapCycleMemory } from "./map-cycle-memory.ts";
+
+export const BENCHES: readonly Bench[] = [
+  allPairs,
+  mapCycle,
+  mapCycleMemory,
+  dma2MiB,
+  dma64KiB,
+  dma4KiB,
+];

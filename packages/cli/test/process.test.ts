@@ -1,0 +1,52 @@
+/** The built command as a process: what only a real pipe and a real exit can show. */
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { emptyFolder } from "./console.ts";
+
+const BIN = fileURLToPath(new URL("../bin/peerbuf.js", import.meta.url));
+const MANIFEST = fileURLToPath(new URL("../package.json", import.meta.url));
+const isBuilt = existsSync(fileURLToPath(new URL("../dist/main.js", import.meta.url)));
+
+describe.skipIf(!isBuilt)("the built command (run npm run build if this is skipped)", () => {
+  it("answers with its exit code and prints JSON only", () => {
+    const ran = spawnSync(process.execPath, [BIN, "explain", "13:00.0", "3e:00.0", "--json"], {
+      cwd: emptyFolder(),
+      encoding: "utf8",
+    });
+
+    expect({ status: ran.status, stderr: ran.stderr }).toEqual({ status: 1, stderr: "" });
+    expect(JSON.parse(ran.stdout).type).toBe("unsupported");
+  });
+
+  it("ends quietly when the reader goes away", async () => {
+    const child = spawn(process.execPath, [BIN, "matrix", "--all", "--json"]);
+    let stderr = "";
+    child.stderr.on("data", (text) => {
+      stderr += text;
+    });
+    child.stdout.once("data", () => child.stdout.destroy());
+
+    const code = await new Promise((resolve) => child.on("close", resolve));
+
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  });
+
+  it("gets everything through a slow pipe", async () => {
+    const child = spawn(process.execPath, [BIN, "matrix", "--all", "--json"]);
+    let text = "";
+    for await (const piece of child.stdout) {
+      text += piece;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+
+    expect(JSON.parse(text).pairs).toHaveLength(18 * 18);
+  });
+
+  it("says which version it is", () => {
+    const ran = spawnSync(process.execPath, [BIN, "--version"], { encoding: "utf8" });
+
+    expect(ran.stdout.trim()).toBe(JSON.parse(readFileSync(MANIFEST, "utf8")).version);
+  });
+});
