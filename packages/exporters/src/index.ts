@@ -1,4 +1,9 @@
 /** The public surface of `@peerbuf/exporters`: one driver a line, and what its users name. */
+export {
+  type AcceleratorMemory,
+  type AcceleratorMemoryOptions,
+  acceleratorMemory,
+} from "./accelerator-memory.ts";
 export { type Apu, apu } from "./apu/apu.ts";
 export { type Gpu, gpu } from "./gpu/gpu.ts";
 export type { GpuWishes } from "./gpu/sharing.ts";

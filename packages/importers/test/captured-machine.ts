@@ -20,16 +20,21 @@ export interface CapturedMachine extends Disposable {
   readonly framework: Framework;
 }
 
+/** By BDF. */
+export type Models = Readonly<Record<string, DeviceModel>>;
+
 /** At the end nothing may be out: not a mapping, not a page, not an interrupt handler. */
 export async function startCaptured(
   capture: string,
-  models: Readonly<Record<string, DeviceModel>>,
+  models: Models | ((machine: Machine) => Models),
   options: PlatformOptions = {},
 ): Promise<CapturedMachine> {
   const folder = new URL(`../../../test/fixtures/captures/${capture}`, import.meta.url);
   const topology = await readCapture(fileURLToPath(folder));
   const machine = createMachine({ topology });
-  for (const [bdf, model] of Object.entries(models)) {
+  for (const [bdf, model] of Object.entries(
+    typeof models === "function" ? models(machine) : models,
+  )) {
     machine.place(bdf, model);
   }
   const platform = createModelledPlatform(machine, options);
