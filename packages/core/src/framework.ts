@@ -11,6 +11,7 @@ import type { FrameworkEvent } from "./events.ts";
 import type { AllocateOptions, ExporterDriver } from "./exporter.ts";
 import type { ImporterDriver } from "./importer.ts";
 import type { Platform } from "./platform.ts";
+import type { WaitOptions } from "./sync/wait.ts";
 import type { Judge } from "./verdict.ts";
 
 export interface FrameworkOptions {
@@ -60,8 +61,14 @@ export interface Framework extends Disposable {
   ): Opened<Api>;
   handles(): HandleCounts;
   /**
+   * Resolves when no closed buffer waits for work on its bytes any more: every exporter has its memory
+   * back. `WAIT_TIMED_OUT`, `WAIT_INTERRUPTED` as any wait.
+   */
+  idle(options?: WaitOptions): Promise<void>;
+  /**
    * Closes everything in reverse order. Whatever the user still held is given back first, and then
-   * named in a `HANDLE_LEAKED` error.
+   * named in a `HANDLE_LEAKED` error. Work that still runs ends with its driver: to let it finish, wait
+   * for `idle()` first.
    */
   close(): void;
 }

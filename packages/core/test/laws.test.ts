@@ -258,6 +258,31 @@ describe("law 5: taking and giving back", () => {
     });
   });
 
+  it("waits for work on closed buffers if asked to, and names it if not", async () => {
+    const platform = benchPlatform();
+    const context = new FenceDomain(platform.clock).createContext({
+      driverName: "engine",
+      timelineName: "copies",
+    });
+    const { framework, exporter } = scene();
+    const work = [new SoftwareFence(context, 1), new SoftwareFence(context, 2)] as const;
+    const [first, second] = [exporter.allocate(PAGE), exporter.allocate(PAGE, { name: "second" })];
+    first.addFence(work[0], "write");
+    second.addFence(work[1], "write");
+    first.close();
+    second.close();
+
+    const idle = framework.idle();
+    work[0].signal();
+    expect(framework.handles().buffers).toBe(1);
+    expect(thrownBy(() => framework.close())).toMatchObject({
+      code: "HANDLE_LEAKED",
+      message: expect.stringMatching(/"second".* waits for write fence: engine copies seq 2/),
+    });
+    work[1].signal();
+    await idle;
+  });
+
   it("leaves nothing behind when used with `using`", () => {
     const { framework, exporter, importer } = scene();
     {

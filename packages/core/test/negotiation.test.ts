@@ -10,6 +10,7 @@ import {
   FenceDomain,
   type Importer,
   type Judge,
+  type MappingOffer,
   NEGOTIATION_ROUNDS_MAX,
   NegotiationError,
   narrow,
@@ -45,7 +46,7 @@ function scene(
     judge?: Judge;
     storage?: (sizeBytes: number) => Partial<Storage>;
     importer?: Partial<Importer>;
-    types?: typeof BOTH;
+    types?: readonly MappingOffer[];
     peerToPeer?: boolean;
     onAllocate?: (control: BufferControl) => void;
   } = {},
@@ -308,7 +309,7 @@ describe("declining altogether", () => {
 
   it("whoever requires P2P is not given system memory behind its back", () => {
     const { buffer, importer } = scene({
-      types: [{ type: P2P, require: true }] as typeof BOTH,
+      types: [{ type: P2P, require: true }],
       storage: (size) => ({ place: () => inSystem(size) }),
     });
 

@@ -62,6 +62,11 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
     this.exported = { ...facts, fences: this.motion, rounds: new Rounds(), storage };
   }
 
+  /** No handle is out; the memory may still wait for work on it. */
+  get isClosed(): boolean {
+    return !this.#open;
+  }
+
   get buffer(): DmaBuf {
     return this;
   }

@@ -22,6 +22,7 @@ import type { ImporterDriver } from "../importer.ts";
 import type { Platform } from "../platform.ts";
 import { CLOCK, DEVICE, FENCES, type Services, servicesFrom } from "../services.ts";
 import { FenceDomain } from "../sync/fence-context.ts";
+import type { WaitOptions } from "../sync/wait.ts";
 import type { Judge } from "../verdict.ts";
 import { LiveDmaBuf, requireSize } from "./live-dma-buf.ts";
 
@@ -108,16 +109,25 @@ class LiveFramework implements Framework {
     }
     this.#open = false;
     const leaks = this.#reclaim();
-    for (const driver of [...this.#drivers].reverse()) {
-      driver.close();
+    const failures = this.#closeDrivers();
+    for (const { origin, reservation } of this.#buffers) {
+      leaks.push(
+        `${origin}, whose memory waits for ${reservation.describe().join(", ") || "explicit-sync work"}`,
+      );
     }
     this.#events.end();
     if (leaks.length > 0) {
-      throw new PeerbufError(
-        "HANDLE_LEAKED",
-        `not given back before the framework closed: ${leaks.join("; ")}`,
-      );
+      const message = `not given back before the framework closed: ${leaks.join("; ")}`;
+      throw new PeerbufError("HANDLE_LEAKED", message, { cause: failures[0] });
     }
+    if (failures.length > 0) {
+      throw failures[0];
+    }
+  }
+
+  async idle(options: WaitOptions = {}): Promise<void> {
+    const closed = [...this.#buffers].filter((buffer) => buffer.isClosed);
+    await Promise.all(closed.map(({ reservation }) => reservation.idle("bookkeep", options)));
   }
 
   [Symbol.dispose](): void {
@@ -196,9 +206,23 @@ class LiveFramework implements Framework {
     return { api, close: open.close, [Symbol.dispose]: open.close };
   }
 
+  /** Newest first, every one of them, whatever the others do. Returns what went wrong. */
+  #closeDrivers(): PeerbufError[] {
+    const failures: PeerbufError[] = [];
+    for (const driver of [...this.#drivers].reverse()) {
+      try {
+        driver.close();
+      } catch (error) {
+        failures.push(asDriverFault(error, driver.name));
+      }
+    }
+    return failures;
+  }
+
+  /** While the framework lives, a driver stays as long as its buffers; at the end it ends their work. */
   #closeExporter<Api>(name: string, exporter: Exporter<Api>): void {
     const held = [...this.#buffers].find((buffer) => buffer.exporter === name);
-    if (held !== undefined) {
+    if (held !== undefined && this.#open) {
       throw new PeerbufError("WRONG_ORDER", `${name} cannot be closed: ${held.origin} still lives`);
     }
     exporter.close?.();
