@@ -133,6 +133,8 @@ describe("run, the embedded scenario", () => {
     expect((await peerbuf(["run", "--print-scenario"])).stdout).toBe(stdout);
     const copied = await run(stdout);
     expect(copied.transfers).toEqual((await run(undefined)).transfers);
+    const asJson = (await peerbuf(["scenario", "--json"])).stdout;
+    expect((await run(asJson)).transfers).toEqual(copied.transfers);
   });
 });
 
@@ -164,7 +166,7 @@ describe("run, the proof", () => {
     expect(lost.sha256.destination).toBe(ones);
     expect(lost.sha256.source).not.toBe(ones);
     expect(lost.decisions.find(({ party }) => party === "topology")?.reason).toBe(
-      "assumed-by-scenario",
+      "ASSUMED_BY_SCENARIO",
     );
   });
 

@@ -2,13 +2,17 @@
 import { allPairs } from "./all-pairs.ts";
 import type { Bench } from "./bench.ts";
 import { dma2MiB, dma4KiB, dma64KiB } from "./dma.ts";
-import { mapCycle } from "./map-cycle.ts";
+import { fenceMerge, reservationAdds } from "./fences.ts";
+import { mapCycle, pinCycle } from "./map-cycle.ts";
 import { mapCycleMemory } from "./map-cycle-memory.ts";
 
 export const BENCHES: readonly Bench[] = [
   allPairs,
   mapCycle,
+  pinCycle,
   mapCycleMemory,
+  reservationAdds,
+  fenceMerge,
   dma2MiB,
   dma64KiB,
   dma4KiB,

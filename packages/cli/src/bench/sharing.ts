@@ -66,7 +66,13 @@ const fixedExporter = (placement: Placement) =>
     needsDevice: true,
     open: () => ({
       api: {},
-      allocate: () => ({ types: TYPES, place: () => placement, release: () => undefined }),
+      allocate: () => ({
+        types: TYPES,
+        place: () => placement,
+        pin: () => placement,
+        unpin: () => undefined,
+        release: () => undefined,
+      }),
     }),
   });
 

@@ -25,6 +25,6 @@ function overruled(verdict: PathVerdict): PathVerdict {
     ...verdict,
     reads: "host-bridge",
     writes: "host-bridge",
-    reasons: [{ code: "assumed-by-scenario", text }, ...verdict.reasons],
+    reasons: [{ code: "ASSUMED_BY_SCENARIO", text }, ...verdict.reasons],
   };
 }

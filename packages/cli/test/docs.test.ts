@@ -1,0 +1,134 @@
+/**
+ * The pages that tell people what to type, typed in: every code block of the command's pages is run.
+ *
+ * - `sh`: each line is a command, or several with `&&`; `# exit N` at its end is the exit code that is
+ *   expected (0 unless stated, `any` for a measurement); `> FILE` writes into the page's own folder.
+ * - `text`: what the command before it printed.
+ * - `yaml`: saved under the name in its first line.
+ * - `json NAME`: an answer of that command's shape.
+ */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { benchShape, explainShape, matrixShape, runShape } from "peerbuf";
+import { describe, expect, it } from "vitest";
+import { emptyFolder, peerbuf } from "./console.ts";
+
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+const SHAPES = { run: runShape, matrix: matrixShape, explain: explainShape, bench: benchShape };
+
+interface Block {
+  readonly language: string;
+  readonly text: string;
+  readonly line: number;
+}
+
+function blocksOf(page: string): Block[] {
+  return [...page.matchAll(/^```(.*)\n([\s\S]*?)^```$/gm)].map((match) => ({
+    language: match[1] ?? "",
+    text: match[2] ?? "",
+    line: page.slice(0, match.index).split("\n").length,
+  }));
+}
+
+/** Does what a page says, block by block, in a folder of its own. */
+class Reader {
+  readonly #cwd: string = emptyFolder();
+  #printed = "";
+
+  async follow({ language, text }: Block): Promise<void> {
+    const [kind, shape] = language.split(" ");
+    switch (kind) {
+      case "sh":
+        for (const line of text.trimEnd().split("\n")) {
+          await this.#type(line);
+        }
+        break;
+      case "text":
+        expect(this.#printed).toBe(text);
+        break;
+      case "yaml":
+        this.#save(text);
+        break;
+      case "json": {
+        const schema = SHAPES[shape as keyof typeof SHAPES];
+        expect(schema.safeParse(JSON.parse(text)).error).toBeUndefined();
+        break;
+      }
+      default:
+        expect.fail(`a code block of an unknown kind: "${language}"`);
+    }
+  }
+
+  #save(text: string): void {
+    const name = /^# (\S+\.yaml)\n/.exec(text)?.[1];
+    expect(name, "a scenario needs its file name in the first line").toBeDefined();
+    writeFileSync(join(this.#cwd, name as string), text);
+  }
+
+  async #type(line: string): Promise<void> {
+    const [commands = "", wanted = "0"] = line.split(/\s+# exit /);
+    for (const command of commands.split(" && ")) {
+      const [call = "", target] = command.trim().split(" > ");
+      expect(call).toMatch(/^npx peerbuf( |$)/);
+      const { code, stdout, stderr } = await peerbuf(call.split(" ").slice(2), { cwd: this.#cwd });
+      expect({ command, code: wanted === "any" ? wanted : String(code), stderr }).toEqual({
+        command,
+        code: wanted.trim(),
+        stderr: "",
+      });
+      this.#printed = stdout;
+      if (target !== undefined) {
+        writeFileSync(join(this.#cwd, target.trim()), stdout);
+      }
+    }
+  }
+}
+
+describe.each(["docs/cli.md", "docs/scenario.md"])("%s", (path) => {
+  it("says what is true, block by block", async () => {
+    const blocks = blocksOf(readFileSync(join(ROOT, path), "utf8"));
+    const reader = new Reader();
+
+    expect(blocks.length).toBeGreaterThan(3);
+    for (const block of blocks) {
+      await reader.follow(block).catch((error: unknown) => {
+        throw new Error(`${path}:${block.line}: ${error}`);
+      });
+    }
+  });
+});
+
+describe("docs/cli.md", () => {
+  it("speaks of every command and every option", async () => {
+    const page = readFileSync(join(ROOT, "docs/cli.md"), "utf8");
+    const { stdout } = await peerbuf(["--help"]);
+    const commands = [...stdout.matchAll(/^ {2}(\w+) \[options\]/gm)].map(([, name]) => name ?? "");
+
+    expect(commands).toEqual(["run", "scenario", "matrix", "explain", "bench"]);
+    for (const command of commands) {
+      expect(page).toContain(`## ${command}\n`);
+      const help = (await peerbuf([command, "--help"])).stdout;
+      expect(help, command).toContain("Example:\n  $ peerbuf ");
+      for (const [, option = ""] of help.matchAll(/(--[a-z-]+)/g)) {
+        expect(page.includes(option) || option === "--help", `${command} ${option}`).toBe(true);
+      }
+    }
+  });
+});
+
+describe("examples", () => {
+  const folder = join(ROOT, "examples");
+  const page = readFileSync(join(folder, "README.md"), "utf8");
+  const scenarios = readdirSync(folder).filter((name) => name.endsWith(".yaml"));
+
+  it.each(scenarios)("%s ends as its README says", async (name) => {
+    const row = page.split("\n").find((line) => line.includes(`](${name})`));
+    const wanted = /exit code (\d)/.exec(row ?? "")?.[1] ?? "0";
+
+    const { code, stderr } = await peerbuf(["run", join(folder, name)]);
+
+    expect(row, `examples/README.md does not speak of ${name}`).toBeDefined();
+    expect({ code: String(code), stderr }).toEqual({ code: wanted, stderr: "" });
+  });
+});
