@@ -12,7 +12,10 @@ interface Result {
 const NAMES = [
   "topology.all-pairs",
   "core.map-cycle",
+  "core.pin-cycle",
   "core.map-cycle-memory",
+  "core.reservation-adds",
+  "core.fence-merge",
   "machine.dma-2MiB",
   "machine.dma-64KiB",
   "machine.dma-4KiB",

@@ -1,19 +1,24 @@
 /**
  * The pages that tell people what to type, typed in: every code block of the command's pages is run.
  *
- * - `sh`: each line is a command, or several with `&&`; `# exit N` at its end is the exit code that is
+ * - `sh`: each line is a command, or several with `&&`; `exit N` in its comment is the exit code that is
  *   expected (0 unless stated, `any` for a measurement); `> FILE` writes into the page's own folder.
+ *   `npm ci` and `npm test` are what led here.
  * - `text`: what the command before it printed.
  * - `yaml`: saved under the name in its first line.
  * - `json NAME`: an answer of that command's shape.
+ * - `js`: one of the files in `examples/`, which is run.
  */
+import { execFile } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { benchShape, explainShape, matrixShape, runShape } from "peerbuf";
 import { describe, expect, it } from "vitest";
 import { emptyFolder, peerbuf } from "./console.ts";
 
+const execute = promisify(execFile);
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const SHAPES = { run: runShape, matrix: matrixShape, explain: explainShape, bench: benchShape };
 
@@ -50,6 +55,9 @@ class Reader {
       case "yaml":
         this.#save(text);
         break;
+      case "js":
+        await runExample(text);
+        break;
       case "json": {
         const schema = SHAPES[shape as keyof typeof SHAPES];
         expect(schema.safeParse(JSON.parse(text)).error).toBeUndefined();
@@ -67,14 +75,16 @@ class Reader {
   }
 
   async #type(line: string): Promise<void> {
-    const [commands = "", wanted = "0"] = line.split(/\s+# exit /);
-    for (const command of commands.split(" && ")) {
+    const [spoken = "", comment = ""] = line.split(/\s+# /);
+    const wanted = /\bexit (\d+|any)\b/.exec(comment)?.[1] ?? "0";
+    const ours = spoken.split(" && ").filter((command) => !/^npm (ci|test)$/.test(command));
+    for (const command of ours) {
       const [call = "", target] = command.trim().split(" > ");
       expect(call).toMatch(/^npx peerbuf( |$)/);
       const { code, stdout, stderr } = await peerbuf(call.split(" ").slice(2), { cwd: this.#cwd });
       expect({ command, code: wanted === "any" ? wanted : String(code), stderr }).toEqual({
         command,
-        code: wanted.trim(),
+        code: wanted,
         stderr: "",
       });
       this.#printed = stdout;
@@ -85,7 +95,16 @@ class Reader {
   }
 }
 
-describe.each(["docs/cli.md", "docs/scenario.md"])("%s", (path) => {
+/** Has to be a file that people can run as it stands; runs it as they would, on the built packages. */
+async function runExample(text: string): Promise<void> {
+  const names = readdirSync(join(ROOT, "examples")).filter((name) => name.endsWith(".js"));
+  const name = names.find((each) => readFileSync(join(ROOT, "examples", each), "utf8") === text);
+  expect(name, "the code is not that of a file in examples/").toBeDefined();
+  const { stdout } = await execute(process.execPath, [join("examples", name ?? "")], { cwd: ROOT });
+  expect(stdout).toContain("the bytes were in device memory and went by bus-addr");
+}
+
+describe.each(["README.md", "docs/cli.md", "docs/scenario.md"])("%s", (path) => {
   it("says what is true, block by block", async () => {
     const blocks = blocksOf(readFileSync(join(ROOT, path), "utf8"));
     const reader = new Reader();

@@ -51,7 +51,9 @@ describe("matrix", () => {
     const { code, stdout, stderr } = await peerbuf(["matrix"]);
 
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(stdout).toContain("11 GPUs, accelerators, NICs and NVMe drives, rules of linux-6.12");
+    expect(stdout).toContain(
+      "GPUs, accelerators, NICs and NVMe drives: 11, by the rules of linux-6.12",
+    );
     expect(stdout).toMatch(/^gpu0 +13:00\.0 +· +bus +bus +bus +host +- /m);
     expect(stdout).not.toContain("SATA");
     expect(stdout).toContain("turns round below the root complex (bus-addr)");

@@ -4,18 +4,14 @@
  * JSON and CSV are written provider by provider and wait for the reader, so that a machine of
  * thousands of functions needs no more memory than a small one.
  */
-import type { PathType } from "@peerbuf/core";
-import { judgeAllPairs, judgePair, type KernelRules, type Topology } from "@peerbuf/topology";
+import { judgePair } from "@peerbuf/topology";
 import { Command, Option } from "commander";
-import { columns } from "../columns.ts";
-import { describeFunction, isInteresting, shortBdf, shortNames } from "../function-label.ts";
+import { isInteresting } from "../function-label.ts";
 import { addMachineOptions, type MachineChoice, openMachine } from "../machine-source.ts";
+import { type Field, tableLines } from "../matrix-table.ts";
 import { startProgress } from "../progress.ts";
 import type { Session } from "../session.ts";
-import { paintType } from "../verdict-words.ts";
 
-/** Functions in a table for people; above, they get the sums. */
-const TABLE_FUNCTIONS_MAX = 64;
 /** Characters gathered before they are written. */
 const CHUNK_CHARACTERS = 64 * 1024;
 
@@ -23,13 +19,6 @@ interface MatrixOptions extends MachineChoice {
   readonly all?: boolean;
   readonly json?: boolean;
   readonly csv?: boolean;
-}
-
-/** What is judged. */
-interface Field {
-  readonly topology: Topology;
-  readonly rules: KernelRules;
-  readonly rows: Int32Array;
 }
 
 export function matrixCommand(session: Session): Command {
@@ -70,7 +59,9 @@ async function stream(session: Session, { rows }: Field, pieces: Iterable<Piece>
   const progress = startProgress(session.io, "pairs", rows.length);
   for (const { text, done } of chunked(pieces)) {
     await session.io.stdout.write(text);
-    await progress.at(done);
+    if (!session.io.stdout.isTerminal) {
+      await progress.at(done); // On a terminal the answer itself is what moves.
+    }
   }
   await progress.end();
 }
@@ -122,87 +113,4 @@ function* csvPieces({ topology, rules, rows }: Field): Generator<Piece> {
     }
     done += 1;
   }
-}
-
-const SYMBOLS: Readonly<Record<PathType, string>> = {
-  "bus-addr": "bus",
-  "host-bridge": "host",
-  unsupported: "-",
-  unknown: "?",
-};
-
-function tableLines(session: Session, field: Field, isAll: boolean): string[] {
-  const { topology, rules, rows } = field;
-  const what = isAll ? "functions" : "GPUs, accelerators, NICs and NVMe drives";
-  const head = [
-    session.paint.strong(`P2P DMA on ${topology.facts.source}`),
-    session.paint.faint(`${rows.length} ${what}, rules of ${rules.name}`),
-    "",
-  ];
-  if (rows.length === 0) {
-    return [...head, "Nothing to judge: the machine has none of them."];
-  }
-  const body = rows.length > TABLE_FUNCTIONS_MAX ? sums(session, field) : cells(session, field);
-  return [...head, ...body, "", ...legend(session)];
-}
-
-function cells(session: Session, { topology, rules, rows }: Field): string[] {
-  const { paint, io } = session;
-  const pairs = judgeAllPairs(topology, rules, rows);
-  const names = shortNames(topology);
-  const nameOf = (row: number): string => names.get(row) ?? "";
-  const width = Math.max(...Array.from(rows, (row) => nameOf(row).length), 4);
-  const left = Math.max(...Array.from(rows, (row) => shortBdf(topology.bdfOf(row)).length)) + width;
-  const perBlock = Math.max(1, Math.floor((io.stdout.columns - left - 4) / (width + 2)));
-  const lines: string[] = [];
-  for (let start = 0; start < rows.length; start += perBlock) {
-    const clients = rows.subarray(start, start + perBlock);
-    const header = ["", "to", ...Array.from(clients, (row) => paint.name(nameOf(row)))];
-    const body = Array.from(rows, (provider) => [
-      paint.name(nameOf(provider)),
-      shortBdf(topology.bdfOf(provider)),
-      ...Array.from(clients, (client) => {
-        const type = pairs.typeAt(pairs.positionOf(provider), pairs.positionOf(client));
-        return paintType(paint, type, provider === client ? "·" : SYMBOLS[type]);
-      }),
-    ]);
-    lines.push(...(start > 0 ? [""] : []), ...columns([header, ...body]));
-  }
-  return [...lines, "", ...whatTheyAre(session, topology, rows)];
-}
-
-function whatTheyAre({ paint }: Session, topology: Topology, rows: Int32Array): string[] {
-  const names = shortNames(topology);
-  return columns(
-    Array.from(rows, (row) => [
-      paint.name(names.get(row) ?? ""),
-      topology.bdfOf(row),
-      paint.faint(describeFunction(topology, row)),
-    ]),
-  );
-}
-
-function sums({ paint }: Session, { topology, rules, rows }: Field): string[] {
-  const counts = judgeAllPairs(topology, rules, rows).counts();
-  const body = Object.entries(counts).map(([type, count]) => [
-    paintType(paint, type as PathType, type),
-    count.toLocaleString("en-GB").padStart(12),
-  ]);
-  return [
-    ...columns([["ordered pairs", ""], ...body]),
-    "",
-    `A table of ${rows.length} columns helps nobody: --json and --csv have every pair.`,
-  ];
-}
-
-function legend({ paint }: Session): string[] {
-  return [
-    ...columns([
-      [paint.good("bus"), "turns round below the root complex (bus-addr)"],
-      [paint.fair("host"), "goes through the root complex (host-bridge)"],
-      [paint.bad("-"), "the kernel does not map it (unsupported): system memory instead"],
-      [paint.faint("?"), "the capture does not say (unknown)"],
-    ]),
-    paint.faint("Rows own the memory, columns read and write it. Why: peerbuf explain ROW COLUMN"),
-  ];
 }

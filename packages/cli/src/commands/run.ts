@@ -96,12 +96,18 @@ function assemble(file: ScenarioFile, topology: Topology, options: RunOptions): 
   const scenario = fitScenario(file, topology);
   const rig = atField(file, ["machine"], () => new Rig(topology, rules, scenario));
   const names = Object.keys(file.scenario.devices);
-  for (const [index, [bdf, choice]] of Object.entries(scenario.devices).entries()) {
-    atField(file, ["devices", names[index] ?? bdf], () => rig.add(bdf, choice));
+  try {
+    for (const [index, [bdf, choice]] of Object.entries(scenario.devices).entries()) {
+      atField(file, ["devices", names[index] ?? bdf], () => rig.add(bdf, choice));
+    }
+    return rig;
+  } catch (error) {
+    rig[Symbol.dispose]();
+    throw error;
   }
-  return rig;
 }
 
+/** People see each transfer as it ends; for JSON, which is written at the end, there is a bar. */
 async function runAll(session: Session, rig: Rig, isJson: boolean): Promise<Outcome[]> {
   const { transfers } = rig.scenario;
   const report = new OutcomeReport(session, rig.machine.topology);
@@ -110,14 +116,10 @@ async function runAll(session: Session, rig: Rig, isJson: boolean): Promise<Outc
   for (const [index, plan] of transfers.entries()) {
     const outcome = await runTransfer(rig, plan, index + 1);
     outcomes.push(outcome);
-    await progress.at(index + 1);
-    if (!isJson) {
-      await session.printLines(report.linesOf(outcome, index + 1));
-    }
+    await (isJson
+      ? progress.at(index + 1)
+      : session.printLines(report.linesOf(outcome, index + 1)));
   }
-  await progress.end();
-  if (!isJson) {
-    await session.printLines(report.summary(outcomes));
-  }
+  await (isJson ? progress.end() : session.printLines(report.summary(outcomes)));
   return outcomes;
 }

@@ -169,13 +169,13 @@ const shortHash = (hash: string | null): string => hash?.slice(0, HASH_CHARACTER
 const WAYS: Readonly<Record<string, string>> = {
   "bus-addr": "peer-to-peer, turns round below the root complex",
   "host-bridge": "peer-to-peer, through the host bridge",
-  system: "through system memory",
+  system: "by way of system memory",
 };
 
 const wayOf = (target: string | null, route: string | null): string =>
   target === null || route === null
     ? "none: no mapping came to be"
-    : `${target} by ${route}: ${WAYS[route] ?? route}`;
+    : `${target}, route ${route}: ${WAYS[route] ?? route}`;
 
 const courseOf = ({ decision }: LoggedDecision): string =>
   `${decision.stage} ${decision.party} ${decision.verdict} ${decision.reason.code}`;

@@ -21,6 +21,7 @@ export async function runTransfer(rig: Rig, plan: TransferPlan, seed: number): P
   rig.traced.forget();
   using log = new NegotiationLog(rig.framework);
   const { hashes, error, carried } = await moveBytes(rig, plan, pattern);
+  await rig.framework.idle(); // The next one finds all memory given back.
   const expected = hashOf(pattern);
   const mapped = log.mapped(importerName(plan, plan.importer), plan.name);
   return {
