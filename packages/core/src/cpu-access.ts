@@ -1,3 +1,10 @@
+/**
+ * CPU access: a bracket within which the CPU may touch a buffer's bytes.
+ *
+ * Begin tells the exporter and then waits for the work that stands in the way (DMA_BUF_IOCTL_SYNC,
+ * Linux 6.12: a reader waits for writers, a writer for everyone); end tells the exporter again. The
+ * view lives exactly as long as the bracket. Brackets may nest; each is ended by itself.
+ */
 export type CpuUse = "read" | "write" | "read-write";
 
 export interface CpuAccess extends AsyncDisposable {

@@ -1,3 +1,9 @@
+/**
+ * DMA-buf: one buffer that devices share.
+ *
+ * Owned by an exporter, reached through attachments. Its size never changes; where its bytes lie
+ * may. It is released when it is closed and the last work on its bytes is over.
+ */
 import type { Attachment } from "./attachment.ts";
 import type { CopyPolicy } from "./copy-policy.ts";
 import type { CpuAccess, CpuUse } from "./cpu-access.ts";
