@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { readCapture } from "@peerbuf/topology";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { type Choice, restore, STEPS, type StepName } from "./sharing/steps.ts";
+import { type Choice, cpuAccess, restore, STEPS, type StepName } from "./sharing/steps.ts";
 import { type Tally, World } from "./sharing/world.ts";
 
 const topology = await readCapture(
@@ -20,11 +20,14 @@ const STEPS_PER_RUN = 450;
 const RUNS = 600;
 const STEPS_AT_LEAST = 100_000;
 
+const WAITING_STEPS = { restore, cpuAccess };
+type AnyStep = StepName | keyof typeof WAITING_STEPS;
+
 class Step implements fc.AsyncCommand<object, World> {
-  readonly #name: StepName | "restore";
+  readonly #name: AnyStep;
   readonly #choice: Choice;
 
-  constructor(name: StepName | "restore", choice: Choice) {
+  constructor(name: AnyStep, choice: Choice) {
     this.#name = name;
     this.#choice = choice;
   }
@@ -35,11 +38,11 @@ class Step implements fc.AsyncCommand<object, World> {
 
   async run(_model: object, world: World): Promise<void> {
     const name = this.#name;
-    if (name === "restore") {
-      await restore(world, this.#choice);
+    if (name in WAITING_STEPS) {
+      await WAITING_STEPS[name as keyof typeof WAITING_STEPS](world, this.#choice);
       world.check();
     } else {
-      world.step(() => STEPS[name](world, this.#choice));
+      world.step(() => STEPS[name as StepName](world, this.#choice));
     }
   }
 
@@ -49,7 +52,7 @@ class Step implements fc.AsyncCommand<object, World> {
 }
 
 /** Common steps are drawn more often than rare ones. */
-const WEIGHTS: Partial<Record<StepName | "restore", number>> = {
+const WEIGHTS: Partial<Record<AnyStep, number>> = {
   revoke: 1,
   restore: 4,
   attach: 8,
@@ -60,8 +63,8 @@ const WEIGHTS: Partial<Record<StepName | "restore", number>> = {
 const anyStep = fc
   .tuple(
     fc.oneof(
-      ...[...Object.keys(STEPS), "restore"].map((name) => ({
-        arbitrary: fc.constant(name as StepName | "restore"),
+      ...[...Object.keys(STEPS), ...Object.keys(WAITING_STEPS)].map((name) => ({
+        arbitrary: fc.constant(name as AnyStep),
         weight: WEIGHTS[name as StepName] ?? 5,
       })),
     ),
@@ -85,6 +88,7 @@ it("whatever several importers do with shared buffers, bytes and counts stay rig
     restore: 0,
     write: 0,
     read: 0,
+    cpu: 0,
     dead: 0,
   };
   let steps = 0;

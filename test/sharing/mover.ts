@@ -116,6 +116,9 @@ function storageOf(
       return placement;
     },
     unpin: () => void hand.pinCount--,
+    read: async (offset, target) =>
+      target.set(hand.bytes().subarray(offset, offset + target.length)),
+    write: async (offset, source) => hand.overwrite(offset, source),
     release: () => hand.release(),
   };
 }
@@ -169,6 +172,16 @@ class BufferHand implements MoverHand {
     return true;
   }
 
+  bytes(): Uint8Array {
+    return bytesAt(this.#inspect, this.ranges());
+  }
+
+  overwrite(offset: number, source: Uint8Array): void {
+    const bytes = this.bytes();
+    bytes.set(source, offset);
+    putAt(this.#inspect, this.ranges(), bytes);
+  }
+
   release(): void {
     if (this.#pages !== undefined) {
       this.#memory.free(this.#pages);
@@ -209,7 +222,10 @@ export function bytesAt(inspect: Inspect, ranges: PhysicalRanges): Uint8Array {
 }
 
 function carry(inspect: Inspect, from: PhysicalRanges, to: PhysicalRanges): void {
-  const bytes = bytesAt(inspect, from);
+  putAt(inspect, to, bytesAt(inspect, from));
+}
+
+function putAt(inspect: Inspect, to: PhysicalRanges, bytes: Uint8Array): void {
   for (let index = 0, at = 0; index < to.count; at += to.lengthBytes(index++)) {
     inspect.poke(to.start(index), bytes.subarray(at, at + to.lengthBytes(index)));
   }

@@ -4,7 +4,7 @@
  * Each step does something legal, or something illegal that must be refused without effect, and the
  * world is checked after it.
  */
-import { type Mapping, PeerbufError } from "@peerbuf/core";
+import { type DmaBuf, type Mapping, PeerbufError } from "@peerbuf/core";
 import { expect } from "vitest";
 import type { MoverHand } from "./mover.ts";
 import type { AttachedView, MappedView, World } from "./world.ts";
@@ -195,6 +195,26 @@ export async function restore(world: World, { one }: Choice): Promise<void> {
   (world.hands[buffer] as MoverHand).control.restore();
   world.isRevoked[buffer] = false;
   world.tally.restore++;
+}
+
+/** The CPU reads and writes within a bracket, or is told that work on the bytes is in its way. */
+export async function cpuAccess(world: World, { one, other }: Choice): Promise<void> {
+  const buffer = world.buffers[one % 2] as DmaBuf;
+  const contents = world.contents[one % 2] as Uint8Array;
+  const isInTheWay = !buffer.reservation.testSignaled("read");
+  const opening = buffer.beginCpuAccess("read-write", { timeoutNs: 0 });
+  if (isInTheWay) {
+    await expect(opening).rejects.toMatchObject({ code: "WAIT_TIMED_OUT" });
+    return;
+  }
+  await using access = await opening;
+  const at = (other * 61) % (contents.length - 32);
+  const found = await access.read(at, 32);
+  expect(Buffer.compare(found, contents.subarray(at, at + 32))).toBe(0);
+  const bytes = new Uint8Array(32).fill(world.nextFill());
+  await access.write(at, bytes);
+  contents.set(bytes, at);
+  world.tally.cpu++;
 }
 
 function chooseMapping(

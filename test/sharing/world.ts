@@ -56,6 +56,7 @@ export type Tally = Record<
   | "restore"
   | "write"
   | "read"
+  | "cpu"
   | "dead",
   number
 >;
