@@ -23,6 +23,8 @@ interface Bench extends CapturedMachine {
   readonly peer: GpuModel;
   readonly card: OpenedExporter<Gpu>;
   readonly api: GpuPeer;
+  /** Closes the peer's driver. */
+  close(): void;
 }
 
 async function start(): Promise<Bench> {
@@ -32,8 +34,8 @@ async function start(): Promise<Bench> {
   const models = { [OWNER]: owner, [PEER]: peer, [FAR_DRIVE]: drive };
   const started = await startCaptured("server-05", models);
   const card = started.framework.openExporter(gpu, OWNER, undefined);
-  const { api } = started.framework.openImporter(gpuPeer, PEER, undefined);
-  return { ...started, owner, peer, card, api };
+  const { api, close } = started.framework.openImporter(gpuPeer, PEER, undefined);
+  return { ...started, owner, peer, card, api, close };
 }
 
 const inPeer = ({ peer }: Bench, offset: number, lengthBytes: number): Uint8Array =>
@@ -171,6 +173,23 @@ describe("GPU peer driver", () => {
     expect(() => imported.close()).toThrow(expect.objectContaining({ code: "WRONG_ORDER" }));
 
     await running;
+  });
+
+  it("lets go of everything when it is closed, copies that run included", async () => {
+    using bench = await start();
+    using buffer = bench.card.allocate(4 * MIB);
+    const imported = bench.api.import(buffer);
+    await imported.fetch({ lengthBytes: 4096 });
+    const running = imported.store();
+    const waiting = imported.fetch();
+    await new Promise((resolve) => setImmediate(resolve));
+
+    bench.close();
+
+    const outcomes = await Promise.allSettled([running, waiting, imported.fetch()]);
+    expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
+    expect(outcomes[2]).toMatchObject({ reason: { code: "DEVICE_GONE" } });
+    expect(bench.framework.handles()).toMatchObject({ attachments: 0, mappings: 0 });
   });
 
   it("takes more commands than its ring holds, for memory in many pieces", async () => {

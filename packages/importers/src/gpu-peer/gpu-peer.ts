@@ -8,11 +8,14 @@
  */
 import { DEVICE, type DmaBuf, defineImporter, type ImporterDriver } from "@peerbuf/core";
 import { CopyEngine } from "./copy-engine.ts";
-import { ImportedBuffer } from "./imported-buffer.ts";
+import { type ImportedBuffer, LiveImportedBuffer } from "./imported-buffer.ts";
 
 export interface GpuPeer {
   readonly vramBytes: number;
-  /** Attaches. What attach refuses, it refuses; copies refuse what map does, and `DEVICE_FAILED` when the engine fails. */
+  /**
+   * Attaches. What attach refuses, it refuses. Copies refuse what map does, `DEVICE_FAILED` when the
+   * engine fails and `DEVICE_GONE` when the driver is closed, which lets go of what is imported.
+   */
   import(buffer: DmaBuf): ImportedBuffer;
 }
 
@@ -23,13 +26,24 @@ export const gpuPeer: ImporterDriver<undefined, GpuPeer> = defineImporter<undefi
   open(services) {
     const device = services.get(DEVICE);
     const engine = new CopyEngine(services, `gpu-peer ${device.id}`);
+    const imports = new Set<LiveImportedBuffer>();
 
     return {
       api: {
         vramBytes: engine.vramBytes,
-        import: (buffer) => new ImportedBuffer(engine, device, buffer),
+        import(buffer) {
+          const gone = (): void => void imports.delete(imported);
+          const imported = new LiveImportedBuffer(engine, device, buffer, gone);
+          imports.add(imported);
+          return imported;
+        },
       },
-      close: () => engine.close(),
+      close() {
+        engine.close();
+        for (const imported of imports) {
+          imported.abandon();
+        }
+      },
     };
   },
 });

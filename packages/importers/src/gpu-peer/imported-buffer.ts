@@ -25,7 +25,19 @@ const MOVES_FOLLOWED_MAX = 16;
 
 const TYPES: readonly MappingOffer[] = [{ type: P2P }, { type: DMA }];
 
-export class ImportedBuffer implements Disposable {
+export interface ImportedBuffer extends Disposable {
+  /** How often it was mapped: once, and once more for each move that it followed. */
+  readonly mapsMade: number;
+  /** Buffer to VRAM. `deviceOffset` of the range is an offset into VRAM. Waits for those who write the buffer. */
+  fetch(range?: BulkRange): Promise<Negotiated>;
+  /** VRAM to buffer. Waits for everybody who uses the buffer. */
+  store(range?: BulkRange): Promise<Negotiated>;
+  /** `WRONG_ORDER` while a copy runs. A second time does nothing. */
+  close(): void;
+}
+
+export class LiveImportedBuffer implements ImportedBuffer {
+  readonly #gone: () => void;
   readonly #engine: CopyEngine;
   readonly #attachment: Attachment;
   #mapping: Mapping | undefined;
@@ -34,8 +46,10 @@ export class ImportedBuffer implements Disposable {
   #mapsMade = 0;
   #isOpen = true;
 
-  constructor(engine: CopyEngine, device: Device, buffer: DmaBuf) {
+  /** Attaches. `gone` is called once when it is over. */
+  constructor(engine: CopyEngine, device: Device, buffer: DmaBuf, gone: () => void) {
     this.#engine = engine;
+    this.#gone = gone;
     this.#attachment = buffer.attach({
       name: "gpu-peer",
       device,
@@ -44,31 +58,33 @@ export class ImportedBuffer implements Disposable {
     });
   }
 
-  /** How often it was mapped: once, and once more for each move that it followed. */
   get mapsMade(): number {
     return this.#mapsMade;
   }
 
-  /** Buffer to VRAM. `deviceOffset` of the range is an offset into VRAM. Waits for those who write the buffer. */
   fetch(range: BulkRange = {}): Promise<Negotiated> {
     return this.#copy(range, true);
   }
 
-  /** VRAM to buffer. Waits for everybody who uses the buffer. */
   store(range: BulkRange = {}): Promise<Negotiated> {
     return this.#copy(range, false);
   }
 
-  /** `WRONG_ORDER` while a copy runs. A second time does nothing. */
   close(): void {
     if (this.#running > 0) {
       const what = `"${this.#attachment.buffer.name}" cannot be let go of`;
       throw new PeerbufError("WRONG_ORDER", `${what}: ${this.#running} copies are not over`);
     }
+    this.abandon();
+  }
+
+  /** The engine is stopped: whatever still waits for it fails. */
+  abandon(): void {
     if (this.#isOpen) {
       this.#isOpen = false;
       this.#letGo();
       this.#attachment.detach();
+      this.#gone();
     }
   }
 
@@ -99,6 +115,7 @@ export class ImportedBuffer implements Disposable {
       const mapping = this.#mapped();
       const error = await mapping.ready?.signaled();
       await buffer.reservation.idleBefore(toVram ? "read" : "write");
+      this.#requireOpen();
       if (mapping !== this.#mapping) {
         continue; // It moved meanwhile.
       }
@@ -114,7 +131,15 @@ export class ImportedBuffer implements Disposable {
     );
   }
 
+  #requireOpen(): void {
+    if (!this.#isOpen) {
+      const message = `"${this.#attachment.buffer.name}" is not imported any more`;
+      throw new PeerbufError("DEVICE_GONE", message);
+    }
+  }
+
   #mapped(): Mapping {
+    this.#requireOpen();
     if (this.#mapping === undefined) {
       this.#mapping = this.#attachment.map("bidirectional");
       this.#mapsMade++;
