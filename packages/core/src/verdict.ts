@@ -32,7 +32,7 @@ export interface PathVerdict {
   readonly writes: PathType;
   /** Hops as the kernel counts them; -1 where no count is possible. */
   readonly distance: number;
-  /** The slowest link of the path, payload bytes a second; left out when a link's speed or width is unknown. */
+  /** The slowest link of the path, bytes a second after line coding; left out when a link's speed or width is unknown. */
   readonly bytesPerSecond?: number;
   readonly reasons: readonly PathReason[];
 }

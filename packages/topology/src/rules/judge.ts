@@ -8,8 +8,9 @@
 import type { Judge, PathVerdict } from "@peerbuf/core";
 import { parseBdf } from "../bdf.ts";
 import type { Topology } from "../topology.ts";
-import { judgePair } from "./judge-pair.ts";
+import { judgePair, walkPair } from "./judge-pair.ts";
 import type { KernelRules } from "./kernel-rules.ts";
+import { linkBound } from "./link-bound.ts";
 import type { RuleReason } from "./reason-code.ts";
 
 /** Verdicts kept, at most; when full, all are dropped and made again as needed. */
@@ -31,10 +32,22 @@ export function createJudge(topology: Topology, rules: KernelRules): Judge {
       const pair = provider * topology.count + client;
       return (
         verdictByPair.get(pair) ??
-        kept(verdictByPair, pair, () => judgePair(topology, rules, provider, client))
+        kept(verdictByPair, pair, () => verdictWithSpeed(topology, rules, provider, client))
       );
     },
   };
+}
+
+function verdictWithSpeed(
+  topology: Topology,
+  rules: KernelRules,
+  provider: number,
+  client: number,
+): PathVerdict {
+  const verdict = judgePair(topology, rules, provider, client);
+  const walk = walkPair(topology, provider, client);
+  const bytesPerSecond = linkBound(topology, verdict.type, walk);
+  return bytesPerSecond === undefined ? verdict : { ...verdict, bytesPerSecond };
 }
 
 function kept<Key>(
