@@ -9,7 +9,12 @@ import {
 } from "@peerbuf/core";
 import { type Vfio, vfio } from "@peerbuf/exporters";
 import { nvme } from "@peerbuf/importers";
-import { type BarMemory, createBarMemory, createNvmeController } from "@peerbuf/machine";
+import {
+  type BarMemory,
+  createBarMemory,
+  createNvmeController,
+  type Machine,
+} from "@peerbuf/machine";
 import { describe, expect, it } from "vitest";
 import { type CapturedMachine, startCaptured } from "../../importers/test/captured-machine.ts";
 import { expectSameBytes, MIB, pattern } from "../../importers/test/server-machine.ts";
@@ -44,10 +49,24 @@ async function start(guard = true): Promise<Bench> {
       done.push("reset");
       card.reset();
     },
-    setMemoryEnabled: (isEnabled: boolean) => void done.push(isEnabled ? "enable" : "disable"),
+    setMemoryEnabled: (isEnabled: boolean) => {
+      done.push(isEnabled ? "enable" : "disable");
+      decode(started.machine, card, isEnabled);
+    },
   };
   const { api, allocate } = started.framework.openExporter(vfio, HANDED, handed);
   return { ...started, card, probe, done, api, allocate };
+}
+
+/** What the memory space bit does: the BAR answers, or nothing does. */
+function decode({ fabric, topology }: Machine, card: BarMemory, isEnabled: boolean): void {
+  const slot = fabric.map.slots.find(
+    ({ row, sizeBytes }) => topology.bdfOf(row) === HANDED && sizeBytes === 16 * MIB,
+  );
+  const memory = card.inspect().memory;
+  if (slot !== undefined && memory !== undefined) {
+    slot.model = isEnabled ? { kind: "memory", memory, base: 0 } : undefined;
+  }
 }
 
 /** An importer on the probe. What it does when it is told to let go is the test's affair. */
@@ -218,6 +237,24 @@ describe("VFIO driver, revocation", () => {
     using mapping = attachment.map("bidirectional");
     expect(mapping.target).toBe("device");
     expect(bench.done).toEqual(["disable", "enable"]);
+  });
+
+  it("leaves nothing to reach behind a disabled memory space, even where nobody guards", async () => {
+    using bench = await start(false);
+    using buffer = bench.allocate(4096);
+    const importer = probeImporter(bench, "movable", undefined, () => mapping.unmap());
+    using attachment = buffer.attach(importer);
+    using mapping = attachment.map("bidirectional");
+    const address = mapping.segments.address(0);
+    bench.probe.write(address, pattern(64));
+
+    await bench.api.disableMemory();
+    bench.probe.write(address, new Uint8Array(64));
+
+    expectSameBytes(bench.probe.read(address, 64), ones(64));
+    expectSameBytes(memoryOf(bench, 0, 64), pattern(64));
+    bench.api.enableMemory();
+    expectSameBytes(bench.probe.read(address, 64), pattern(64));
   });
 
   it("stays disabled over a reset", async () => {

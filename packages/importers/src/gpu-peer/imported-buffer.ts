@@ -36,6 +36,12 @@ export interface ImportedBuffer extends Disposable {
   close(): void;
 }
 
+/** A copy on its way. */
+interface Begun {
+  readonly negotiated: Negotiated;
+  readonly work: Fence;
+}
+
 export class LiveImportedBuffer implements ImportedBuffer {
   readonly #gone: () => void;
   readonly #engine: CopyEngine;
@@ -96,9 +102,8 @@ export class LiveImportedBuffer implements ImportedBuffer {
     const checked = checkedRange(this.#attachment.buffer, range, this.#engine.vramBytes);
     this.#running++;
     try {
-      const mapping = await this.#readyToUse(toVram);
-      const negotiated = negotiatedOf(this.#attachment, mapping);
-      const error = await this.#submit(mapping, checked, toVram).signaled();
+      const { negotiated, work } = await this.#begin(checked, toVram);
+      const error = await work.signaled();
       if (error !== undefined) {
         throw new PeerbufError("DEVICE_FAILED", error.message, { cause: error });
       }
@@ -108,8 +113,8 @@ export class LiveImportedBuffer implements ImportedBuffer {
     }
   }
 
-  /** A mapping whose bytes are there and whose other users are done. It may be gone after the next `await`. */
-  async #readyToUse(toVram: boolean): Promise<Mapping> {
+  /** Starts the copy when the bytes are there and their other users are done, wherever they are then. */
+  async #begin(range: Required<BulkRange>, toVram: boolean): Promise<Begun> {
     const { buffer } = this.#attachment;
     for (let tries = 0; tries <= MOVES_FOLLOWED_MAX; tries++) {
       const mapping = this.#mapped();
@@ -123,7 +128,9 @@ export class LiveImportedBuffer implements ImportedBuffer {
         const what = `the bytes of "${buffer.name}" did not arrive: ${error.message}`;
         throw new PeerbufError("DEVICE_FAILED", what, { cause: error });
       }
-      return mapping;
+      // No `await` since the look at the mapping: it cannot have gone stale.
+      const negotiated = negotiatedOf(this.#attachment, mapping);
+      return { negotiated, work: this.#submit(mapping, range, toVram) };
     }
     throw new PeerbufError(
       "BUFFER_BUSY",
