@@ -76,7 +76,7 @@ const decision = z.strictObject({
   round: z.int().min(0),
 });
 const target = z.enum(["device", "system", "carve-out"]).nullable();
-const route = z.enum(["bus-addr", "host-bridge", "system"]).nullable();
+const route = z.enum(["bus-addr", "host-bridge", "system", "untranslated"]).nullable();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
 /** `peerbuf run --json`. */

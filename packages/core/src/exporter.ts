@@ -49,6 +49,8 @@ export type AllocateOptions = Readonly<Record<string, string | number | boolean>
 export interface Storage {
   /** What it can serve, most preferred first. Constant for the life of the buffer. */
   readonly types: readonly MappingOffer[];
+  /** Why it serves nothing else, e.g. device memory only. On the record where it leaves nothing in common. */
+  readonly reason?: Reason;
 
   /**
    * Stage 3, at attach, before the attachment exists. May strike types or decline. Left out:

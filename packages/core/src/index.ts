@@ -79,7 +79,7 @@ export {
 export { NEGOTIATION_ROUNDS_MAX } from "./negotiation/rounds.ts";
 export { NegotiationError } from "./negotiation/talk.ts";
 export { type Place, type RankedPlace, rankPlaces } from "./place-choice.ts";
-export type { DmaLayer, DmaRefusal, DmaRequest, Platform, Route } from "./platform.ts";
+export type { DmaLayer, DmaRefusal, DmaRequest, DmaRoute, Platform, Route } from "./platform.ts";
 export { PhysicalRanges } from "./ranges.ts";
 export { SegmentList, type SegmentRefusal, segmentsAtOffset } from "./segments.ts";
 export {

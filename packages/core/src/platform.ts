@@ -12,8 +12,14 @@ import type { SegmentList } from "./segments.ts";
 import type { ServiceRegistry } from "./services.ts";
 import type { Clock } from "./sync/clock.ts";
 
-/** How the bytes get there: the two P2P ways, or ordinary system memory. */
-export type Route = "bus-addr" | "host-bridge" | "system";
+/** Ways for which the DMA layer makes addresses: the two P2P ways, or ordinary system memory. */
+export type DmaRoute = "bus-addr" | "host-bridge" | "system";
+
+/**
+ * How the bytes get there. `untranslated`: to device memory by a way of the importer's own, such as its
+ * own translation or a private link; neither topology nor the DMA layer has a say in it.
+ */
+export type Route = DmaRoute | "untranslated";
 
 /** One mapping asked of the DMA layer. */
 export interface DmaRequest {
@@ -21,7 +27,7 @@ export interface DmaRequest {
   readonly ranges: PhysicalRanges;
   /** The function whose BAR holds the ranges; `undefined` for system memory. */
   readonly provider: Device | undefined;
-  readonly route: Route;
+  readonly route: DmaRoute;
   readonly direction: Direction;
   readonly limits: DmaLimits;
 }

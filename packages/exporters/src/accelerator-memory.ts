@@ -92,6 +92,7 @@ function storageOf(parts: MemoryParts, taken: readonly VramRange[]): Storage {
   const hiddenBytes = hiddenPart(taken, memory.visibleBytes);
   return {
     types: link === undefined ? [PEERS] : [{ type: link }, PEERS],
+    reason: DEVICE_MEMORY_ONLY,
     attach: () => (hiddenBytes === 0 ? ACCEPT : narrow([P2P], notVisible(hiddenBytes))),
     place: ({ pair }) => (pair.type === link ? onLink : behindBar),
     release: () => memory.free(taken),
@@ -130,3 +131,8 @@ function openMemory(services: Services, link: MappingType | undefined): MemoryPa
   const memory = new VramAllocator(memoryBytes, Math.min(memoryBytes, window.sizeBytes));
   return { device, memory, window, link, linkStart: port * LINK_PORT_BYTES };
 }
+
+const DEVICE_MEMORY_ONLY = reason(
+  "DEVICE_MEMORY_ONLY",
+  "the driver has no engine of its own that could copy the bytes elsewhere",
+);

@@ -58,12 +58,27 @@ describe("accelerator driver", () => {
     const bytes = pattern(MIB);
     bench.owner.inspect().memory.write(0, bytes);
 
-    const { type } = await reader.api.write(buffer, { deviceOffset: 8 * MIB });
+    const { type, route } = await reader.api.write(buffer, { deviceOffset: 8 * MIB });
 
-    expect(type).toBe("interconnect:ring0");
+    expect([type, route]).toEqual(["interconnect:ring0", "untranslated"]);
     expectSameBytes(bytesIn(bench.reader.inspect().memory, 8 * MIB, MIB), bytes);
     // Only the table of segments was read over PCIe.
     expect(bench.machine.inspect.traffic(READER).readBytes).toBe(16);
+  });
+
+  it("reads over the link where topology has no path at all", async () => {
+    using bench = await start();
+    const memory = bench.openMemory(bench.link);
+    const far = bench.framework.openImporter(accelerator, FAR_READER, { link: bench.link });
+    using buffer = memory.allocate(MIB);
+    const bytes = pattern(MIB, 8);
+    bench.owner.inspect().memory.write(0, bytes);
+
+    const { type, target, route, decisions } = await far.api.write(buffer);
+
+    expect([type, target, route]).toEqual(["interconnect:ring0", "device", "untranslated"]);
+    expect(decisions.find(({ party }) => party === "topology")?.verdict).toBe("unsupported");
+    expectSameBytes(bytesIn(bench.farReader.inspect().memory, 0, MIB), bytes);
   });
 
   it("writes over the private link", async () => {

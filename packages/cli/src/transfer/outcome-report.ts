@@ -169,6 +169,7 @@ const shortHash = (hash: string | null): string => hash?.slice(0, HASH_CHARACTER
 const WAYS: Readonly<Record<string, string>> = {
   "bus-addr": "peer-to-peer, turns round below the root complex",
   "host-bridge": "peer-to-peer, through the host bridge",
+  untranslated: "to device memory, by a way of the importer's own",
   system: "by way of system memory",
 };
 

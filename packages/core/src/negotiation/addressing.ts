@@ -3,13 +3,13 @@
  */
 import { type Reason, reason } from "../decision.ts";
 import { type Direction, deviceReads, deviceWrites } from "../direction.ts";
-import type { Route } from "../platform.ts";
+import type { DmaRoute } from "../platform.ts";
 import type { PhysicalRanges } from "../ranges.ts";
 import { SegmentList } from "../segments.ts";
 import { type PathType, type PathVerdict, usable } from "../verdict.ts";
 
 /** The way for this direction; `undefined` where the path does not carry it or nobody knows. */
-export function routeFor(path: PathVerdict, direction: Direction): Route | undefined {
+export function routeFor(path: PathVerdict, direction: Direction): DmaRoute | undefined {
   const way = pathFor(path, direction);
   return way === "bus-addr" || way === "host-bridge" ? way : undefined;
 }
@@ -36,7 +36,7 @@ export function untranslated(ranges: PhysicalRanges): SegmentList {
   return new SegmentList(table, ranges.sizeBytes);
 }
 
-export const ADDRESSED: Record<Route, Reason> = {
+export const ADDRESSED: Record<DmaRoute, Reason> = {
   "bus-addr": reason(
     "BUS_ADDRESS",
     "bus addresses: the traffic turns round below the root complex",

@@ -35,7 +35,7 @@ export function agree(talk: Talk, lifetime: Lifetime): Agreement {
   const limits = offer.limits ?? talk.importer.device.limits;
   const pairs =
     reachable.length === 0
-      ? reachable
+      ? nothingToAsk(talk)
       : askExporter(talk, lifetime, offer, path, limits, reachable);
   return keep(talk, offer, path, limits, pairs);
 }
@@ -80,6 +80,15 @@ function askTopology(talk: Talk, offer: Offer, common: readonly KeptPair[]): Pat
     reached ? left : pairNames(systemOnly(common)),
   );
   return path;
+}
+
+/** The exporter is asked only about what is left; where nothing is, its list is its answer. */
+function nothingToAsk(talk: Talk): readonly KeptPair[] {
+  const why = talk.exported.storage.reason;
+  if (why !== undefined) {
+    talk.say("exporter", "attach", "decline", why, []);
+  }
+  return [];
 }
 
 function askExporter(

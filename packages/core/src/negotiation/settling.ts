@@ -10,7 +10,7 @@ import type { Direction } from "../direction.ts";
 import type { Placement } from "../exporter.ts";
 import type { TakeAnswer } from "../importer.ts";
 import { DMA, type KeptPair } from "../mapping-type.ts";
-import type { Route } from "../platform.ts";
+import type { DmaRoute, Route } from "../platform.ts";
 import type { PhysicalRanges } from "../ranges.ts";
 import { SegmentList } from "../segments.ts";
 import type { Fence } from "../sync/fence.ts";
@@ -157,21 +157,20 @@ class Settling {
     if (placement.target !== "device") {
       return "system";
     }
+    if (pair.type.addresses === "untranslated") {
+      return "untranslated";
+    }
     const route = routeFor(this.#agreement.path, this.#request.direction);
     return route ?? this.#strike(pair, "framework", PATH_ONE_WAY);
   }
 
   /** Stage 6. */
   #address(pair: KeptPair, placement: Placement, route: Route): SegmentList | undefined {
-    if (pair.type.addresses === "untranslated") {
+    if (route === "untranslated" || pair.type.addresses === "untranslated") {
       this.#say("framework", "accept", UNTRANSLATED);
       return untranslated(placement.ranges);
     }
-    const segments = this.#dma(placement.ranges, route, placement.provider);
-    if (segments === undefined) {
-      this.#candidates.strike(pair);
-    }
-    return segments;
+    return this.#dma(placement.ranges, route, placement.provider, pair);
   }
 
   /** Stage 7. What is not taken is given back before anything else happens. */
@@ -274,8 +273,9 @@ class Settling {
 
   #dma(
     ranges: PhysicalRanges,
-    route: Route,
+    route: DmaRoute,
     provider: Placement["provider"],
+    tried?: KeptPair,
   ): SegmentList | undefined {
     const { importer, exported } = this.#talk;
     const answer = exported.platform.dma.map({
@@ -291,6 +291,9 @@ class Settling {
       return answer;
     }
     this.#errno = answer.errno;
+    if (tried !== undefined) {
+      this.#candidates.strike(tried); // First, so that the record shows what is left.
+    }
     this.#say("dma", "decline", reason(answer.code, answer.text));
     return undefined;
   }

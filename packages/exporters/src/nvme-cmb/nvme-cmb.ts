@@ -17,6 +17,7 @@ import {
   P2P,
   PeerbufError,
   type Placement,
+  reason,
   type Services,
   type Storage,
 } from "@peerbuf/core";
@@ -67,6 +68,7 @@ function storageOf(
 ): Storage {
   return {
     types: TYPES,
+    reason: DEVICE_MEMORY_ONLY,
     place: () => placement,
     read: async (offset, target) => window.read(slice(taken, offset, target.length), target),
     write: async (offset, source) => window.write(slice(taken, offset, source.length), source),
@@ -91,3 +93,8 @@ function openWindow(services: Services, label: string): { registers: Bar; window
   }
   return { registers, window: new CmbWindow(bar, offset, sizeBytes) };
 }
+
+const DEVICE_MEMORY_ONLY = reason(
+  "DEVICE_MEMORY_ONLY",
+  "the drive has no engine that copies its memory buffer elsewhere",
+);

@@ -19,6 +19,7 @@ import {
   P2P,
   PHYSICAL,
   type Placement,
+  reason,
   type Storage,
 } from "@peerbuf/core";
 import { barWindow } from "./bar-window.ts";
@@ -75,6 +76,7 @@ export const vfio: ExporterDriver<VfioFunction, Vfio> = defineExporter<VfioFunct
 function storageOf(placement: Placement, release: () => void): Storage {
   return {
     types: TYPES,
+    reason: DEVICE_MEMORY_ONLY,
     attach: ({ lifetime, importer }) =>
       lifetime === "pinned"
         ? decline(
@@ -86,3 +88,8 @@ function storageOf(placement: Placement, release: () => void): Storage {
     release,
   };
 }
+
+const DEVICE_MEMORY_ONLY = reason(
+  "DEVICE_MEMORY_ONLY",
+  "the function's memory is all there is: no pages behind it, and nothing that could copy it elsewhere",
+);
