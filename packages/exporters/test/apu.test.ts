@@ -229,6 +229,30 @@ describe("APU driver", () => {
     bench.machine.memory.free(pages);
   });
 
+  it("copies what a move still brings, not what was there before", async () => {
+    using bench = await start();
+    using buffer = bench.allocate(4 * MIB);
+    const bytes = pattern(4 * MIB, 8);
+    await buffer.write(0, bytes);
+    const pages = bench.machine.memory.allocate(4 * MIB);
+    const why = { code: "BRINGS_OWN", text: "works on memory of its own" };
+    const types = [{ type: DMA }];
+    const offer = () => ({ answer: "offer", types, target: pages.ranges, reason: why }) as const;
+    using needsPages = buffer.attach(movable(bench, types, []));
+    using brings = buffer.attach(importerOn(bench, [], { offer }));
+
+    using moved = needsPages.map("to-device");
+    using copied = brings.map("to-device");
+    await copied.ready?.signaled();
+
+    const seen = new Uint8Array(4 * MIB);
+    bench.machine.inspect.peek(pages.ranges.start(0), seen);
+    expect(moved.ready).toBeDefined();
+    expectSameBytes(seen, bytes);
+    copied.unmap();
+    bench.machine.memory.free(pages);
+  });
+
   it("clears the carve-out's part before anybody sees it, and takes it back", async () => {
     using bench = await start();
     bench.carveOut.memory.fill(0x5a, bench.carveOut.base, CARVE_OUT_BYTES);

@@ -1,4 +1,4 @@
-import type { DmaBuf, OpenedExporter } from "@peerbuf/core";
+import { type DmaBuf, type OpenedExporter, SoftwareFence } from "@peerbuf/core";
 import { type Gpu, gpu, type Vfio, vfio } from "@peerbuf/exporters";
 import { type GpuPeer, gpuPeer, nvme } from "@peerbuf/importers";
 import {
@@ -7,20 +7,23 @@ import {
   createGpu,
   createNvmeController,
   type Gpu as GpuModel,
+  type NvmeController,
 } from "@peerbuf/machine";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type CapturedMachine, startCaptured } from "./captured-machine.ts";
 import { bytesIn, expectSameBytes, MIB, pattern } from "./server-machine.ts";
 
-/** Two GPUs below one switch, and a drive that topology lets near neither. */
+/** Two GPUs and a drive below one switch, and a drive that topology lets near none of them. */
 const OWNER = "0000:3b:00.0";
 const PEER = "0000:3c:00.0";
 const FAR_DRIVE = "0000:17:00.0";
+const NEAR_DRIVE = "0000:3e:00.0";
 
 interface Bench extends CapturedMachine {
   readonly owner: GpuModel;
   readonly peer: GpuModel;
+  readonly drive: NvmeController;
   readonly card: OpenedExporter<Gpu>;
   readonly api: GpuPeer;
   /** Closes the peer's driver. */
@@ -31,11 +34,12 @@ async function start(): Promise<Bench> {
   const owner = createGpu({ vramBytes: 32 * MIB });
   const peer = createGpu({ vramBytes: 32 * MIB });
   const drive = createNvmeController({ capacityBytes: 8 * MIB });
-  const models = { [OWNER]: owner, [PEER]: peer, [FAR_DRIVE]: drive };
+  const far = createNvmeController({ capacityBytes: 8 * MIB });
+  const models = { [OWNER]: owner, [PEER]: peer, [NEAR_DRIVE]: drive, [FAR_DRIVE]: far };
   const started = await startCaptured("server-05", models);
   const card = started.framework.openExporter(gpu, OWNER, undefined);
   const { api, close } = started.framework.openImporter(gpuPeer, PEER, undefined);
-  return { ...started, owner, peer, card, api, close };
+  return { ...started, owner, peer, drive, card, api, close };
 }
 
 const inPeer = ({ peer }: Bench, offset: number, lengthBytes: number): Uint8Array =>
@@ -162,6 +166,48 @@ describe("GPU peer driver", () => {
     const [seen] = await Promise.all([buffer.read(0, 4 * MIB), storing]);
 
     expectSameBytes(seen, bytes);
+  });
+
+  it("waits for another device's writes before it reads", async () => {
+    using bench = await start();
+    using buffer = bench.card.allocate(4 * MIB);
+    const drive = bench.framework.openImporter(nvme, NEAR_DRIVE, undefined);
+    await drive.api.identity();
+    const bytes = pattern(4 * MIB, 9);
+    bench.drive.inspect().namespace.write(0, bytes);
+    using imported = bench.api.import(buffer);
+    const filling = drive.api.read(buffer, { lba: 0 });
+    await new Promise((resolve) => setImmediate(resolve));
+    const isFilling = !buffer.reservation.testSignaled("write");
+
+    await imported.fetch();
+
+    expect(isFilling).toBe(true);
+    expectSameBytes(inPeer(bench, 0, 4 * MIB), bytes);
+    await filling;
+  });
+
+  it("starts over at the new place when the buffer moved while it waited", async () => {
+    using bench = await start();
+    using buffer = bench.card.allocate(MIB);
+    const bytes = pattern(MIB, 10);
+    await buffer.write(0, bytes);
+    const domain = buffer.reservation.domain;
+    const context = domain.createContext({ driverName: "test", timelineName: "writer" });
+    const writing = new SoftwareFence(context, 1);
+    buffer.addFence(writing, "write");
+    using imported = bench.api.import(buffer);
+    const fetching = imported.fetch();
+
+    const moving = pushOut(bench, buffer);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    writing.signal();
+    const { target } = await fetching;
+    await moving;
+
+    expect(target).toBe("system");
+    expect(imported.mapsMade).toBe(2);
+    expectSameBytes(inPeer(bench, 0, MIB), bytes);
   });
 
   it("cannot be let go of while a copy runs", async () => {

@@ -148,11 +148,35 @@ describe("USB driver", () => {
       await buffer.write(0, bytes);
 
       const { segmentCount } = await stick.api.write(buffer);
+      const part = { offset: 300 * 4096 + 5, lengthBytes: 9000, deviceOffset: 3 * MIB };
+      await stick.api.write(buffer, part);
 
       expect(segmentCount).toBeGreaterThan(256);
-      expectSameBytes(bytesIn(bench.drive.inspect().memory, 0, 600 * 4096), bytes);
+      const { memory } = bench.drive.inspect();
+      expectSameBytes(bytesIn(memory, 0, 600 * 4096), bytes);
+      const { offset, lengthBytes } = part;
+      expectSameBytes(
+        bytesIn(memory, part.deviceOffset, lengthBytes),
+        bytes.subarray(offset, offset + lengthBytes),
+      );
     }
     giveBack();
+  });
+
+  it("lets the CPU wait for what it still writes", async () => {
+    using bench = await start(BEHIND_PCI);
+    const heap = bench.framework.openExporter(systemHeap, undefined, undefined);
+    const stick = bench.framework.openImporter(usb, "usb1-1", undefined);
+    using buffer = heap.allocate(MIB);
+    const bytes = pattern(MIB, 8);
+    bench.drive.inspect().memory.write(0, bytes);
+
+    const [seen] = await Promise.all([
+      Promise.resolve().then(() => buffer.read(0, MIB)),
+      stick.api.read(buffer),
+    ]);
+
+    expectSameBytes(seen, bytes);
   });
 
   it("refuses ranges outside of buffer and drive, and takes nothing for them", async () => {
