@@ -20,5 +20,11 @@ export {
   type RdmaTransfer,
 } from "./rdma/queue-pair.ts";
 export { type Rdma, rdma } from "./rdma/rdma.ts";
-export type { RdmaAccess, RdmaRegion, RemoteRegion } from "./rdma/region.ts";
+export type {
+  RdmaAccess,
+  RdmaFlavour,
+  RdmaRegion,
+  RdmaRegistration,
+  RemoteRegion,
+} from "./rdma/region.ts";
 export { usb } from "./usb.ts";

@@ -5,7 +5,7 @@ import type { SegmentList } from "@peerbuf/core";
 import { writeU64 } from "../little-endian.ts";
 
 export const ENTRY_BYTES = 64;
-export const COMPLETION_BYTES = 32;
+export const REPORT_BYTES = 32;
 const SEGMENT_BYTES = 16;
 
 export interface CommandFields {
@@ -18,6 +18,7 @@ export interface CommandFields {
   readonly handle?: number;
   readonly remoteLid?: number;
   readonly remoteQueuePair?: number;
+  readonly zaps?: number;
 }
 
 export function encodeCommand(fields: CommandFields, tag: number): Uint8Array {
@@ -32,6 +33,7 @@ export function encodeCommand(fields: CommandFields, tag: number): Uint8Array {
   view.setUint32(32, fields.handle ?? 0, true);
   view.setUint32(36, fields.remoteLid ?? 0, true);
   view.setUint32(40, fields.remoteQueuePair ?? 0, true);
+  view.setUint32(44, fields.zaps ?? 0, true);
   return entry;
 }
 

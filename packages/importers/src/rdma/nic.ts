@@ -2,7 +2,7 @@
  * RDMA NIC, the driver's side: started with its queues, it turns entries into promises.
  *
  * Every entry ends, with the NIC's status or with `NO_ANSWER` when the NIC is stopped. One that does
- * not answer is stopped at once: then it touches no memory any more.
+ * not answer is stopped at once: then it touches no memory any more, and whoever waits for that hears it.
  */
 import {
   BARS,
@@ -13,14 +13,17 @@ import {
   DEVICE,
   DEVICE_DMA,
   type DeviceDma,
+  FENCES,
+  type FenceDomain,
   INTERRUPTS,
   PeerbufError,
   type ScheduledEvent,
   type Services,
 } from "@peerbuf/core";
-import { COMPLETION_BYTES, type CommandFields, encodeCommand } from "./entries.ts";
+import { type CommandFields, encodeCommand } from "./entries.ts";
 import {
   describeCommand,
+  EVENT,
   ID,
   NO_ANSWER,
   REGISTER,
@@ -28,11 +31,16 @@ import {
   STATUS_READY,
   VECTOR,
 } from "./registers.ts";
+import { ReportQueue } from "./report-queue.ts";
 import { RING_ENTRIES, Ring } from "./ring.ts";
 
 /** Queue pairs of one driver; the completion queue has room for all they can have on their way. */
 export const QUEUE_PAIRS_MAX = 32;
 const COMPLETION_ENTRIES = 4096;
+/** Regions that may fault; each has at most one fault with the driver at a time. */
+export const ON_DEMAND_REGIONS_MAX = 64;
+/** Room for all those faults, and for one zap that each queue pair may have to end with. */
+const EVENT_ENTRIES = 256;
 /** As long as mlx5 waits for a firmware command (6.12: 60 s), halved; retries on the wire end long before. */
 const TIMEOUT_NS = 30_000_000_000;
 
@@ -40,6 +48,16 @@ export interface NicResult {
   /** 0: success. */
   readonly status: number;
   readonly result: number;
+}
+
+/** What the NIC tells about one region. */
+export interface RegionEvents {
+  /** An access waits until the region is mapped. */
+  pageFault(): void;
+  /** The accesses that were under way at the zap of this number are over. */
+  drained(zap: number): void;
+  /** The NIC is stopped, and touches nothing any more. */
+  stopped(): void;
 }
 
 interface Pending {
@@ -52,26 +70,32 @@ export class Nic {
   readonly label: string;
   readonly dma: DeviceDma;
   readonly clock: Clock;
+  readonly fences: FenceDomain;
   readonly #bar: Bar;
-  readonly #completions: CoherentMemory;
+  readonly #completions: ReportQueue;
+  readonly #events: ReportQueue;
   readonly #commands: Ring;
   readonly #interrupt: { off(): void };
   readonly #pending = new Map<number, Pending>();
-  readonly #entry = new Uint8Array(COMPLETION_BYTES);
-  readonly #entryView = new DataView(this.#entry.buffer);
+  readonly #regions = new Map<number, RegionEvents>();
   #tag = 0;
-  #head = 0;
-  #phase = 1;
-  #stopped: string | undefined;
+  #isStopped = false;
 
   /** `DEVICE_FAILED` when the registers do not answer as a NIC's. */
   constructor(services: Services) {
     this.label = `rdma ${services.get(DEVICE).id}`;
     this.dma = services.get(DEVICE_DMA);
     this.clock = services.get(CLOCK);
-    this.#bar = findBar(services.get(BARS).memory, this.label);
-    this.#completions = this.dma.allocateCoherent(COMPLETION_ENTRIES * COMPLETION_BYTES);
-    this.#commands = new Ring(this.dma, (tail) => this.#bar.write32(REGISTER.COMMAND_TAIL, tail));
+    this.fences = services.get(FENCES);
+    const bar = findBar(services.get(BARS).memory, this.label);
+    this.#bar = bar;
+    this.#completions = new ReportQueue(this.dma, COMPLETION_ENTRIES, (head) =>
+      bar.write32(REGISTER.COMPLETION_HEAD, head),
+    );
+    this.#events = new ReportQueue(this.dma, EVENT_ENTRIES, (head) =>
+      bar.write32(REGISTER.EVENT_HEAD, head),
+    );
+    this.#commands = new Ring(this.dma, (tail) => bar.write32(REGISTER.COMMAND_TAIL, tail));
     this.#interrupt = services.get(INTERRUPTS).on(VECTOR, () => this.#takeIn());
     this.#start();
   }
@@ -82,7 +106,7 @@ export class Nic {
   }
 
   get isRunning(): boolean {
-    return this.#stopped === undefined;
+    return !this.#isStopped;
   }
 
   /** The doorbell of a queue pair. */
@@ -93,36 +117,71 @@ export class Nic {
   /** Sends one entry, made for the tag under which its completion will come. Never rejects. */
   async send(ring: Ring, make: (tag: number) => Uint8Array): Promise<NicResult> {
     await ring.room();
-    if (this.#stopped !== undefined) {
+    if (this.#isStopped) {
       ring.finished();
       return NOTHING;
     }
     const tag = this.#nextTag();
     return new Promise((resolve) => {
-      const watch = this.clock.schedule(TIMEOUT_NS, () =>
-        this.stop(`was stopped: no answer within ${TIMEOUT_NS / 1e9} s`),
-      );
+      const watch = this.expectAnswer();
       this.#pending.set(tag, { ring, watch, resolve });
       ring.put(make(tag));
     });
   }
 
+  /** Stops the NIC unless it is cancelled in time. */
+  expectAnswer(): ScheduledEvent {
+    return this.clock.schedule(TIMEOUT_NS, () => this.stop());
+  }
+
+  /** Runs a command. Never rejects. */
+  run(fields: CommandFields): Promise<NicResult> {
+    return this.send(this.#commands, (tag) => encodeCommand(fields, tag));
+  }
+
   /** Runs a command and gives its result. `DEVICE_FAILED` with the NIC's reason, `DEVICE_GONE` when stopped. */
   async command(fields: CommandFields, what: string): Promise<number> {
-    const { status, result } = await this.send(this.#commands, (tag) => encodeCommand(fields, tag));
+    const { status, result } = await this.run(fields);
     if (status === 0) {
       return result;
     }
+    throw this.failure(status, what);
+  }
+
+  /** What became of a command, as an error. */
+  failure(status: number, what: string): PeerbufError {
     const code = status === NO_ANSWER ? "DEVICE_GONE" : "DEVICE_FAILED";
-    throw new PeerbufError(code, `${this.label}: ${what} failed: ${describeCommand(status)}`);
+    return new PeerbufError(code, `${this.label}: ${what} failed: ${describeCommand(status)}`);
+  }
+
+  /** From now on `events` hears about the region behind the key ... */
+  watch(key: number, events: RegionEvents): void {
+    this.#regions.set(key, events);
+  }
+
+  /** ... and no longer. */
+  unwatch(key: number): void {
+    this.#regions.delete(key);
+  }
+
+  /**
+   * Takes the region's memory away from the NIC, at once. Returns how many accesses are still under
+   * way; if there are any, `drained` is called. The read also sees to it that the write has arrived.
+   */
+  zap(key: number): number {
+    if (this.#isStopped) {
+      return 0;
+    }
+    this.#bar.write32(REGISTER.ZAP, key);
+    return this.#bar.read32(REGISTER.ZAP);
   }
 
   /** Ends all DMA of the NIC; what is on its way gets no answer. Gives back the queues. */
-  stop(why: string): void {
-    if (this.#stopped !== undefined) {
+  stop(): void {
+    if (this.#isStopped) {
       return;
     }
-    this.#stopped = why;
+    this.#isStopped = true;
     this.#bar.write32(REGISTER.CONTROL, 0);
     this.#interrupt.off();
     for (const { ring, watch, resolve } of this.#pending.values()) {
@@ -132,49 +191,42 @@ export class Nic {
     }
     this.#pending.clear();
     this.#commands.free();
-    this.dma.freeCoherent(this.#completions);
+    this.#events.free();
+    this.#completions.free();
+    for (const region of [...this.#regions.values()]) {
+      region.stopped();
+    }
   }
 
   #start(): void {
     const bar = this.#bar;
     bar.write32(REGISTER.CONTROL, 0);
     writeRing(bar, REGISTER.COMMAND_RING, this.#commands.memory, RING_ENTRIES);
-    writeRing(bar, REGISTER.COMPLETION_RING, this.#completions, COMPLETION_ENTRIES);
+    writeRing(bar, REGISTER.COMPLETION_RING, this.#completions.memory, COMPLETION_ENTRIES);
+    writeRing(bar, REGISTER.EVENT_RING, this.#events.memory, EVENT_ENTRIES);
     bar.write32(REGISTER.CONTROL, 1);
     if ((bar.read32(REGISTER.STATUS) & STATUS_READY) === 0) {
-      this.stop("did not start");
+      this.stop();
       throw new PeerbufError("DEVICE_FAILED", `${this.label} did not start`);
     }
   }
 
   #takeIn(): void {
-    const before = this.#head;
-    for (let tag = this.#next(); tag !== undefined; tag = this.#next()) {
+    this.#completions.takeIn((tag, status, _queuePair, result) => {
       const pending = this.#pending.get(tag);
       this.#pending.delete(tag);
       pending?.watch.cancel();
       pending?.ring.finished();
-      pending?.resolve({
-        status: this.#entryView.getUint32(4, true),
-        result: this.#entryView.getUint32(12, true),
-      });
-    }
-    if (this.#head !== before) {
-      this.#bar.write32(REGISTER.COMPLETION_HEAD, this.#head);
-    }
-  }
-
-  /** The tag of the next completion whose phase says that it is new. */
-  #next(): number | undefined {
-    this.#completions.read(this.#head * COMPLETION_BYTES, this.#entry);
-    if (this.#entryView.getUint32(28, true) !== this.#phase) {
-      return undefined;
-    }
-    this.#head = (this.#head + 1) % COMPLETION_ENTRIES;
-    if (this.#head === 0) {
-      this.#phase ^= 1;
-    }
-    return this.#entryView.getUint32(0, true);
+      pending?.resolve({ status, result });
+    });
+    this.#events.takeIn((kind, key, zap) => {
+      const region = this.#regions.get(key);
+      if (kind === EVENT.PAGE_FAULT) {
+        region?.pageFault();
+      } else if (kind === EVENT.DRAINED) {
+        region?.drained(zap);
+      }
+    });
   }
 
   /** Far more tags than entries can be on their way. */

@@ -8,8 +8,8 @@ import { PeerbufError } from "@peerbuf/core";
 import type { Negotiated } from "../negotiated.ts";
 import { encodeWork } from "./entries.ts";
 import type { Nic } from "./nic.ts";
-import type { RdmaRegion, RemoteRegion } from "./region.ts";
-import { COMMAND, describeWork, NO_ANSWER, WORK } from "./registers.ts";
+import { type RdmaRegion, type RemoteRegion, revokedError } from "./region.ts";
+import { COMMAND, describeWork, LOCAL_OPERATION_ERROR, NO_ANSWER, WORK } from "./registers.ts";
 import { RING_ENTRIES, Ring } from "./ring.ts";
 
 /** Where the other end finds this one. */
@@ -41,7 +41,10 @@ export interface RdmaQueuePair extends AsyncDisposable {
   readonly address: RdmaAddress;
   /** Both ends have to. */
   connect(other: RdmaAddress): Promise<void>;
-  /** Local region to remote region. `DEVICE_FAILED` names the completion's status, as verbs call it. */
+  /**
+   * Local region to remote region. `DEVICE_FAILED` names the completion's status, as verbs call it;
+   * `MAPPING_STALE` (EINVAL) when the local region was revoked. Waits at most 1 s for memory that moves.
+   */
   write(local: RdmaRegion, remote: RemoteRegion, range?: RdmaRange): Promise<RdmaTransfer>;
   /** Remote region to local region, which must allow `localWrite`. */
   read(local: RdmaRegion, remote: RemoteRegion, range?: RdmaRange): Promise<RdmaTransfer>;
@@ -55,6 +58,7 @@ export class LiveQueuePair implements RdmaQueuePair {
   readonly #ring: Ring;
   readonly #gone: () => void;
   #open = true;
+  #holdsRing = true;
 
   /** `gone` is called once when it is over. */
   static async create(nic: Nic, gone: (queuePair: LiveQueuePair) => void): Promise<LiveQueuePair> {
@@ -118,8 +122,11 @@ export class LiveQueuePair implements RdmaQueuePair {
   /** For a NIC that is stopped and has forgotten the queue pair, or was told to. */
   letGo(): void {
     this.#open = false;
-    this.#ring.free();
-    this.#gone();
+    if (this.#holdsRing) {
+      this.#holdsRing = false;
+      this.#ring.free();
+      this.#gone();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -136,11 +143,14 @@ export class LiveQueuePair implements RdmaQueuePair {
     const length =
       lengthBytes ?? Math.min(local.sizeBytes - localOffset, remote.sizeBytes - remoteOffset);
     this.#require(localOffset, remoteOffset, length);
+    if (local.revoked !== undefined) {
+      throw revokedError(`key ${local.key}`, local.revoked);
+    }
     const keys = { localKey: local.key, remoteKey: remote.key };
     const work = { opcode, ...keys, localOffset, remoteOffset, lengthBytes: length };
     const { status } = await this.#nic.send(this.#ring, (tag) => encodeWork(work, tag));
     if (status !== 0) {
-      throw this.#failure(opcode, length, status);
+      throw this.#failure(opcode, length, status, local);
     }
     const elapsedNs = this.#nic.clock.nowNs - startNs;
     return { lengthBytes: length, elapsedNs, negotiated: local.negotiated };
@@ -158,12 +168,19 @@ export class LiveQueuePair implements RdmaQueuePair {
     }
   }
 
-  #failure(opcode: number, lengthBytes: number, status: number): PeerbufError {
+  #failure(
+    opcode: number,
+    lengthBytes: number,
+    status: number,
+    { pageError }: RdmaRegion,
+  ): PeerbufError {
     const verb = opcode === WORK.WRITE ? "write" : "read";
     const code = status === NO_ANSWER ? "DEVICE_GONE" : "DEVICE_FAILED";
     const who = `${this.#nic.label} queue pair ${this.address.queuePair}`;
-    const what = `RDMA ${verb} of ${lengthBytes} bytes failed`;
-    return new PeerbufError(code, `${who}: ${what}: ${describeWork(status)}`);
+    const what = `${who}: RDMA ${verb} of ${lengthBytes} bytes failed: ${describeWork(status)}`;
+    return status === LOCAL_OPERATION_ERROR && pageError !== undefined
+      ? new PeerbufError(code, `${what}: ${pageError.message}`, { cause: pageError })
+      : new PeerbufError(code, what);
   }
 }
 

@@ -4,8 +4,9 @@
  * Register a buffer on each side, connect two queue pairs, and the NICs move the bytes by their own
  * DMA, straight between a peer's memory and the wire if that was negotiated.
  *
- * The layout: `nic` (queues and completions), `region` (one buffer, from attach to deregistration),
- * `queue-pair` (one connection), `ring` and `entries` (what NIC and driver write to each other).
+ * The layout: `nic` (queues, completions and events), `region` and `live-region` (one buffer, from attach
+ * to deregistration), `translation` (its mapping, and how it comes and goes), `queue-pair` (one
+ * connection), `ring`, `report-queue` and `entries` (what NIC and driver write to each other).
  */
 import {
   DEVICE,
@@ -15,14 +16,18 @@ import {
   PeerbufError,
 } from "@peerbuf/core";
 import type { PeerOptions } from "../peer-policy.ts";
-import { Nic, QUEUE_PAIRS_MAX } from "./nic.ts";
+import { LiveRegion } from "./live-region.ts";
+import { Nic, ON_DEMAND_REGIONS_MAX, QUEUE_PAIRS_MAX } from "./nic.ts";
 import { LiveQueuePair, type RdmaQueuePair } from "./queue-pair.ts";
-import { LiveRegion, type RdmaAccess, type RdmaRegion } from "./region.ts";
+import type { RdmaRegion, RdmaRegistration } from "./region.ts";
 
 /** Errors of every call: `DEVICE_FAILED` with the NIC's reason, `DEVICE_GONE` when it is closed or silent. */
 export interface Rdma {
-  /** Gives the NIC access to a buffer until the region is deregistered. Also throws what attach and map refuse. */
-  register(buffer: DmaBuf, access?: RdmaAccess): Promise<RdmaRegion>;
+  /**
+   * Gives the NIC access to a buffer until the region is deregistered. Also throws what attach and map
+   * refuse; `MEMORY_EXHAUSTED` for more than 64 `on-demand` regions.
+   */
+  register(buffer: DmaBuf, wanted?: RdmaRegistration): Promise<RdmaRegion>;
   /** At most 32 at a time: `MEMORY_EXHAUSTED`. */
   createQueuePair(): Promise<RdmaQueuePair>;
 }
@@ -34,7 +39,7 @@ export const rdma: ImporterDriver<PeerOptions | undefined, Rdma> = defineImporte
   name: "rdma",
   needsDevice: true,
 
-  open(services, options = {}) {
+  open(services, policy = {}) {
     const device = services.get(DEVICE);
     const nic = new Nic(services);
     const regions = new Set<LiveRegion>();
@@ -49,12 +54,22 @@ export const rdma: ImporterDriver<PeerOptions | undefined, Rdma> = defineImporte
       throw new PeerbufError("DEVICE_GONE", `${nic.label} is closed`);
     }
 
+    function requireRoomFor({ flavour }: RdmaRegistration): void {
+      const taken = [...regions].filter((region) => region.flavour === "on-demand").length;
+      if (flavour === "on-demand" && taken >= ON_DEMAND_REGIONS_MAX) {
+        const what = `${nic.label} has ${ON_DEMAND_REGIONS_MAX} regions on demand already`;
+        throw new PeerbufError("MEMORY_EXHAUSTED", what);
+      }
+    }
+
     return {
       api: {
-        async register(buffer, access = {}) {
+        async register(buffer, wanted = {}) {
+          requireRoomFor(wanted);
           const gone = (region: LiveRegion): void => void regions.delete(region);
-          const region = await LiveRegion.register(nic, device, buffer, access, options, gone);
+          const region = new LiveRegion({ nic, device, policy }, buffer, wanted, gone);
           regions.add(region);
+          await region.start();
           return stillRunning(region);
         },
 
@@ -72,7 +87,7 @@ export const rdma: ImporterDriver<PeerOptions | undefined, Rdma> = defineImporte
 
       // Stopped first: then the NIC has forgotten all keys and nothing can be touched any more.
       close() {
-        nic.stop("is closed");
+        nic.stop();
         for (const held of [...queuePairs, ...regions]) {
           held.letGo();
         }

@@ -12,6 +12,9 @@ export const REGISTER = {
   COMMAND_TAIL: 0x2c,
   COMPLETION_RING: 0x30,
   COMPLETION_HEAD: 0x3c,
+  EVENT_RING: 0x40,
+  EVENT_HEAD: 0x4c,
+  ZAP: 0x50,
   SEND_TAILS: 0x800,
 } as const;
 
@@ -27,15 +30,28 @@ export const COMMAND = {
   CREATE_QUEUE_PAIR: 3,
   CONNECT_QUEUE_PAIR: 4,
   DESTROY_QUEUE_PAIR: 5,
+  MAP_REGION: 6,
 } as const;
+
+export const EVENT = { PAGE_FAULT: 1, DRAINED: 2 } as const;
 
 export const WORK = { WRITE: 1, READ: 2 } as const;
 
 /** ibv_access_flags. */
-export const ACCESS = { LOCAL_WRITE: 1, REMOTE_WRITE: 2, REMOTE_READ: 4 } as const;
+export const ACCESS = {
+  LOCAL_WRITE: 1,
+  REMOTE_WRITE: 2,
+  REMOTE_READ: 4,
+  ON_DEMAND: 64,
+} as const;
 
 /** No status of a NIC: it did not answer in time, or was stopped. */
 export const NO_ANSWER = -1;
+
+/** Of a request whose own memory could not be reached. */
+export const LOCAL_OPERATION_ERROR = 2;
+/** Of MAP_REGION: the region was zapped meanwhile. */
+export const STALE = 4;
 
 /** ibv_wc_status in words. */
 const WORK_STATUS: Readonly<Record<number, string>> = {
@@ -45,12 +61,14 @@ const WORK_STATUS: Readonly<Record<number, string>> = {
   10: "remote access error",
   11: "remote operation error",
   12: "retry exceeded: the other end does not answer",
+  13: "RNR retry exceeded: the other end waits for a page",
 };
 
 const COMMAND_STATUS: Readonly<Record<number, string>> = {
   1: "invalid command",
   2: "no more of them",
   3: "the table of segments could not be read",
+  [STALE]: "the region was zapped meanwhile",
 };
 
 export function describeWork(status: number): string {

@@ -1,5 +1,5 @@
 /**
- * RDMA commands: registering memory and making, connecting and destroying queue pairs.
+ * RDMA commands: registering and mapping memory, and making, connecting and destroying queue pairs.
  */
 import type { DevicePort } from "../../device-model.ts";
 import { readU64 } from "../little-endian.ts";
@@ -8,17 +8,21 @@ import { MemoryRegion } from "./memory-region.ts";
 import { QueuePair } from "./queue-pair.ts";
 import type { RegionTable } from "./region-table.ts";
 import {
+  RDMA_ACCESS,
   RDMA_COMMAND_STATUS,
   RDMA_QUEUE_ENTRIES_MAX,
   RDMA_QUEUE_PAIRS_MAX,
   RDMA_REGION_SEGMENTS_MAX,
   type RdmaCommandStatus,
 } from "./registers.ts";
+import { Translation } from "./translation.ts";
 
 export interface CommandContext {
   readonly port: DevicePort;
   readonly regions: RegionTable;
   readonly queuePairs: Map<number, QueuePair>;
+  /** An access waits for the region behind the key. */
+  reportFault(key: number): void;
 }
 
 export interface CommandAnswer {
@@ -30,6 +34,8 @@ const OK: CommandAnswer = { status: RDMA_COMMAND_STATUS.SUCCESS, result: 0 };
 const INVALID: CommandAnswer = { status: RDMA_COMMAND_STATUS.INVALID, result: 0 };
 const LIMIT: CommandAnswer = { status: RDMA_COMMAND_STATUS.LIMIT, result: 0 };
 const UNREACHABLE: CommandAnswer = { status: RDMA_COMMAND_STATUS.UNREACHABLE, result: 0 };
+const STALE: CommandAnswer = { status: RDMA_COMMAND_STATUS.STALE, result: 0 };
+const ACCESS_FLAGS = Object.values(RDMA_ACCESS).reduce((all: number, flag) => all | flag, 0);
 
 export function runRdmaCommand(context: CommandContext, command: RdmaCommand): CommandAnswer {
   switch (command.opcode) {
@@ -43,26 +49,47 @@ export function runRdmaCommand(context: CommandContext, command: RdmaCommand): C
       return connectQueuePair(context, command);
     case RDMA_COMMAND.DESTROY_QUEUE_PAIR:
       return context.queuePairs.delete(command.handle) ? OK : INVALID;
+    case RDMA_COMMAND.MAP_REGION:
+      return mapRegion(context, command);
     default:
       return INVALID;
   }
 }
 
 function registerRegion(context: CommandContext, command: RdmaCommand): CommandAnswer {
-  const { address, count, lengthBytes, access } = command;
-  if (count === 0 || count > RDMA_REGION_SEGMENTS_MAX || lengthBytes === 0) {
+  const { lengthBytes, access } = command;
+  if (lengthBytes === 0 || (access & ~ACCESS_FLAGS) !== 0) {
     return INVALID;
+  }
+  const key = context.regions.add(
+    (key) => new MemoryRegion(lengthBytes, access, () => context.reportFault(key)),
+  );
+  return key === undefined ? LIMIT : { status: RDMA_COMMAND_STATUS.SUCCESS, result: key };
+}
+
+function mapRegion({ port, regions }: CommandContext, command: RdmaCommand): CommandAnswer {
+  const { handle, address, count, zaps } = command;
+  const region = regions.find(handle);
+  if (region === undefined || count > RDMA_REGION_SEGMENTS_MAX) {
+    return INVALID;
+  }
+  if (count === 0) {
+    region.fail();
+    return OK;
+  }
+  if (region.zaps !== zaps) {
+    return STALE;
   }
   const table = new Uint8Array(count * RDMA_SEGMENT_BYTES);
-  if (!context.port.read(address, table, 0, table.length).ok) {
+  if (!port.read(address, table, 0, table.length).ok) {
     return UNREACHABLE;
   }
-  const region = new MemoryRegion(rowsOf(table), lengthBytes, access);
-  if (lengthBytes > region.backedBytes) {
+  const translation = new Translation(rowsOf(table));
+  if (region.translation !== undefined || region.lengthBytes > translation.backedBytes) {
     return INVALID;
   }
-  const key = context.regions.add(region);
-  return key === undefined ? LIMIT : { status: RDMA_COMMAND_STATUS.SUCCESS, result: key };
+  region.present(translation);
+  return OK;
 }
 
 function rowsOf(table: Uint8Array): Float64Array {

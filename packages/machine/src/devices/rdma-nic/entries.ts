@@ -2,30 +2,42 @@
  * RDMA queue entries: what host and NIC write into each other's queues.
  *
  * Command, 64 bytes: 0 opcode, 4 tag, 8 address (8 bytes), 16 length (8 bytes), 24 count, 28 access,
- * 32 key or queue pair, 36 remote LID, 40 remote queue pair.
+ * 32 key or queue pair, 36 remote LID, 40 remote queue pair, 44 zaps.
  *
  * Work request, 64 bytes: 0 opcode, 4 tag, 8 local offset (8 bytes), 16 length (8 bytes), 24 local
  * key, 28 remote key, 32 remote offset (8 bytes). Offsets count from the start of the region.
  *
- * Completion, 32 bytes: 0 tag, 4 status, 8 queue pair (0: a command), 12 result, 28 phase (1 in the
- * first pass over the queue, then alternating).
+ * Reports, 32 bytes, with a phase at 28 (1 in the first pass over the queue, then alternating).
+ * Completion: 0 tag, 4 status, 8 queue pair (0: a command), 12 result. Event: 0 kind, 4 key, 8 zaps.
  */
 import { readU64 } from "../little-endian.ts";
 
 export const RDMA_COMMAND_BYTES = 64;
 export const RDMA_WORK_BYTES = 64;
-export const RDMA_COMPLETION_BYTES = 32;
+export const RDMA_REPORT_BYTES = 32;
 /** One row of a region's table: address, length, 8 bytes each. */
 export const RDMA_SEGMENT_BYTES = 16;
 
 export const RDMA_COMMAND = {
-  /** Fetches `count` rows at `address`; the region is `length` bytes long. Result: its key, local and remote alike. */
+  /** A region of `length` bytes, not present yet. Result: its key, local and remote alike. */
   REGISTER_REGION: 1,
   DEREGISTER_REGION: 2,
   /** A send queue of `count` entries at `address`. Result: its number. */
   CREATE_QUEUE_PAIR: 3,
   CONNECT_QUEUE_PAIR: 4,
   DESTROY_QUEUE_PAIR: 5,
+  /**
+   * The region behind the key is present, where the `count` rows at `address` say; who waits goes on. `zaps`
+   * is the number of zaps after which the rows were made. `count` 0: there is no page, who waits fails.
+   */
+  MAP_REGION: 6,
+} as const;
+
+export const RDMA_EVENT = {
+  /** An access waits for an on-demand region that is not present: MAP_REGION is wanted. */
+  PAGE_FAULT: 1,
+  /** The accesses that were under way at zap number `zaps` of this region are over. */
+  DRAINED: 2,
 } as const;
 
 export const RDMA_WORK = { WRITE: 1, READ: 2 } as const;
@@ -41,6 +53,7 @@ export interface RdmaCommand {
   readonly handle: number;
   readonly remoteLid: number;
   readonly remoteQueuePair: number;
+  readonly zaps: number;
 }
 
 export function decodeRdmaCommand(entry: DataView): RdmaCommand {
@@ -54,6 +67,7 @@ export function decodeRdmaCommand(entry: DataView): RdmaCommand {
     handle: entry.getUint32(32, true),
     remoteLid: entry.getUint32(36, true),
     remoteQueuePair: entry.getUint32(40, true),
+    zaps: entry.getUint32(44, true),
   };
 }
 

@@ -1,78 +1,115 @@
 /**
  * Memory region: what a key stands for, as the NIC keeps it after registration.
  *
- * Byte 0 of a region is the first byte of its first segment (zero-based, as IBV_ACCESS_ZERO_BASED).
- * The NIC checks bounds and access itself; nobody else does.
+ * The NIC checks bounds and access itself; nobody else does. A region without a translation is not
+ * present: if it is on demand, an access waits while the host is asked for one (a page fault); any
+ * other region refuses the access. At most one fault of a region is with the host at a time.
  */
-import type { DevicePort } from "../../device-model.ts";
+import { RDMA_ACCESS } from "./registers.ts";
+import type { Translation } from "./translation.ts";
+
+/** Called once: with `true` when the region is worth another try, `false` when the host has no page for it. */
+export type PageWaiter = (found: boolean) => void;
 
 export class MemoryRegion {
   readonly lengthBytes: number;
   readonly #access: number;
-  /** DMA address of each segment, and where in the region it begins; one more entry for the end. */
-  readonly #addresses: Float64Array;
-  readonly #begins: Float64Array;
+  readonly #reportFault: () => void;
+  readonly #waiting = new Set<PageWaiter>();
+  #translation: Translation | undefined;
+  #zaps = 0;
+  #isFaultReported = false;
+  /** The other end of a wire was told to try later ... */
+  #hasRemoteWaiting = false;
+  /** ... and shall hear next time that there is no page. */
+  #refusesNext = false;
 
-  /** `rows`: address and length of each segment, in order. */
-  constructor(rows: Float64Array, lengthBytes: number, access: number) {
-    const count = rows.length / 2;
+  constructor(lengthBytes: number, access: number, reportFault: () => void) {
     this.lengthBytes = lengthBytes;
     this.#access = access;
-    this.#addresses = new Float64Array(count);
-    this.#begins = new Float64Array(count + 1);
-    for (let index = 0; index < count; index++) {
-      this.#addresses[index] = rows[2 * index] as number;
-      this.#begins[index + 1] = (this.#begins[index] as number) + (rows[2 * index + 1] as number);
-    }
+    this.#reportFault = reportFault;
   }
 
-  /** What the segments hold together; a region must not be longer. */
-  get backedBytes(): number {
-    return this.#begins[this.#begins.length - 1] as number;
+  /** `undefined`: not present. */
+  get translation(): Translation | undefined {
+    return this.#translation;
+  }
+
+  /** How often it was zapped: a translation made before the last zap is not taken. */
+  get zaps(): number {
+    return this.#zaps;
+  }
+
+  get isOnDemand(): boolean {
+    return (this.#access & RDMA_ACCESS.ON_DEMAND) !== 0;
   }
 
   allows(offset: number, lengthBytes: number, access: number): boolean {
     return (this.#access & access) === access && offset + lengthBytes <= this.lengthBytes;
   }
 
-  /** Gathers bytes of the region into `target`. `false`: part of them reached nothing. */
-  read(port: DevicePort, offset: number, target: Uint8Array, lengthBytes: number): boolean {
-    let ok = true;
-    for (let done = 0, index = this.#find(offset); done < lengthBytes; index++) {
-      const at = offset + done - (this.#begins[index] as number);
-      const piece = Math.min(lengthBytes - done, this.#lengthOf(index) - at);
-      ok = port.read((this.#addresses[index] as number) + at, target, done, piece).ok && ok;
-      done += piece;
-    }
-    return ok;
+  /** Present from now on: who waited goes on. */
+  present(translation: Translation): void {
+    this.#translation = translation;
+    this.#refusesNext = false;
+    this.#answerFault(true);
   }
 
-  /** Scatters bytes of `source` into the region. Posted: what is lost is not noticed. */
-  write(port: DevicePort, offset: number, source: Uint8Array, lengthBytes: number): void {
-    for (let done = 0, index = this.#find(offset); done < lengthBytes; index++) {
-      const at = offset + done - (this.#begins[index] as number);
-      const piece = Math.min(lengthBytes - done, this.#lengthOf(index) - at);
-      port.write((this.#addresses[index] as number) + at, source, done, piece);
-      done += piece;
+  /** Not present from now on. Returns what it had. */
+  zap(): Translation | undefined {
+    const translation = this.#translation;
+    this.#translation = undefined;
+    this.#zaps++;
+    return translation;
+  }
+
+  /** The host has no page: who waited fails. The next access asks again. */
+  fail(): void {
+    this.#refusesNext = this.#hasRemoteWaiting;
+    this.#answerFault(false);
+  }
+
+  /** Its key is gone: who waited shall look again, and find that out. */
+  remove(): void {
+    this.#answerFault(true);
+  }
+
+  /** Asks the host for a page and calls `waiter` when it has answered. */
+  waitForPage(waiter: PageWaiter): void {
+    this.#waiting.add(waiter);
+    this.#fault();
+  }
+
+  /** `false`: it was called already. */
+  stopWaiting(waiter: PageWaiter): boolean {
+    return this.#waiting.delete(waiter);
+  }
+
+  /** An access from the wire finds it not present. `later`: the host was asked, the other end shall try again. */
+  faultFromWire(): "later" | "refused" {
+    if (this.#refusesNext) {
+      this.#refusesNext = false;
+      return "refused";
+    }
+    this.#hasRemoteWaiting = true;
+    this.#fault();
+    return "later";
+  }
+
+  #fault(): void {
+    if (!this.#isFaultReported) {
+      this.#isFaultReported = true;
+      this.#reportFault();
     }
   }
 
-  #lengthOf(index: number): number {
-    return (this.#begins[index + 1] as number) - (this.#begins[index] as number);
-  }
-
-  /** The segment that holds byte `offset`, by bisection. */
-  #find(offset: number): number {
-    let low = 0;
-    let high = this.#addresses.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if ((this.#begins[middle] as number) <= offset) {
-        low = middle;
-      } else {
-        high = middle - 1;
-      }
+  #answerFault(found: boolean): void {
+    this.#isFaultReported = false;
+    this.#hasRemoteWaiting = false;
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const waiter of waiting) {
+      waiter(found);
     }
-    return low;
   }
 }

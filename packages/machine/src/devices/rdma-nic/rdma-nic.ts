@@ -2,6 +2,10 @@
  * RDMA NIC: memory regions with keys, queue pairs, RDMA write and read. Not a real NIC: the register
  * interface is ours, the behaviour is that of verbs on a reliable connection.
  *
+ * A region's memory may be taken away at any time (the ZAP register) and be mapped again elsewhere. An
+ * access to an on-demand region that is not there waits: the host gets a PAGE_FAULT event and answers
+ * with MAP_REGION. Here the queue pair waits, at the other end of the wire it tries again (RNR NAK).
+ *
  * The registers live in the function's first memory BAR of at least 4 KiB.
  *
  * Left out: protection domains, send/receive, atomics, several completion queues, packet loss.
@@ -10,7 +14,6 @@ import type { BarModel, DeviceModel } from "../../device-model.ts";
 import { requireBar } from "../bar-choice.ts";
 import { joinU64 } from "../little-endian.ts";
 import { registerWindow } from "../register-window.ts";
-import { RdmaCompletionQueue } from "./completion-queue.ts";
 import { RdmaEngine } from "./engine.ts";
 import {
   RDMA_ID,
@@ -21,6 +24,7 @@ import {
   RDMA_REGISTER_BYTES,
   RDMA_VERSION,
 } from "./registers.ts";
+import { RdmaReportQueue } from "./report-queue.ts";
 import { RdmaWire } from "./wire.ts";
 
 export interface RdmaNicOptions {
@@ -97,12 +101,21 @@ class RdmaRegisters {
       case RDMA_REGISTER.COMPLETION_HEAD:
         this.#engine.ringCompletions(value);
         break;
+      case RDMA_REGISTER.EVENT_HEAD:
+        this.#engine.ringEvents(value);
+        break;
+      case RDMA_REGISTER.ZAP:
+        this.#written.set(offset, this.#engine.zap(value));
+        break;
       case RDMA_REGISTER.COMMAND_LOW:
       case RDMA_REGISTER.COMMAND_HIGH:
       case RDMA_REGISTER.COMMAND_ENTRIES:
       case RDMA_REGISTER.COMPLETION_LOW:
       case RDMA_REGISTER.COMPLETION_HIGH:
       case RDMA_REGISTER.COMPLETION_ENTRIES:
+      case RDMA_REGISTER.EVENT_LOW:
+      case RDMA_REGISTER.EVENT_HIGH:
+      case RDMA_REGISTER.EVENT_ENTRIES:
         this.#written.set(offset, value);
     }
   }
@@ -111,7 +124,8 @@ class RdmaRegisters {
   #control(start: boolean): void {
     const commandEntries = this.read32(RDMA_REGISTER.COMMAND_ENTRIES);
     const completionEntries = this.read32(RDMA_REGISTER.COMPLETION_ENTRIES);
-    if (!start || !isQueueSize(commandEntries) || !isQueueSize(completionEntries)) {
+    const eventEntries = this.read32(RDMA_REGISTER.EVENT_ENTRIES);
+    if (!start || ![commandEntries, completionEntries, eventEntries].every(isQueueSize)) {
       this.#engine.stop();
       return;
     }
@@ -119,7 +133,8 @@ class RdmaRegisters {
     this.#engine.start({
       commandAddress: this.#address(RDMA_REGISTER.COMMAND_LOW),
       commandEntries,
-      completions: new RdmaCompletionQueue(completionAddress, completionEntries),
+      completions: new RdmaReportQueue(completionAddress, completionEntries),
+      events: new RdmaReportQueue(this.#address(RDMA_REGISTER.EVENT_LOW), eventEntries),
     });
   }
 

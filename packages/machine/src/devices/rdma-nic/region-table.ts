@@ -9,14 +9,14 @@ import { RDMA_REGIONS_MAX } from "./registers.ts";
 
 export class RegionTable {
   readonly #regions = new Map<number, MemoryRegion>();
-  readonly #freeKeys: number[] = [];
+  #freeKeys: number[] = [];
   #slotsUsed = 0;
 
-  /** The key, or `undefined` when the table is full. */
-  add(region: MemoryRegion): number | undefined {
+  /** The key, or `undefined` when the table is full. `make` is told the key. */
+  add(make: (key: number) => MemoryRegion): number | undefined {
     const key = this.#freeKeys.pop() ?? this.#freshKey();
     if (key !== undefined) {
-      this.#regions.set(key, region);
+      this.#regions.set(key, make(key));
     }
     return key;
   }
@@ -27,11 +27,21 @@ export class RegionTable {
 
   /** `false`: there is no such key. */
   remove(key: number): boolean {
-    if (!this.#regions.delete(key)) {
+    const region = this.#regions.get(key);
+    if (region === undefined) {
       return false;
     }
+    this.#regions.delete(key);
+    region.remove();
     this.#freeKeys.push(((key & ~0xff) | ((key + 1) & 0xff)) >>> 0);
     return true;
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.#regions.clear();
+    this.#freeKeys = [];
+    this.#slotsUsed = 0;
   }
 
   #freshKey(): number | undefined {

@@ -1,9 +1,9 @@
 /**
  * RDMA NIC registers: an interface of our own, modelled on no real NIC.
  *
- * It has the parts that matter for sharing memory: memory regions with keys, queue pairs, one
- * completion queue. The words and completion statuses are those of verbs (ibv_wc_status in
- * rdma-core). 32-bit registers, offsets in bytes; addresses take two registers, low half first.
+ * It has the parts that matter for sharing memory: memory regions with keys that can be taken away and
+ * paged in on demand, queue pairs, a completion and an event queue. The words and completion statuses
+ * are those of verbs (ibv_wc_status in rdma-core). 32-bit registers, offsets in bytes; addresses take two registers, low half first.
  */
 export const RDMA_REGISTER = {
   /** Reads `RDMA_ID`. */
@@ -27,6 +27,17 @@ export const RDMA_REGISTER = {
   COMPLETION_ENTRIES: 0x38,
   /** Doorbell: the next completion the host will look at. */
   COMPLETION_HEAD: 0x3c,
+  /** Event queue: DMA address and entries. */
+  EVENT_LOW: 0x40,
+  EVENT_HIGH: 0x44,
+  EVENT_ENTRIES: 0x48,
+  /** Doorbell: the next event the host will look at. */
+  EVENT_HEAD: 0x4c,
+  /**
+   * Written with a key: the region is not present any more, at once. Read: the accesses to that region that
+   * were still under way then; if there were any, a DRAINED event follows.
+   */
+  ZAP: 0x50,
   /** Doorbells of the queue pairs, 4 bytes each, by number. */
   SEND_TAILS: 0x800,
 } as const;
@@ -44,28 +55,35 @@ export const RDMA_REGION_SEGMENTS_MAX = 1_048_576;
 
 export const RDMA_NIC_STATUS = {
   READY: 0b01,
-  /** A queue could not be read, or the completion queue overran. Only CONTROL helps. */
+  /** A queue could not be read, or a report queue overran. Only CONTROL helps. */
   FATAL: 0b10,
 } as const;
 
-/** Access to a memory region (ibv_access_flags). Local reads need none. */
-export const RDMA_ACCESS = { LOCAL_WRITE: 1, REMOTE_WRITE: 2, REMOTE_READ: 4 } as const;
+/** Access to a memory region (ibv_access_flags). Local reads need none. ON_DEMAND: an access may wait for a page. */
+export const RDMA_ACCESS = {
+  LOCAL_WRITE: 1,
+  REMOTE_WRITE: 2,
+  REMOTE_READ: 4,
+  ON_DEMAND: 64,
+} as const;
 
 /** How a work request ended (ibv_wc_status). */
 export const RDMA_STATUS = {
   SUCCESS: 0,
-  /** The NIC's own memory access failed, or the request makes no sense. */
+  /** The NIC's own memory access failed, no page came for it, or the request makes no sense. */
   LOCAL_QP_OPERATION_ERROR: 2,
-  /** Local key, bounds or access flags. */
+  /** Local key, bounds or access flags, or the region was taken away. */
   LOCAL_PROTECTION_ERROR: 4,
   /** An earlier request of this queue pair failed; this one was not tried. */
   FLUSHED: 5,
-  /** Remote key, bounds or access flags. */
+  /** Remote key, bounds or access flags, or the remote region was taken away. */
   REMOTE_ACCESS_ERROR: 10,
-  /** The remote NIC could not reach its memory. */
+  /** The remote NIC could not reach its memory, or no page came for it. */
   REMOTE_OPERATION_ERROR: 11,
   /** Nobody answers: not connected, or the other end is gone. */
   RETRY_EXCEEDED: 12,
+  /** The other end was not ready (RNR) for too long: it waited for a page. */
+  RNR_RETRY_EXCEEDED: 13,
 } as const;
 
 export type RdmaStatus = (typeof RDMA_STATUS)[keyof typeof RDMA_STATUS];
@@ -78,6 +96,8 @@ export const RDMA_COMMAND_STATUS = {
   LIMIT: 2,
   /** The table of segments could not be read. */
   UNREACHABLE: 3,
+  /** The region was zapped after the table was made. */
+  STALE: 4,
 } as const;
 
 export type RdmaCommandStatus = (typeof RDMA_COMMAND_STATUS)[keyof typeof RDMA_COMMAND_STATUS];

@@ -8,8 +8,9 @@
 import type { DevicePort } from "../../device-model.ts";
 import { RDMA_WORK, type WorkRequest } from "./entries.ts";
 import type { MemoryRegion } from "./memory-region.ts";
-import { RDMA_ACCESS, RDMA_STATUS, type RdmaStatus } from "./registers.ts";
-import type { WireEnd, WireSender } from "./wire.ts";
+import { RDMA_ACCESS, RDMA_STATUS } from "./registers.ts";
+import type { Translation } from "./translation.ts";
+import type { WireAnswer, WireEnd, WireSender } from "./wire.ts";
 
 /** Bytes of one piece: many packets of 4 KiB, taken together to keep simulated events few. */
 export const PIECE_BYTES = 65_536;
@@ -21,6 +22,8 @@ export class Transfer {
   readonly #from: WireSender;
   readonly #staging: Uint8Array;
   #done = 0;
+  /** Since when it waits for a page, here or at the other end; `undefined` while it moves. */
+  waitingSinceNs: number | undefined;
 
   constructor(
     port: DevicePort,
@@ -45,33 +48,36 @@ export class Transfer {
   }
 
   /** One piece, between this NIC's region and queue pair `queuePair` of the other end. */
-  step(other: WireEnd, queuePair: number): RdmaStatus {
+  step(other: WireEnd, queuePair: number, translation: Translation): WireAnswer {
     const piece = this.nextPieceBytes;
-    const status =
+    const answer =
       this.request.opcode === RDMA_WORK.WRITE
-        ? this.#write(other, queuePair, piece)
-        : this.#read(other, queuePair, piece);
-    this.#done += piece;
-    return status;
+        ? this.#write(other, queuePair, piece, translation)
+        : this.#read(other, queuePair, piece, translation);
+    if (answer === RDMA_STATUS.SUCCESS) {
+      this.#done += piece;
+      this.waitingSinceNs = undefined;
+    }
+    return answer;
   }
 
-  #write(other: WireEnd, queuePair: number, piece: number): RdmaStatus {
+  #write(other: WireEnd, queuePair: number, piece: number, here: Translation): WireAnswer {
     const { localOffset, remoteOffset, remoteKey } = this.request;
-    if (!this.region.read(this.#port, localOffset + this.#done, this.#staging, piece)) {
+    if (!here.read(this.#port, localOffset + this.#done, this.#staging, piece)) {
       return RDMA_STATUS.LOCAL_QP_OPERATION_ERROR; // Nothing of a piece that could not be read is sent.
     }
     const offset = remoteOffset + this.#done;
     return other.acceptWrite(this.#from, queuePair, remoteKey, offset, this.#staging, piece);
   }
 
-  #read(other: WireEnd, queuePair: number, piece: number): RdmaStatus {
+  #read(other: WireEnd, queuePair: number, piece: number, here: Translation): WireAnswer {
     const { localOffset, remoteOffset, remoteKey } = this.request;
     const offset = remoteOffset + this.#done;
-    const status = other.acceptRead(this.#from, queuePair, remoteKey, offset, this.#staging, piece);
-    if (status === RDMA_STATUS.SUCCESS) {
-      this.region.write(this.#port, localOffset + this.#done, this.#staging, piece);
+    const answer = other.acceptRead(this.#from, queuePair, remoteKey, offset, this.#staging, piece);
+    if (answer === RDMA_STATUS.SUCCESS) {
+      here.write(this.#port, localOffset + this.#done, this.#staging, piece);
     }
-    return status;
+    return answer;
   }
 }
 

@@ -13,6 +13,9 @@ export interface WireSender {
   readonly queuePair: number;
 }
 
+/** `not-ready`: try the same again later (RNR NAK); the other end waits for a page. */
+export type WireAnswer = RdmaStatus | "not-ready";
+
 /** A NIC as the others see it. Each call is one packet that has arrived. */
 export interface WireEnd {
   /** RDMA write: `lengthBytes` of `bytes` to the region behind `key`. */
@@ -23,7 +26,7 @@ export interface WireEnd {
     offset: number,
     bytes: Uint8Array,
     lengthBytes: number,
-  ): RdmaStatus;
+  ): WireAnswer;
   /** RDMA read: fills `target` with `lengthBytes` of the region behind `key`. */
   acceptRead(
     from: WireSender,
@@ -32,7 +35,7 @@ export interface WireEnd {
     offset: number,
     target: Uint8Array,
     lengthBytes: number,
-  ): RdmaStatus;
+  ): WireAnswer;
 }
 
 /** A LID has 16 bits. */

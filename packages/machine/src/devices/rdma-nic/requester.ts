@@ -1,0 +1,168 @@
+/**
+ * RDMA requester: runs the work requests of the send queues, each queue's in order.
+ *
+ * A request moves in pieces. A piece begins on the translation of that moment and ends on it; when
+ * there is none, here or at the other end, the queue pair waits, for a limited time.
+ */
+import type { ScheduledEvent } from "@peerbuf/core";
+import type { DevicePort } from "../../device-model.ts";
+import { decodeWorkRequest, RDMA_WORK, RDMA_WORK_BYTES, type WorkRequest } from "./entries.ts";
+import type { MemoryRegion } from "./memory-region.ts";
+import type { QueuePair } from "./queue-pair.ts";
+import type { RegionTable } from "./region-table.ts";
+import { RDMA_STATUS, type RdmaStatus } from "./registers.ts";
+import { localAccess, PIECE_BYTES, Transfer } from "./transfer.ts";
+import type { Translation } from "./translation.ts";
+import type { RdmaWire, WireAnswer } from "./wire.ts";
+
+/** One way, through one switch. */
+const WIRE_NS = 900;
+const BYTES_PER_NS = 25;
+/** After how long a packet is sent again to an end that was not ready: one of the RNR timer's values (IBA 1.3, 9.7.5.2.8). */
+const NOT_READY_NS = 120_000;
+/** How long a request waits for pages, its own or the other end's, without moving a piece. */
+const PAGE_WAIT_NS = 1_000_000_000;
+
+export interface RequesterParts {
+  readonly lid: number;
+  readonly port: DevicePort;
+  readonly wire: RdmaWire;
+  readonly regions: RegionTable;
+  readonly queuePairs: ReadonlyMap<number, QueuePair>;
+  /** An entry of a queue. `undefined`: it could not be read, and nothing goes on. */
+  fetch(address: number, lengthBytes: number): DataView | undefined;
+  /** Runs `step` in time, unless the NIC was stopped before. */
+  later(delayNs: number, step: () => void): ScheduledEvent;
+  complete(tag: number, status: RdmaStatus, queuePair: number): void;
+}
+
+export class Requester {
+  readonly #parts: RequesterParts;
+  readonly #staging = new Uint8Array(PIECE_BYTES);
+
+  constructor(parts: RequesterParts) {
+    this.#parts = parts;
+  }
+
+  /** The queue pair is idle and has something to do. */
+  start(queuePair: QueuePair): void {
+    if (queuePair.head === queuePair.tail) {
+      queuePair.busy = false;
+      return;
+    }
+    const address = queuePair.address + queuePair.head * RDMA_WORK_BYTES;
+    const entry = this.#parts.fetch(address, RDMA_WORK_BYTES);
+    if (entry !== undefined) {
+      this.#run(queuePair, decodeWorkRequest(entry));
+    }
+  }
+
+  #run(queuePair: QueuePair, request: WorkRequest): void {
+    const { lid, port, regions } = this.#parts;
+    const region = regions.find(request.localKey);
+    if (queuePair.failed) {
+      this.#finish(queuePair, request, RDMA_STATUS.FLUSHED);
+    } else if (request.opcode !== RDMA_WORK.WRITE && request.opcode !== RDMA_WORK.READ) {
+      this.#finish(queuePair, request, RDMA_STATUS.LOCAL_QP_OPERATION_ERROR);
+    } else if (!region?.allows(request.localOffset, request.lengthBytes, localAccess(request))) {
+      this.#finish(queuePair, request, RDMA_STATUS.LOCAL_PROTECTION_ERROR);
+    } else {
+      const from = { lid, queuePair: queuePair.number };
+      this.#move(queuePair, new Transfer(port, request, region, from, this.#staging));
+    }
+  }
+
+  /** Piece by piece; the round trip of the acknowledgement comes at the end. */
+  #move(queuePair: QueuePair, transfer: Transfer): void {
+    const { request, region } = transfer;
+    if (transfer.isDone) {
+      this.#parts.later(2 * WIRE_NS, () => this.#finish(queuePair, request, RDMA_STATUS.SUCCESS));
+    } else if (!this.#mayUse(queuePair, transfer)) {
+      this.#finish(queuePair, request, RDMA_STATUS.LOCAL_PROTECTION_ERROR);
+    } else if (region.translation !== undefined) {
+      this.#movePiece(queuePair, transfer, region.translation);
+    } else if (region.isOnDemand) {
+      this.#waitForPage(queuePair, transfer, region);
+    } else {
+      this.#finish(queuePair, request, RDMA_STATUS.LOCAL_PROTECTION_ERROR);
+    }
+  }
+
+  #movePiece(queuePair: QueuePair, transfer: Transfer, translation: Translation): void {
+    translation.begin();
+    this.#parts.later(Math.ceil(transfer.nextPieceBytes / BYTES_PER_NS), () => {
+      const answer = this.#step(queuePair, transfer, translation);
+      translation.end();
+      if (answer === "not-ready") {
+        this.#tryLater(queuePair, transfer);
+      } else if (answer === RDMA_STATUS.SUCCESS) {
+        this.#move(queuePair, transfer);
+      } else {
+        this.#finish(queuePair, transfer.request, answer);
+      }
+    });
+  }
+
+  #step(queuePair: QueuePair, transfer: Transfer, translation: Translation): WireAnswer {
+    if (!this.#mayUse(queuePair, transfer)) {
+      return RDMA_STATUS.LOCAL_PROTECTION_ERROR;
+    }
+    const other = this.#parts.wire.find(queuePair.remoteLid);
+    return other === undefined
+      ? RDMA_STATUS.RETRY_EXCEEDED
+      : transfer.step(other, queuePair.remoteQueuePair, translation);
+  }
+
+  /** Queue pairs are destroyed and regions deregistered while work runs; then nothing is touched any more. */
+  #mayUse(queuePair: QueuePair, { request, region }: Transfer): boolean {
+    return this.#isAlive(queuePair) && this.#parts.regions.find(request.localKey) === region;
+  }
+
+  #waitForPage(queuePair: QueuePair, transfer: Transfer, region: MemoryRegion): void {
+    const giveUp = (): void =>
+      this.#finish(queuePair, transfer.request, RDMA_STATUS.LOCAL_QP_OPERATION_ERROR);
+    const limit = this.#parts.later(this.#patienceNs(transfer), () => {
+      if (region.stopWaiting(waiter)) {
+        giveUp();
+      }
+    });
+    const waiter = (found: boolean): void => {
+      limit.cancel();
+      if (found) {
+        this.#parts.later(0, () => this.#move(queuePair, transfer));
+      } else {
+        giveUp();
+      }
+    };
+    region.waitForPage(waiter);
+  }
+
+  #tryLater(queuePair: QueuePair, transfer: Transfer): void {
+    if (this.#patienceNs(transfer) < NOT_READY_NS) {
+      this.#finish(queuePair, transfer.request, RDMA_STATUS.RNR_RETRY_EXCEEDED);
+    } else {
+      this.#parts.later(NOT_READY_NS, () => this.#move(queuePair, transfer));
+    }
+  }
+
+  /** What is left of the time that it may wait. */
+  #patienceNs(transfer: Transfer): number {
+    const { nowNs } = this.#parts.port.clock;
+    transfer.waitingSinceNs ??= nowNs;
+    return Math.max(0, transfer.waitingSinceNs + PAGE_WAIT_NS - nowNs);
+  }
+
+  #finish(queuePair: QueuePair, request: WorkRequest, status: RdmaStatus): void {
+    if (!this.#isAlive(queuePair)) {
+      return; // Destroyed meanwhile.
+    }
+    queuePair.failed ||= status !== RDMA_STATUS.SUCCESS;
+    queuePair.head = (queuePair.head + 1) % queuePair.entries;
+    this.#parts.complete(request.tag, status, queuePair.number);
+    this.#parts.later(0, () => this.start(queuePair));
+  }
+
+  #isAlive(queuePair: QueuePair): boolean {
+    return this.#parts.queuePairs.get(queuePair.number) === queuePair;
+  }
+}
