@@ -293,22 +293,129 @@ describe("RDMA region on demand, limits and ends", () => {
     const { near, far, queuePair } = await openNics(server);
     const { allocate, api } = openWanderer(server);
     using here = allocate(MIB);
-    using there = allocate(MIB);
+    using there = openHeap(server).allocate(MIB);
     const bytes = pattern(MIB, 8);
     await here.write(0, bytes);
     const local = await near.api.register(here, ON_DEMAND);
     await using remote = await far.api.register(there, ON_DEMAND);
-    const outcome = expect(queuePair.write(local, remote)).rejects.toMatchObject({
-      code: "DEVICE_GONE",
-    });
+    const outcome = expect(queuePair.write(local, remote)).rejects.toThrow(
+      "local QP operation error (2)",
+    );
     await after(server, 1_000);
-    const silent = changeLink(server, NEAR_NIC, () => ({ interrupt: () => undefined }));
+    const [lostBytes, DRAINED] = [32, 2];
+    const forgetful = changeLink(server, NEAR_NIC, (port) => ({
+      write: (...request) =>
+        request[3] === lostBytes && request[1][0] === DRAINED
+          ? { ok: false, lostBytes }
+          : port.write(...request),
+    }));
 
     api.move();
 
-    expectSameBytes(await here.read(0, MIB), bytes);
     await outcome;
-    silent.remove();
+    expectSameBytes(await here.read(0, MIB), bytes);
+    await expect(near.api.createQueuePair()).rejects.toMatchObject({ code: "DEVICE_GONE" });
+    forgetful.remove();
     await local.deregister();
+  });
+
+  it("lets the buffer go when it is deregistered while an access is under way on the old place", async () => {
+    using server = startServer();
+    const { near, far, queuePair } = await openNics(server);
+    const { allocate, api } = openWanderer(server);
+    using here = allocate(MIB);
+    using there = openHeap(server).allocate(MIB);
+    const local = await near.api.register(here, ON_DEMAND);
+    await using remote = await far.api.register(there, FULL_ACCESS);
+    const outcome = expect(queuePair.write(local, remote)).rejects.toThrow(
+      "local protection error (4)",
+    );
+    await after(server, 301);
+    api.move();
+
+    await local.deregister();
+
+    expect(here.attachments).toEqual([]);
+    await outcome;
+    await moved(here);
+    expect(server.platform.guardFaults).toBe(0);
+  });
+
+  it("waits anew for each move that a request meets", async () => {
+    using server = startServer();
+    const { near, far, queuePair } = await openNics(server);
+    const { allocate, api } = openWanderer(server);
+    using here = allocate(MIB);
+    using there = openHeap(server).allocate(MIB);
+    const bytes = pattern(MIB, 9);
+    await here.write(0, bytes);
+    await using local = await near.api.register(here, ON_DEMAND);
+    await using remote = await far.api.register(there, FULL_ACCESS);
+    const sending = queuePair.write(local, remote);
+    await after(server, 5_000);
+    api.move(700_000_000);
+    await moved(here);
+    await after(server, 10_000);
+    api.move(700_000_000);
+
+    const { elapsedNs } = await sending;
+
+    expect(elapsedNs).toBeGreaterThan(1_400_000_000);
+    expect(local.mappings).toHaveLength(3);
+    expectSameBytes(await there.read(0, MIB), bytes);
+  });
+
+  it("hears the fault of a move that comes when the NIC has the mapping and the driver does not know yet", async () => {
+    using server = startServer();
+    const { near, far, queuePair } = await openNics(server);
+    const { allocate, api } = openWanderer(server);
+    using here = allocate(MIB);
+    using there = openHeap(server).allocate(MIB);
+    const bytes = pattern(MIB, 10);
+    await here.write(0, bytes);
+    await using local = await near.api.register(here, ON_DEMAND);
+    await using remote = await far.api.register(there, FULL_ACCESS);
+    api.move();
+    const sending = queuePair.write(local, remote);
+    let interrupts = 0;
+    const [pageFault, mapped] = [1, 2];
+    const meddler = changeLink(server, NEAR_NIC, (port) => ({
+      interrupt(vector) {
+        interrupts++;
+        if (interrupts === mapped) {
+          api.move();
+        }
+        port.interrupt(vector);
+      },
+    }));
+    await after(server, 1_000);
+    const early = interrupts;
+
+    await sending;
+    meddler.remove();
+
+    expect(early).toBe(pageFault);
+    expect(local.mappings).toHaveLength(3);
+    expectSameBytes(await there.read(0, MIB), bytes);
+  });
+
+  it("ends a registration that waits for a move when the driver is closed", async () => {
+    using server = startServer();
+    const { near } = await openNics(server);
+    const { allocate, api } = openWanderer(server);
+    using buffer = allocate(MIB);
+    api.move();
+    const outcome = expect(near.api.register(buffer, ON_DEMAND)).rejects.toMatchObject({
+      code: "DEVICE_GONE",
+    });
+    await after(server, 10_000);
+    const during = server.framework.handles().mappings;
+
+    near.close();
+
+    expect(during).toBe(1);
+    expect(server.framework.handles()).toMatchObject({ attachments: 0, mappings: 0 });
+    await outcome;
+    await moved(buffer);
   });
 });

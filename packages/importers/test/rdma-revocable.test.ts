@@ -182,6 +182,22 @@ describe("RDMA regions at a function that may be reset", () => {
     },
   );
 
+  it("is not registered when the reset comes in the middle of that", async () => {
+    using bench = await start();
+    const outcome = expect(bench.near.register(bench.window, REVOCABLE)).rejects.toMatchObject({
+      code: "MAPPING_STALE",
+      errno: "EINVAL",
+    });
+    await later(bench, 3_000);
+    const during = bench.framework.handles().mappings;
+
+    await bench.api.reset();
+
+    await outcome;
+    expect(during).toBe(1);
+    expect(bench.framework.handles()).toMatchObject({ attachments: 0, mappings: 0 });
+  });
+
   it("can be registered anew after a reset", async () => {
     using bench = await start();
     const dead = await bench.near.register(bench.window, REVOCABLE);

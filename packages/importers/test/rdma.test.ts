@@ -294,6 +294,42 @@ describe("RDMA driver, giving back", () => {
     await expect(near.api.register(buffer)).rejects.toMatchObject({ code: "DEVICE_GONE" });
   });
 
+  it("flushes what is on its way when a queue pair is closed, and writes nothing after that", async () => {
+    using server = startServer();
+    const near = server.framework.openImporter(rdma, NEAR_NIC, undefined);
+    const heap = openHeap(server);
+    using here = heap.allocate(MIB);
+    using there = heap.allocate(MIB);
+    await here.write(0, pattern(MIB));
+    await using local = await near.api.register(here);
+    await using remote = await near.api.register(there, { remoteWrite: true });
+    const [queuePair] = await connected(near.api, near.api);
+    const outcome = expect(queuePair.write(local, remote)).rejects.toThrow("flushed");
+    await after(server, 10_000);
+
+    await queuePair.close();
+
+    await outcome;
+    const arrived = await there.read(0, MIB);
+    await after(server, 100_000);
+    expect(arrived.some((byte) => byte !== 0)).toBe(true);
+    expect(arrived.at(-1)).toBe(0);
+    expectSameBytes(await there.read(0, MIB), arrived);
+    await local.deregister();
+    await expect(near.api.createQueuePair()).resolves.toBeDefined();
+  });
+
+  it("gives back a queue pair once that is closed while the driver is", async () => {
+    using server = startServer();
+    const near = server.framework.openImporter(rdma, NEAR_NIC, undefined);
+    const queuePair = await near.api.createQueuePair();
+    const closing = expect(queuePair.close()).rejects.toMatchObject({ code: "DEVICE_GONE" });
+
+    near.close();
+
+    await closing;
+  });
+
   it("refuses more queue pairs than it has room for", async () => {
     using server = startServer();
     const near = server.framework.openImporter(rdma, NEAR_NIC, undefined);

@@ -26,14 +26,14 @@ import {
   type Storage,
 } from "@peerbuf/core";
 
-/** Of one copy. */
+/** Of one copy, unless the test wants another. */
 const COPY_NS = 30_000;
 const POISON = 0xee;
 const WHIM = reason("WHIM", "the test wants it elsewhere");
 
 export interface Wanderer {
   /** Moves every buffer. `BUFFER_PINNED` when somebody holds one in its place. */
-  move(): void;
+  move(copyNs?: number): void;
 }
 
 export const wanderer: ExporterDriver<undefined, Wanderer> = defineExporter<undefined, Wanderer>({
@@ -49,9 +49,9 @@ export const wanderer: ExporterDriver<undefined, Wanderer> = defineExporter<unde
     const buffers = new Set<Wandering>();
     return {
       api: {
-        move() {
+        move(copyNs = COPY_NS) {
           for (const buffer of buffers) {
-            buffer.move();
+            buffer.move(copyNs);
           }
         },
       },
@@ -97,10 +97,12 @@ class Wandering implements Storage {
     this.#pages = this.#allocate();
   }
 
-  move(): void {
+  move(copyNs: number): void {
     const next = this.#allocate();
     try {
-      this.#ready = this.#control.move(WHIM, (after) => this.#copyAfter(after, this.#pages, next));
+      this.#ready = this.#control.move(WHIM, (after) =>
+        this.#copyAfter(after, this.#pages, next, copyNs),
+      );
       this.#pages = next;
     } catch (error) {
       this.#parts.memory.free(next);
@@ -126,7 +128,7 @@ class Wandering implements Storage {
     this.#parts.memory.free(this.#pages);
   }
 
-  #copyAfter(after: Fence, from: HostPages, to: HostPages): Fence {
+  #copyAfter(after: Fence, from: HostPages, to: HostPages, copyNs: number): Fence {
     const { memory, clock } = this.#parts;
     const copied = new SoftwareFence(this.#timeline, ++this.#moves);
     const copy = (): void => {
@@ -137,7 +139,7 @@ class Wandering implements Storage {
       memory.free(from);
       copied.signal();
     };
-    const begin = (): void => void clock.schedule(COPY_NS, copy);
+    const begin = (): void => void clock.schedule(copyNs, copy);
     if (after.addCallback(begin) === "signaled") {
       begin();
     }

@@ -98,7 +98,6 @@ export class LiveRegion implements RdmaRegion {
       const translation = this.#translationOf(key);
       this.#held = { key, translation };
       await translation.fill();
-      this.#requireUsable();
     } catch (error) {
       await this.deregister();
       throw error;

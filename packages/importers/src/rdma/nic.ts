@@ -24,6 +24,7 @@ import { type CommandFields, encodeCommand } from "./entries.ts";
 import {
   describeCommand,
   EVENT,
+  FLUSHED,
   ID,
   NO_ANSWER,
   REGISTER,
@@ -152,6 +153,18 @@ export class Nic {
   failure(status: number, what: string): PeerbufError {
     const code = status === NO_ANSWER ? "DEVICE_GONE" : "DEVICE_FAILED";
     return new PeerbufError(code, `${this.label}: ${what} failed: ${describeCommand(status)}`);
+  }
+
+  /** The NIC has forgotten this queue: what was in it ends as flushed. */
+  abandon(ring: Ring): void {
+    for (const [tag, { watch, resolve, ring: its }] of [...this.#pending]) {
+      if (its === ring) {
+        this.#pending.delete(tag);
+        watch.cancel();
+        resolve({ status: FLUSHED, result: 0 });
+        ring.finished();
+      }
+    }
   }
 
   /** From now on `events` hears about the region behind the key ... */

@@ -48,7 +48,7 @@ export interface RdmaQueuePair extends AsyncDisposable {
   write(local: RdmaRegion, remote: RemoteRegion, range?: RdmaRange): Promise<RdmaTransfer>;
   /** Remote region to local region, which must allow `localWrite`. */
   read(local: RdmaRegion, remote: RemoteRegion, range?: RdmaRange): Promise<RdmaTransfer>;
-  /** Requests on their way must be over. A second time does nothing. */
+  /** Requests on their way end as flushed. A second time does nothing. */
   close(): Promise<void>;
 }
 
@@ -113,6 +113,7 @@ export class LiveQueuePair implements RdmaQueuePair {
         const handle = this.address.queuePair;
         const what = `destroying queue pair ${handle}`;
         await this.#nic.command({ opcode: COMMAND.DESTROY_QUEUE_PAIR, handle }, what);
+        this.#nic.abandon(this.#ring);
       }
     } finally {
       this.letGo();

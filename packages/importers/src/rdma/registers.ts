@@ -50,14 +50,15 @@ export const NO_ANSWER = -1;
 
 /** Of a request whose own memory could not be reached. */
 export const LOCAL_OPERATION_ERROR = 2;
+export const FLUSHED = 5;
 /** Of MAP_REGION: the region was zapped meanwhile. */
 export const STALE = 4;
 
 /** ibv_wc_status in words. */
 const WORK_STATUS: Readonly<Record<number, string>> = {
-  2: "local QP operation error",
+  [LOCAL_OPERATION_ERROR]: "local QP operation error",
   4: "local protection error",
-  5: "flushed: an earlier request of this queue pair failed",
+  [FLUSHED]: "flushed: an earlier request of this queue pair failed, or it was closed",
   10: "remote access error",
   11: "remote operation error",
   12: "retry exceeded: the other end does not answer",

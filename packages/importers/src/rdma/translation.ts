@@ -105,6 +105,7 @@ export class Translation implements RegionEvents {
     this.#mapping = undefined;
   }
 
+  /** A fill that runs answers this fault as well: it ends only with a mapping that was not zapped since. */
   pageFault(): void {
     if (!this.#isFilling && this.#mapping === undefined) {
       void this.#answerFault();
@@ -135,20 +136,19 @@ export class Translation implements RegionEvents {
     });
   }
 
-  /** `false`: the buffer moved meanwhile. */
+  /** `false`: the buffer moved meanwhile, perhaps when the NIC had the mapping already. */
   async #mapOnce(): Promise<boolean> {
     const { attachment, direction } = this.#parts;
     const mapping = attachment.map(direction);
-    const zaps = this.#zaps;
     this.#mapping = mapping;
     try {
       const negotiated = negotiatedOf(attachment, mapping);
       await arrived(attachment, mapping);
-      if (this.#mapping !== mapping || !(await this.#tellNic(mapping.segments, zaps))) {
+      if (this.#mapping !== mapping || !(await this.#tellNic(mapping.segments))) {
         return false;
       }
       this.#remember(negotiated);
-      return true;
+      return this.#mapping === mapping;
     } catch (error) {
       if (this.#mapping === mapping) {
         this.#mapping = undefined;
@@ -159,8 +159,9 @@ export class Translation implements RegionEvents {
   }
 
   /** The NIC fetches the table while the command runs; then it is free again. `false`: zapped meanwhile. */
-  async #tellNic(segments: SegmentList, zaps: number): Promise<boolean> {
+  async #tellNic(segments: SegmentList): Promise<boolean> {
     const { nic, key } = this.#parts;
+    const zaps = this.#zaps;
     const table = encodeSegments(segments);
     const memory = nic.dma.allocateCoherent(table.length);
     try {
