@@ -399,6 +399,35 @@ describe("RDMA region on demand, limits and ends", () => {
     expectSameBytes(await there.read(0, MIB), bytes);
   });
 
+  it("says why a page fault failed, and tries again at the next access", async () => {
+    using server = startServer();
+    const { near, far, queuePair } = await openNics(server);
+    const { allocate, api } = openWanderer(server);
+    using here = allocate(MIB);
+    using there = openHeap(server).allocate(MIB);
+    const bytes = pattern(MIB, 11);
+    await here.write(0, bytes);
+    await using local = await near.api.register(here, ON_DEMAND);
+    await using remote = await far.api.register(there, FULL_ACCESS);
+    api.move();
+    const tableBytes = 16;
+    const cut = changeLink(server, NEAR_NIC, (port) => ({
+      read: (...request) =>
+        request[3] === tableBytes ? { ok: false, lostBytes: tableBytes } : port.read(...request),
+    }));
+
+    await expect(queuePair.write(local, remote)).rejects.toThrow(
+      /local QP operation error \(2\): .*the table of segments could not be read/,
+    );
+    const mapped = here.attachments[0]?.mappingCount;
+    cut.remove();
+    await (await connected(near.api, far.api)).write(local, remote);
+
+    expect(mapped).toBe(0);
+    expect(local.pageError).toBeUndefined();
+    expectSameBytes(await there.read(0, MIB), bytes);
+  });
+
   it("ends a registration that waits for a move when the driver is closed", async () => {
     using server = startServer();
     const { near } = await openNics(server);

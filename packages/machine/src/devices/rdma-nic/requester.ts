@@ -18,7 +18,7 @@ import type { RdmaWire, WireAnswer } from "./wire.ts";
 /** One way, through one switch. */
 const WIRE_NS = 900;
 const BYTES_PER_NS = 25;
-/** After how long a packet is sent again to an end that was not ready: one of the RNR timer's values (IBA 1.3, 9.7.5.2.8). */
+/** After how long a packet is sent again to an end that was not ready: code 7 of the RNR NAK timer. */
 const NOT_READY_NS = 120_000;
 /** How long a request waits for pages, its own or the other end's, without moving a piece. */
 const PAGE_WAIT_NS = 1_000_000_000;
