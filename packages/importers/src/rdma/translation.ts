@@ -127,13 +127,13 @@ export class Translation implements RegionEvents {
   #unmapWhenOver(mapping: Mapping, zap: number): void {
     const { nic, attachment } = this.#parts;
     const running = new SoftwareFence(this.#timeline, zap);
-    attachment.buffer.addFence(running, "bookkeep");
     const watch = nic.expectAnswer();
     this.#draining.set(zap, () => {
       watch.cancel();
       running.signal();
       mapping.unmap();
     });
+    attachment.buffer.addFence(running, "bookkeep"); // Last: if it throws, the rest stands.
   }
 
   /** `false`: the buffer moved meanwhile, perhaps when the NIC had the mapping already. */
