@@ -90,6 +90,9 @@ function described(found: Found): Omit<Cell, "exporter" | "importer" | "isProven
   };
 }
 
+/** What is said when somebody else has left nothing. */
+const CLOSING = ["NOTHING_IN_COMMON", "DEVICE_MEMORY_ONLY"];
+
 /** See "Decided by" in docs/negotiation.md. `undefined`: nobody had to say no. */
 function deciderOf(
   decisions: readonly Decision[],
@@ -99,7 +102,7 @@ function deciderOf(
     ({ stage, verdict }) => (stage === "map" || stage === "pin") && verdict === "redirect",
   );
   const refusing = decisions.findLast(
-    ({ verdict, reason }) => verdict === "decline" && reason.code !== "NOTHING_IN_COMMON",
+    ({ verdict, reason }) => verdict === "decline" && !CLOSING.includes(reason.code),
   );
   const topology = decisions.find(({ party }) => party === "topology");
   if (redirecting !== undefined || refusing !== undefined) {

@@ -9,6 +9,7 @@ import {
   type Negotiated,
   nvme,
   platformDevice,
+  type RdmaFlavour,
   rdma,
   usb,
 } from "@peerbuf/importers";
@@ -58,20 +59,9 @@ export const IMPORTERS = {
     };
   },
 
-  rdma: (slot: string): Importing => ({
-    model: createRdmaNic({ wire: new RdmaWire() }),
-    async read({ framework, heap }, buffer) {
-      using opened = framework.openImporter(rdma, slot, undefined);
-      using target = heap.allocate(CELL_BYTES);
-      await using local = await opened.api.register(buffer);
-      await using remote = await opened.api.register(target, { remoteWrite: true });
-      await using one = await opened.api.createQueuePair();
-      await using other = await opened.api.createQueuePair();
-      await connectQueuePairs(one, other);
-      const { negotiated } = await one.write(local, remote);
-      return { negotiated, bytes: await target.read(0, CELL_BYTES) };
-    },
-  }),
+  "rdma pinned": (slot: string): Importing => rdmaRegion(slot, "pinned"),
+  "rdma revocable": (slot: string): Importing => rdmaRegion(slot, "revocable"),
+  "rdma on-demand": (slot: string): Importing => rdmaRegion(slot, "on-demand"),
 
   "gpu-peer": (slot: string): Importing => {
     const model = createGpu({ vramBytes: 64 * MIB });
@@ -125,6 +115,24 @@ export const IMPORTERS = {
     };
   },
 } as const;
+
+/** A region of the buffer, written by RDMA to host memory beside it. */
+function rdmaRegion(slot: string, flavour: RdmaFlavour): Importing {
+  return {
+    model: createRdmaNic({ wire: new RdmaWire() }),
+    async read({ framework, heap }, buffer) {
+      using opened = framework.openImporter(rdma, slot, undefined);
+      using target = heap.allocate(CELL_BYTES);
+      await using local = await opened.api.register(buffer, { flavour });
+      await using remote = await opened.api.register(target, { remoteWrite: true });
+      await using one = await opened.api.createQueuePair();
+      await using other = await opened.api.createQueuePair();
+      await connectQueuePairs(one, other);
+      const { negotiated } = await one.write(local, remote);
+      return { negotiated, bytes: await target.read(0, CELL_BYTES) };
+    },
+  };
+}
 
 function bytesOf(memory: SparseMemory): Uint8Array {
   const bytes = new Uint8Array(CELL_BYTES);

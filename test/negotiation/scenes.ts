@@ -16,6 +16,7 @@ export interface Scene {
 }
 
 const HEAP = { "system-heap": "" };
+const RDMA = ["rdma pinned", "rdma revocable", "rdma on-demand"] as const;
 
 export const SCENES: readonly Scene[] = [
   {
@@ -27,7 +28,7 @@ export const SCENES: readonly Scene[] = [
     },
     clients: {
       nvme: "0000:3e:00.0",
-      rdma: "0000:3d:00.0",
+      ...everywhere("0000:3d:00.0", RDMA),
       "gpu-peer": "0000:3c:00.0",
       accelerator: "0000:3c:00.0",
       usb: "0000:3c:00.0",
@@ -41,7 +42,7 @@ export const SCENES: readonly Scene[] = [
       ...HEAP,
       ...everywhere("0000:3b:00.0", ["gpu", "apu", "vfio", "accelerator-memory"]),
     },
-    clients: everywhere("0000:3f:00.0", ["nvme", "rdma", "usb", "platform-device"]),
+    clients: everywhere("0000:3f:00.0", ["nvme", ...RDMA, "usb", "platform-device"]),
   },
   {
     title: "switch-03: both below one switch, the exporter in the drive with a memory buffer",
@@ -52,7 +53,7 @@ export const SCENES: readonly Scene[] = [
     },
     clients: {
       nvme: "0000:07:00.0",
-      rdma: "0000:06:00.0",
+      ...everywhere("0000:06:00.0", RDMA),
       "gpu-peer": "0000:04:00.0",
       accelerator: "0000:04:00.0",
       usb: "0000:07:00.0",
@@ -68,7 +69,7 @@ export const SCENES: readonly Scene[] = [
     },
     clients: {
       nvme: "0000:45:00.2",
-      rdma: "0000:44:00.0",
+      ...everywhere("0000:44:00.0", RDMA),
       "gpu-peer": "0000:45:00.0",
       accelerator: "0000:45:00.0",
       usb: "0000:44:00.1",
