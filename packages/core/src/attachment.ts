@@ -38,6 +38,6 @@ export interface Attachment extends AttachmentView, Disposable {
   pin(): void;
   /** `WRONG_ORDER` without a pin. */
   unpin(): void;
-  /** `WRONG_ORDER` while mapped or pinned. */
+  /** `WRONG_ORDER` while mapped or pinned, or while either is under way. */
   detach(): void;
 }

@@ -32,13 +32,17 @@ export interface BufferControl {
    * fence signals the old addresses fault; every mapping made from now on carries the copy's fence.
    *
    * `why` goes on every attachment's record. `BUFFER_PINNED`, `BUFFER_BUSY` (the reservation is locked
-   * by somebody else), `DEVICE_GONE` after `revoke`, `WRONG_ORDER` inside of another move.
+   * by somebody else), `DEVICE_GONE` after `revoke`, `WRONG_ORDER` inside of another move. An importer that
+   * throws when it is told stops the move with `DRIVER_BROKEN`, after all others were told: the bytes stay,
+   * and everyone maps again.
    */
   move(why: Reason, start: (after: Fence) => Fence): Fence;
   /**
    * Takes the memory away from everyone: attach, pin and map fail with `DEVICE_GONE` from now on,
    * importers are told, and the promise resolves when all work is over and every mapping is unmapped.
-   * After that no device reaches a byte. `WAIT_TIMED_OUT` names those who still hold it.
+   * After that no device reaches a byte; bytes that an importer holds in memory of its own are not copied
+   * back. `WAIT_TIMED_OUT` names those who still hold it. `DRIVER_BROKEN` at the end if an importer threw
+   * when it was told: all others were told and waited for.
    */
   revoke(why: Reason, options?: WaitOptions): Promise<void>;
   /** The memory is back (after a reset): attach and map work again. `WRONG_ORDER` while `revoke` runs. */

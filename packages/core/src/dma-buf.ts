@@ -33,7 +33,8 @@ export interface DmaBuf extends Disposable {
   /** Who is using the bytes, and who has to wait. */
   readonly reservation: Reservation;
   /**
-   * Work on the bytes that others may have to wait for. Reserves the slot and adds the fence;
+   * Work on the bytes that others may have to wait for. Reserves the slot and adds the fence, a container
+   * by its members;
    * `BUFFER_BUSY` while somebody else holds the reservation's lock.
    */
   addFence(fence: Fence, usage: ReservationUsage): void;
@@ -46,6 +47,9 @@ export interface DmaBuf extends Disposable {
   read(offset: number, lengthBytes: number): Promise<Uint8Array>;
   /** One bracket around one write. */
   write(offset: number, source: Uint8Array): Promise<void>;
-  /** `BUFFER_BUSY` while attachments or CPU accesses are open, naming them; a second time is `BUFFER_CLOSED`. */
+  /**
+   * `BUFFER_BUSY` while attachments or CPU accesses are open, naming them, and inside of an attach or a
+   * move; a second time is `BUFFER_CLOSED`.
+   */
   close(): void;
 }

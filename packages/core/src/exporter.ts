@@ -4,8 +4,8 @@
  * A driver is a plain value. `open` runs once for each device; state lives in its closure; an
  * ability it lacks is an operation it leaves out. Core has checked every request before a driver
  * sees it: sizes are positive whole numbers, attachments are live, calls come in the right order.
- * All operations but `read`, `write` and `copy` are synchronous and never wait; work that takes
- * time is a fence in the answer.
+ * All operations but those of the CPU (`beginCpuAccess`, `endCpuAccess`, `read`, `write`) are
+ * synchronous and never wait; work that takes time is a fence in the answer.
  */
 import type { BufferControl, Lifetime } from "./buffer-control.ts";
 import type { CpuUse } from "./cpu-access.ts";
@@ -38,7 +38,10 @@ export interface Exporter<Api = object> {
    * there is none. `control` is for buffers that move or are revoked; others have no use for it.
    */
   allocate(sizeBytes: number, options: AllocateOptions, control: BufferControl): Storage;
-  /** After the last buffer is gone. Gives back all that `open` took. */
+  /**
+   * After the last buffer is gone; when the framework closes also while closed buffers wait for work, which
+   * then ends here. Gives back all that `open` took.
+   */
   close?(): void;
 }
 
@@ -54,7 +57,8 @@ export interface Storage {
 
   /**
    * Stage 3, at attach, before the attachment exists. May strike types or decline. Left out:
-   * accepts whatever `types` and topology allow. If it declines, `detach` is not called.
+   * accepts whatever `types` and topology allow. If it declines, `detach` is not called; if it strikes all
+   * that was left, it is.
    */
   attach?(request: AttachRequest): AttachAnswer;
   /** After the last unmap and unpin of this attachment. Undoes `attach`. */
@@ -71,12 +75,12 @@ export interface Storage {
   /**
    * Stage 5, at each map: where the bytes are to be for this mapping. May answer with other memory
    * than asked for (state a `reason`), start a move (`ready`), or decline. Takes nothing that must
-   * be given back: `unplace` follows only if the mapping comes to be.
+   * be given back: `mapped` and `unmapped` follow only if the mapping comes to be.
    */
   place(request: PlacementRequest): Placement | Decline;
-  /** A mapping with this placement now exists (`live` mappings in all) ... */
+  /** A mapping with this placement now exists. If it throws, the mapping does not come to be. */
   mapped?(placement: Placement): void;
-  /** ... and now it is gone. Called exactly once for each `mapped`. */
+  /** It is gone. Called exactly once for each `mapped` that did not throw. */
   unmapped?(placement: Placement): void;
 
   /**

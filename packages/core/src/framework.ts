@@ -34,13 +34,13 @@ export interface HandleCounts {
 /** An importer driver opened on a device. */
 export interface Opened<Api> extends Disposable {
   readonly api: Api;
-  /** `WRONG_ORDER` while something of the driver is still in use. */
+  /** An exporter: `WRONG_ORDER` while a buffer of it lives. An importer says itself what it refuses, or ends its work. */
   close(): void;
 }
 
 /** An exporter driver opened on a device. */
 export interface OpenedExporter<Api> extends Opened<Api> {
-  /** A new buffer: `SIZE_INVALID`, `MEMORY_EXHAUSTED`, or what the driver refuses. */
+  /** A new buffer: `SIZE_INVALID`, `MEMORY_EXHAUSTED`, `HANDLE_CLOSED` after close, or what the driver refuses. */
   allocate(sizeBytes: number, options?: AllocateOptions & { readonly name?: string }): DmaBuf;
 }
 

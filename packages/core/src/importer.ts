@@ -72,7 +72,7 @@ export interface Offer {
   /** Why a type that others offer is missing here, e.g. P2P. Required with `target`. */
   readonly reason?: Reason;
   /**
-   * The importer brings system memory of its own from the start: at least the buffer's size, in host
+   * The importer brings system memory of its own from the start: exactly the buffer's size, in host
    * RAM, valid until the last unmap has settled. The exporter's engine copies there and back.
    */
   readonly target?: PhysicalRanges;
@@ -90,7 +90,7 @@ export type TakeAnswer =
   | { readonly answer: "take" }
   /** Not this: give me system memory instead. */
   | { readonly answer: "ask-system"; readonly reason: Reason }
-  /** Not this: copy through memory of mine. At least the buffer's size, in host RAM. */
+  /** Not this: copy through memory of mine. Exactly the buffer's size, in host RAM. */
   | { readonly answer: "substitute"; readonly target: PhysicalRanges; readonly reason: Reason }
   | Decline;
 

@@ -28,7 +28,8 @@ export interface Mapping extends Disposable {
   readonly isStale: boolean;
   /**
    * Ends the mapping. All work of the device on it must be over. Returns the fence of a copy back that
-   * still runs, if the importer brought the memory: keep that memory until it signals.
+   * still runs, if the importer brought the memory: keep that memory until it signals. Such a copy needs
+   * the reservation: `BUFFER_BUSY`, and still mapped, while somebody else holds its lock.
    * A second time is `HANDLE_CLOSED`; `using` may follow an explicit unmap.
    */
   unmap(): Fence | undefined;

@@ -42,6 +42,8 @@ export class LiveAttachment implements Attachment, MappingOwner, MovedAttachment
   readonly #mappings: LiveMapping[] = [];
   #mapsMade = 0;
   #pins = 0;
+  /** Maps and pins under way, further up the stack. */
+  #negotiating = 0;
   #open = true;
   /** What the last map or pin chose: tried first until the buffer moves. */
   #chosen: KeptPair | undefined;
@@ -103,11 +105,16 @@ export class LiveAttachment implements Attachment, MappingOwner, MovedAttachment
     const mapping = this.#settled(direction);
     this.#mappings.push(mapping);
     this.#chosen = mapping.settlement.pair;
-    if (mapping.settlement.placement !== undefined) {
-      this.#owner.exported.storage.mapped?.(mapping.settlement.placement);
-    }
+    this.#hearMapped(mapping);
     this.#tell("mapped", mapping);
     return mapping;
+  }
+
+  /** A copy back needs the reservation: better refused before anything is undone. */
+  requireEndable(mapping: LiveMapping): void {
+    if (this.#copiesBack(mapping)) {
+      this.#owner.motion.requireLockable("copied back to");
+    }
   }
 
   giveBack(mapping: LiveMapping): void {
@@ -115,28 +122,25 @@ export class LiveAttachment implements Attachment, MappingOwner, MovedAttachment
   }
 
   unmapped(mapping: LiveMapping): Fence | undefined {
-    const { placement, pinned } = mapping.settlement;
+    const { placement } = mapping.settlement;
     const { storage } = this.#owner.exported;
-    this.#mappings.splice(this.#mappings.indexOf(mapping), 1);
-    if (placement !== undefined) {
-      storage.unmapped?.(placement);
+    try {
+      if (placement !== undefined) {
+        this.#ask(() => storage.unmapped?.(placement));
+      }
+    } finally {
+      this.#forget(mapping);
+      this.#tell("unmapped", mapping);
     }
-    if (pinned) {
-      storage.unpin?.();
-    }
-    this.#tell("unmapped", mapping);
-    this.#owner.motion.unmapped();
     return this.#copyBack(mapping);
   }
 
   pin(): void {
     this.#requireOpen("pinned");
     this.#owner.motion.requireSettled("pinned");
-    try {
-      this.#chosen = settlePin(this.#talk, this.#agreement, this.#pinRequest());
-    } catch (error) {
-      throw this.#asFault(error);
-    }
+    this.#chosen = this.#negotiate(() =>
+      settlePin(this.#talk, this.#agreement, this.#pinRequest()),
+    );
     this.#pins++;
   }
 
@@ -145,11 +149,15 @@ export class LiveAttachment implements Attachment, MappingOwner, MovedAttachment
       throw new PeerbufError("WRONG_ORDER", `${this.origin} is not pinned`);
     }
     this.#pins--;
-    this.#owner.exported.storage.unpin?.();
+    this.#ask(() => this.#owner.exported.storage.unpin?.());
   }
 
   detach(): void {
     this.#requireOpen("detached");
+    if (this.#negotiating > 0) {
+      const message = `${this.origin} cannot be detached: it is being mapped or pinned`;
+      throw new PeerbufError("WRONG_ORDER", message);
+    }
     const [mapped] = this.#mappings;
     if (mapped !== undefined) {
       const message = `${this.origin} cannot be detached: ${mapped.origin} is still mapped`;
@@ -172,22 +180,25 @@ export class LiveAttachment implements Attachment, MappingOwner, MovedAttachment
   /** The exporter moves or revokes the buffer: on everyone's record, whoever asked for it. */
   hear(stage: "move" | "revoke", why: Reason): void {
     const verdict = stage === "move" ? "redirect" : "decline";
+    this.#chosen = undefined;
     this.#talk.say("exporter", stage, verdict, why, stage === "move" ? this.#agreement.names : []);
   }
 
-  /** Makes the mappings stale, tells the importer and returns what was mapped. */
   invalidate(): LiveMapping[] {
     const stale = [...this.#mappings];
-    this.#chosen = undefined;
     for (const mapping of stale) {
       mapping.invalidate();
     }
+    return stale;
+  }
+
+  tell(): PeerbufError | undefined {
     try {
       this.#talk.importer.invalidateMappings?.(this);
+      return undefined;
     } catch (error) {
-      throw this.#asFault(error);
+      return this.#asFault(error);
     }
-    return stale;
   }
 
   #settled(direction: Direction): LiveMapping {
@@ -195,11 +206,43 @@ export class LiveAttachment implements Attachment, MappingOwner, MovedAttachment
     const label = `mapping ${++this.#mapsMade} of ${this.origin.label}`;
     const origin = this.#owner.traceHandles ? new Origin(label, this.map) : new Origin(label);
     const request = { direction, pins, preferred: this.#chosen, lifetime: this.lifetime };
+    const settlement = this.#negotiate(() => settle(this.#talk, this.#agreement, request));
+    return new LiveMapping(this, settlement, direction, origin);
+  }
+
+  /** What the parties call back meanwhile cannot end the attachment under them. */
+  #negotiate<T>(step: () => T): T {
+    this.#negotiating++;
     try {
-      const settlement = settle(this.#talk, this.#agreement, request);
-      return new LiveMapping(this, settlement, direction, origin);
+      return this.#ask(step);
+    } finally {
+      this.#negotiating--;
+    }
+  }
+
+  #hearMapped(mapping: LiveMapping): void {
+    const { placement } = mapping.settlement;
+    if (placement === undefined) {
+      return;
+    }
+    try {
+      this.#ask(() => this.#owner.exported.storage.mapped?.(placement));
     } catch (error) {
-      throw this.#asFault(error);
+      mapping.retire();
+      this.#forget(mapping);
+      throw error;
+    }
+  }
+
+  /** The mapping is gone, and its pin with it; perhaps somebody waits for that. */
+  #forget(mapping: LiveMapping): void {
+    this.#mappings.splice(this.#mappings.indexOf(mapping), 1);
+    try {
+      if (mapping.settlement.pinned) {
+        this.#ask(() => this.#owner.exported.storage.unpin?.());
+      }
+    } finally {
+      this.#owner.motion.unmapped();
     }
   }
 
@@ -208,20 +251,37 @@ export class LiveAttachment implements Attachment, MappingOwner, MovedAttachment
     return { direction: "bidirectional", pins: true, preferred: this.#chosen, lifetime };
   }
 
+  #copiesBack({ settlement, direction }: LiveMapping): boolean {
+    return settlement.ownTarget !== undefined && deviceWrites(direction);
+  }
+
   /** The bytes that the device wrote into the importer's own memory go home. */
-  #copyBack({ settlement, direction }: LiveMapping): Fence | undefined {
+  #copyBack(mapping: LiveMapping): Fence | undefined {
     const { storage, sizeBytes, platform, fences } = this.#owner.exported;
-    if (settlement.ownTarget === undefined || !deviceWrites(direction)) {
+    const { ownTarget } = mapping.settlement;
+    const { copy } = storage;
+    if (ownTarget === undefined || copy === undefined || !this.#copiesBack(mapping)) {
       return undefined;
     }
-    const fence = storage.copy?.(settlement.ownTarget, "back");
-    if (fence !== undefined) {
-      const numbers = { bytes: sizeBytes, atNs: platform.clock.nowNs };
-      const why = reason("COPIED_BACK", "its engine copies the bytes back", numbers);
-      this.#talk.say("exporter", "unmap", "accept", why, this.#agreement.names);
-      fences.addFence(fence, "kernel");
+    if (fences.isRevoked) {
+      this.#talk.say("framework", "unmap", "decline", NOT_COPIED_BACK, []);
+      return undefined;
     }
+    const back = (): Fence => copy.call(storage, ownTarget, "back");
+    const fence = this.#ask(() => fences.startWork(back, "kernel"));
+    const numbers = { bytes: sizeBytes, atNs: platform.clock.nowNs };
+    const why = reason("COPIED_BACK", "its engine copies the bytes back", numbers);
+    this.#talk.say("exporter", "unmap", "accept", why, this.#agreement.names);
     return fence;
+  }
+
+  /** One question to the drivers. */
+  #ask<T>(step: () => T): T {
+    try {
+      return step();
+    } catch (error) {
+      throw this.#asFault(error);
+    }
   }
 
   /** What a driver throws that is no refusal of ours becomes one that names the drivers. */
@@ -242,6 +302,11 @@ export class LiveAttachment implements Attachment, MappingOwner, MovedAttachment
     }
   }
 }
+
+const NOT_COPIED_BACK = reason(
+  "NOT_COPIED_BACK",
+  "the buffer is revoked: the bytes stay in the importer's memory",
+);
 
 function lifetimeOf({ invalidateMappings, pins }: Importer): Lifetime {
   if (invalidateMappings === undefined) {

@@ -37,7 +37,7 @@ export class LiveCpuAccess implements CpuAccess {
       const access = this.use === "read" ? "read" : "write";
       await this.#buffer.reservation.idleBefore(access, options);
     } catch (error) {
-      await this.end();
+      await this[Symbol.asyncDispose]();
       throw error;
     }
   }

@@ -44,6 +44,8 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
   readonly #attachments: LiveAttachment[] = [];
   readonly #cpuAccesses = new Set<LiveCpuAccess>();
   #attachmentsMade = 0;
+  /** Attaches under way, further up the stack. */
+  #attaching = 0;
   #open = true;
 
   /** `allocate` is called once, with the control over this buffer. */
@@ -111,8 +113,11 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
 
   detached(attachment: LiveAttachment): void {
     this.#attachments.splice(this.#attachments.indexOf(attachment), 1);
-    this.exported.storage.detach?.(attachment.client);
-    this.#tell("detached", attachment);
+    try {
+      this.#ask(() => this.exported.storage.detach?.(attachment.client));
+    } finally {
+      this.#tell("detached", attachment);
+    }
   }
 
   addFence(fence: Fence, usage: ReservationUsage): void {
@@ -134,7 +139,7 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
       return access;
     } catch (error) {
       this.#cpuAccesses.delete(access);
-      throw error;
+      throw asDriverFault(error, this.exporter);
     }
   }
 
@@ -154,9 +159,12 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
 
   close(): void {
     this.#requireOpen();
-    const held = [...this.#attachments, ...this.#cpuAccesses];
+    const held = [...this.#attachments, ...this.#cpuAccesses].map(({ origin }) => `${origin}`);
+    if (this.#attaching > 0 || this.motion.isMoving) {
+      held.push("it is being attached to or moved");
+    }
     if (held.length > 0) {
-      const holders = held.map(({ origin }) => `${origin}`).join(", ");
+      const holders = held.join(", ");
       throw new PeerbufError("BUFFER_BUSY", `${this.origin} cannot be closed: ${holders}`);
     }
     this.#open = false;
@@ -170,26 +178,41 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
   }
 
   #negotiate(importer: Importer, copy: CopyPolicy): LiveAttachment {
+    this.#attaching++;
     try {
       return new LiveAttachment(this, importer, copy, ++this.#attachmentsMade);
     } catch (error) {
       throw asDriverFault(error, this.exporter, importer.name);
+    } finally {
+      this.#attaching--;
+    }
+  }
+
+  #ask(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      throw asDriverFault(error, this.exporter);
     }
   }
 
   /** The exporter gets its memory back only when nothing can touch it any more. */
   #releaseWhenOver(): void {
     const work = this.reservation.getSingleton("bookkeep");
-    const release = (): void => {
-      this.exported.storage.release();
+    const again = (): void => this.#releaseWhenOver(); // A move may have added a copy meanwhile.
+    if (work === undefined) {
+      this.#release();
+    } else if (work.addCallback(again, `release of ${this.label}`) === "signaled") {
+      again();
+    }
+  }
+
+  #release(): void {
+    try {
+      this.#ask(() => this.exported.storage.release());
+    } finally {
       this.reservation.close();
       this.#owner.released(this);
-    };
-    if (
-      work === undefined ||
-      work.addCallback(release, `release of ${this.label}`) === "signaled"
-    ) {
-      release();
     }
   }
 

@@ -25,6 +25,7 @@ import { FenceDomain } from "../sync/fence-context.ts";
 import type { WaitOptions } from "../sync/wait.ts";
 import type { Judge } from "../verdict.ts";
 import { LiveDmaBuf, requireSize } from "./live-dma-buf.ts";
+import type { Origin } from "./origin.ts";
 
 /** Puts platform, rules and drivers together. */
 export function createFramework(options: FrameworkOptions): Framework {
@@ -66,11 +67,13 @@ class LiveFramework implements Framework {
   ): OpenedExporter<Api> {
     const { name, device, services } = this.#prepare(driver, deviceId);
     const exporter = this.#openDriver(name, () => driver.open(services, options));
-    const allocate = this.#allocator(name, device, exporter);
-    return {
-      ...this.#opened(name, exporter.api, () => this.#closeExporter(name, exporter)),
-      allocate,
+    let isOpen = true;
+    const close = (): void => {
+      this.#closeExporter(name, exporter);
+      isOpen = false;
     };
+    const allocate = this.#allocator(name, device, exporter, () => isOpen);
+    return { ...this.#opened(name, exporter.api, close), allocate };
   }
 
   openImporter<Options, Api>(
@@ -108,8 +111,9 @@ class LiveFramework implements Framework {
       return;
     }
     this.#open = false;
-    const leaks = this.#reclaim();
-    const failures = this.#closeDrivers();
+    const failures: PeerbufError[] = [];
+    const leaks = this.#reclaim(failures);
+    this.#closeDrivers(failures);
     for (const { origin, reservation } of this.#buffers) {
       leaks.push(
         `${origin}, whose memory waits for ${reservation.describe().join(", ") || "explicit-sync work"}`,
@@ -196,7 +200,7 @@ class LiveFramework implements Framework {
         if (index < 0) {
           return;
         }
-        closeDriver();
+        this.#openDriver(name, closeDriver);
         this.#drivers.splice(index, 1);
         this.#tellDriver("driver-closed", name);
       },
@@ -206,17 +210,11 @@ class LiveFramework implements Framework {
     return { api, close: open.close, [Symbol.dispose]: open.close };
   }
 
-  /** Newest first, every one of them, whatever the others do. Returns what went wrong. */
-  #closeDrivers(): PeerbufError[] {
-    const failures: PeerbufError[] = [];
+  /** Newest first, every one of them, whatever the others do. Adds what went wrong. */
+  #closeDrivers(failures: PeerbufError[]): void {
     for (const driver of [...this.#drivers].reverse()) {
-      try {
-        driver.close();
-      } catch (error) {
-        failures.push(asDriverFault(error, driver.name));
-      }
+      collect(failures, driver.name, () => driver.close());
     }
-    return failures;
   }
 
   /** While the framework lives, a driver stays as long as its buffers; at the end it ends their work. */
@@ -232,6 +230,7 @@ class LiveFramework implements Framework {
     exporterName: string,
     device: Device | undefined,
     exporter: Exporter<Api>,
+    isOpen: () => boolean,
   ): OpenedExporter<Api>["allocate"] {
     const allocate: OpenedExporter<Api>["allocate"] = (sizeBytes, options = {}) => {
       if (!this.#open) {
@@ -239,6 +238,9 @@ class LiveFramework implements Framework {
           "FRAMEWORK_CLOSED",
           `${exporterName} cannot allocate: the framework is closed`,
         );
+      }
+      if (!isOpen()) {
+        throw new PeerbufError("HANDLE_CLOSED", `${exporterName} cannot allocate: it is closed`);
       }
       requireSize(sizeBytes);
       const { name = `buffer-${++this.#buffersMade}`, ...wishes } = options;
@@ -263,27 +265,28 @@ class LiveFramework implements Framework {
     return allocate;
   }
 
-  /** Gives back what users still hold, newest first; returns what it was. */
-  #reclaim(): string[] {
+  /** Gives back what users still hold, newest first, whatever drivers throw; returns what it was. */
+  #reclaim(failures: PeerbufError[]): string[] {
     const leaks: string[] = [];
-    for (const buffer of [...this.#buffers].reverse()) {
+    const held = [...this.#buffers].filter((buffer) => !buffer.isClosed);
+    for (const buffer of held.reverse()) {
+      const give = (origin: Origin, step: () => void): void => {
+        leaks.push(`${origin}`);
+        collect(failures, buffer.exporter, step);
+      };
       for (const attachment of [...buffer.attachments].reverse()) {
         for (const mapping of [...attachment.mappings].reverse()) {
-          leaks.push(`${mapping.origin}`);
-          mapping.unmap();
+          give(mapping.origin, () => mapping[Symbol.dispose]());
         }
-        leaks.push(`${attachment.origin}`);
         while (attachment.pinCount > 0) {
-          attachment.unpin();
+          collect(failures, buffer.exporter, () => attachment.unpin());
         }
-        attachment.detach();
+        give(attachment.origin, () => attachment[Symbol.dispose]());
       }
       for (const access of buffer.cpuAccesses) {
-        leaks.push(`${access.origin}`);
-        access.abandon();
+        give(access.origin, () => access.abandon());
       }
-      leaks.push(`${buffer.origin}`);
-      buffer[Symbol.dispose]();
+      give(buffer.origin, () => buffer[Symbol.dispose]());
     }
     return leaks;
   }
@@ -292,5 +295,14 @@ class LiveFramework implements Framework {
     if (this.#events.watched) {
       this.#events.send({ kind, driver });
     }
+  }
+}
+
+/** One step of many at the end: what it throws keeps none of the others from being done. */
+function collect(failures: PeerbufError[], driver: string, step: () => void): void {
+  try {
+    step();
+  } catch (error) {
+    failures.push(asDriverFault(error, driver));
   }
 }

@@ -14,6 +14,8 @@ import type { Origin } from "./origin.ts";
 
 /** What a mapping needs of the attachment that made it. */
 export interface MappingOwner {
+  /** Throws, and nothing is changed, when the mapping cannot end now. */
+  requireEndable(mapping: LiveMapping): void;
   /** Undoes the map in reverse order. Called once. */
   unmapped(mapping: LiveMapping): Fence | undefined;
   /** Gives the addresses back to the DMA layer. Called once, at unmap or before. */
@@ -71,6 +73,7 @@ export class LiveMapping implements Mapping {
 
   unmap(): Fence | undefined {
     this.#requireOpen("it was unmapped again");
+    this.#owner.requireEndable(this);
     this.#open = false;
     this.retire();
     return this.#owner.unmapped(this);

@@ -9,8 +9,10 @@ import type { AttachmentView, BufferControl } from "../buffer-control.ts";
 import type { Reason } from "../decision.ts";
 import { PeerbufError } from "../error.ts";
 import type { Fence } from "../sync/fence.ts";
+import { unwrapFence } from "../sync/fence-merge.ts";
 import { LockOwner } from "../sync/lock-owner.ts";
 import type { Reservation } from "../sync/reservation.ts";
+import type { ReservationUsage } from "../sync/reservation-usage.ts";
 import { stubFence } from "../sync/software-fence.ts";
 import { PendingWait, type WaitOptions } from "../sync/wait.ts";
 import type { Origin } from "./origin.ts";
@@ -20,8 +22,10 @@ export interface MovedAttachment extends AttachmentView {
   readonly origin: Origin;
   /** The move or revocation goes on its record. */
   hear(stage: "move" | "revoke", why: Reason): void;
-  /** Makes its mappings stale, tells the importer and returns what was mapped. */
+  /** Makes its mappings stale and returns them. */
   invalidate(): readonly { retire(): void }[];
+  /** Tells the importer. What it throws comes back: the others must be told as well. */
+  tell(): PeerbufError | undefined;
 }
 
 /** The part of a buffer that its motion needs. */
@@ -32,12 +36,21 @@ export interface MotionOwner {
   readonly label: string;
 }
 
+/** What is known once everyone was told. */
+interface Invalidated {
+  /** Signals when the last work on the old place is over. */
+  readonly after: Fence;
+  /** Of the first importer that threw. */
+  readonly failure: PeerbufError | undefined;
+}
+
 export class Motion implements BufferControl {
   readonly #buffer: MotionOwner;
   readonly #locker: LockOwner;
   #moving = false;
   #revoked: Reason | undefined;
   #revoking = 0;
+  #motions = 0;
   /** Those who wait until nothing is mapped any more. */
   readonly #waitingForUnmap = new Set<PendingWait<void>>();
 
@@ -58,6 +71,20 @@ export class Motion implements BufferControl {
     return this.attachments.some((attachment) => attachment.isPinned);
   }
 
+  /** Importers are being told, or the exporter starts the copy. */
+  get isMoving(): boolean {
+    return this.#moving;
+  }
+
+  get isRevoked(): boolean {
+    return this.#revoked !== undefined;
+  }
+
+  /** How often the buffer was moved or revoked: a place found before the last time is none any more. */
+  get motions(): number {
+    return this.#motions;
+  }
+
   /** Refuses what must wait until the memory is somewhere again. */
   requireSettled(what: string): void {
     if (this.#revoked !== undefined) {
@@ -70,7 +97,7 @@ export class Motion implements BufferControl {
     if (this.#moving) {
       throw new PeerbufError(
         "WRONG_ORDER",
-        `${this.#buffer.label} is moving: it can be ${what} when invalidateMappings has returned`,
+        `${this.#buffer.label} is moving: it can be ${what} when the move has begun`,
       );
     }
   }
@@ -78,12 +105,15 @@ export class Motion implements BufferControl {
   move(why: Reason, start: (after: Fence) => Fence): Fence {
     this.requireSettled("moved");
     this.#requireUnpinned(why);
-    return this.locked("moved", () => {
-      const after = this.#invalidate(
+    return this.#inMotion("moved", () => {
+      const { after, failure } = this.#invalidate(
         "move",
         why,
         (attachment) => attachment.lifetime === "movable",
       );
+      if (failure !== undefined) {
+        throw failure; // The bytes stay where they are.
+      }
       const copy = start(after);
       this.#add(copy, "kernel");
       return copy;
@@ -93,9 +123,12 @@ export class Motion implements BufferControl {
   async revoke(why: Reason, options: WaitOptions = {}): Promise<void> {
     this.#revoking++;
     try {
-      const after = this.#revokeNow(why);
+      const { after, failure } = this.#revokeNow(why);
       await after.signaled({ ...options, waiter: `revoke of ${this.#buffer.label}` });
       await this.#unmapped(options);
+      if (failure !== undefined) {
+        throw failure;
+      }
     } finally {
       this.#revoking--;
     }
@@ -112,12 +145,17 @@ export class Motion implements BufferControl {
   }
 
   /** Puts a fence on the reservation, under the lock of a motion that runs or a short one of its own. */
-  addFence(fence: Fence, usage: Parameters<Reservation["addFence"]>[1]): void {
-    if (this.#moving) {
+  addFence(fence: Fence, usage: ReservationUsage): void {
+    this.locked("given a fence", () => this.#add(fence, usage));
+  }
+
+  /** Starts work on the bytes and keeps its fence. `BUFFER_BUSY`, and nothing started, as for `locked`. */
+  startWork(work: () => Fence, usage: ReservationUsage): Fence {
+    return this.locked("worked on", () => {
+      const fence = work();
       this.#add(fence, usage);
-    } else {
-      this.locked("given a fence", () => this.#add(fence, usage));
-    }
+      return fence;
+    });
   }
 
   /** A mapping is gone; perhaps it was the last. */
@@ -131,14 +169,22 @@ export class Motion implements BufferControl {
     this.#waitingForUnmap.clear();
   }
 
-  /** Runs a synchronous step under the reservation's lock. `BUFFER_BUSY` names who holds it instead. */
-  locked<T>(what: string, step: () => T): T {
-    if (!this.reservation.tryLock(this.#locker)) {
-      const holder = this.reservation.holder?.label ?? "somebody";
+  /** Refuses what needs the reservation while somebody else holds it: `BUFFER_BUSY` with the name. */
+  requireLockable(what: string): void {
+    const { holder } = this.reservation;
+    if (holder !== undefined && holder !== this.#locker) {
       throw new PeerbufError(
         "BUFFER_BUSY",
-        `${this.#buffer.label} cannot be ${what}: ${holder} holds its reservation`,
+        `${this.#buffer.label} cannot be ${what}: ${holder.label} holds its reservation`,
       );
+    }
+  }
+
+  /** Runs a synchronous step under the reservation's lock, which a motion may hold already. */
+  locked<T>(what: string, step: () => T): T {
+    this.requireLockable(what);
+    if (!this.reservation.tryLock(this.#locker)) {
+      return step();
     }
     try {
       return step();
@@ -147,9 +193,22 @@ export class Motion implements BufferControl {
     }
   }
 
-  #revokeNow(why: Reason): Fence {
+  /** A step in which nobody may look for the bytes. */
+  #inMotion<T>(what: string, step: () => T): T {
+    return this.locked(what, () => {
+      this.#moving = true;
+      this.#motions++;
+      try {
+        return step();
+      } finally {
+        this.#moving = false;
+      }
+    });
+  }
+
+  #revokeNow(why: Reason): Invalidated {
     this.requireSettled("revoked");
-    return this.locked("revoked", () => {
+    return this.#inMotion("revoked", () => {
       this.#revoked = why;
       return this.#invalidate("revoke", why, (attachment) => attachment.lifetime !== "pinned");
     });
@@ -160,22 +219,23 @@ export class Motion implements BufferControl {
     stage: "move" | "revoke",
     why: Reason,
     follows: (attachment: MovedAttachment) => boolean,
-  ): Fence {
-    this.#moving = true;
+  ): Invalidated {
     const stale: { retire(): void }[] = [];
-    try {
-      for (const attachment of [...this.attachments].reverse()) {
-        attachment.hear(stage, why);
-        if (follows(attachment)) {
-          stale.push(...attachment.invalidate());
-        }
+    let failure: PeerbufError | undefined;
+    for (const attachment of [...this.attachments].reverse()) {
+      if (!this.attachments.includes(attachment)) {
+        continue; // Detached when another was told.
       }
-    } finally {
-      this.#moving = false;
+      attachment.hear(stage, why);
+      if (follows(attachment)) {
+        stale.push(...attachment.invalidate());
+        const thrown = attachment.tell();
+        failure ??= thrown;
+      }
     }
     const after = this.reservation.getSingleton("bookkeep") ?? stubFence(this.reservation.domain);
     this.#retireAfter(after, stale);
-    return after;
+    return { after, failure };
   }
 
   /** The old addresses work until running work is over, and not a moment longer. */
@@ -190,9 +250,12 @@ export class Motion implements BufferControl {
     }
   }
 
-  #add(fence: Fence, usage: Parameters<Reservation["addFence"]>[1]): void {
-    this.reservation.reserveFences(1);
-    this.reservation.addFence(fence, usage);
+  /** A container by its members: reservations hold no containers. */
+  #add(fence: Fence, usage: ReservationUsage): void {
+    for (const member of fence.isContainer ? unwrapFence(fence) : [fence]) {
+      this.reservation.reserveFences(1);
+      this.reservation.addFence(member, usage);
+    }
   }
 
   #requireUnpinned(why: Reason): void {

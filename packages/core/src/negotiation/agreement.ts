@@ -113,6 +113,9 @@ function askExporter(
   if (answer?.answer === "decline") {
     throw refused(talk);
   }
+  if (answer !== undefined && left.length === 0) {
+    storage.detach?.(talk.importer.device); // It said yes, to an attachment that will not be.
+  }
   return left;
 }
 
@@ -151,7 +154,7 @@ function pairUp(exporter: readonly MappingOffer[], importer: readonly MappingOff
   for (let e = 0; e < exporter.length && e < TYPES_MAX; e++) {
     const own = exporter[e] as MappingOffer;
     const other = offerOf(importer, own.type);
-    if (other !== undefined) {
+    if (other !== undefined && !pairs.some(({ type }) => type === own.type)) {
       pairs.push({ type: own.type, require: own.require === true || other.require === true });
     }
   }

@@ -35,13 +35,11 @@ export function copyOut(
   target: PhysicalRanges,
   direction: Direction,
 ): { fence: Fence | undefined; why: Reason } {
-  if (!deviceReads(direction)) {
+  const { copy } = storage;
+  if (!deviceReads(direction) || copy === undefined) {
     return { fence: undefined, why: COPIES_BACK };
   }
-  const fence = storage.copy?.(target, "out");
-  if (fence !== undefined) {
-    fences.addFence(fence, "read");
-  }
+  const fence = fences.startWork(() => copy.call(storage, target, "out"), "read");
   const numbers = { bytes: sizeBytes, atNs: platform.clock.nowNs };
   const text = "its engine copies the bytes to the importer's memory";
   return { fence, why: reason("COPIED_OUT", text, numbers) };

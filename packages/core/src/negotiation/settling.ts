@@ -7,6 +7,7 @@
  */
 import { type Reason, reason } from "../decision.ts";
 import type { Direction } from "../direction.ts";
+import { PeerbufError } from "../error.ts";
 import type { Placement } from "../exporter.ts";
 import type { TakeAnswer } from "../importer.ts";
 import { DMA, type KeptPair } from "../mapping-type.ts";
@@ -62,6 +63,8 @@ class Settling {
   #errno: string | undefined;
   /** Memory that the importer asked to be used instead, until the place it refused is given up. */
   #own: Extract<TakeAnswer, { answer: "substitute" }> | undefined;
+  /** The buffer's motions when the exporter placed it last. */
+  #placedAt = 0;
 
   constructor(talk: Talk, agreement: Agreement, request: SettlementRequest) {
     this.#talk = talk;
@@ -71,7 +74,18 @@ class Settling {
     this.#stage = request.pins && talk.exported.storage.pin !== undefined ? "pin" : "map";
   }
 
+  /** What is found must still be true when all have spoken: their callbacks may move or revoke the buffer. */
   run(): Settlement {
+    for (;;) {
+      const settlement = this.#find();
+      if (!this.#isOutdated(settlement)) {
+        return settlement;
+      }
+      this.#giveUp(settlement);
+    }
+  }
+
+  #find(): Settlement {
     const { target, reason: why } = this.#agreement.offer;
     if (target !== undefined) {
       this.#talk.nextRound("map");
@@ -95,6 +109,21 @@ class Settling {
         return pair;
       }
     }
+  }
+
+  #isOutdated({ placement }: Settlement): boolean {
+    const { isRevoked, motions } = this.#talk.exported.fences;
+    return isRevoked || (placement !== undefined && motions !== this.#placedAt);
+  }
+
+  /** For another round, unless the buffer is revoked. */
+  #giveUp(settlement: Settlement): void {
+    giveBack(this.#talk, settlement, this.#request.direction);
+    if (settlement.pinned) {
+      this.#unpin();
+    }
+    this.#say("framework", "decline", MOVED_MEANWHILE);
+    this.#talk.exported.fences.requireSettled("mapped");
   }
 
   #try(pair: KeptPair): Settlement | undefined {
@@ -139,6 +168,7 @@ class Settling {
     const { storage } = exported;
     const request = { client: importer.device, pair, direction, path, lifetime };
     const answer = (this.#stage === "pin" && storage.pin?.(request)) || storage.place(request);
+    this.#placedAt = exported.fences.motions;
     if ("answer" in answer) {
       return this.#strike(pair, "exporter", answer.reason, this.#stage);
     }
@@ -207,7 +237,8 @@ class Settling {
     const { type, route, segments, placement } = settlement;
     const target = placement?.target ?? "system";
     try {
-      return importer.take({ type, target, route, segments, direction: this.#request.direction });
+      const { direction } = this.#request;
+      return checked(importer.take({ type, target, route, segments, direction }), this.#talk);
     } catch (error) {
       giveBack(this.#talk, settlement, this.#request.direction);
       throw error;
@@ -224,6 +255,7 @@ class Settling {
   /** The importer's own memory, filled and drained by the exporter's engine. */
   #bringOwn(target: PhysicalRanges, why: Reason): Settlement | undefined {
     this.#say("importer", "substitute", why);
+    this.#talk.exported.fences.requireSettled("copied");
     const refusal = cannotCopy(this.#talk, target);
     if (refusal !== undefined) {
       this.#say(refusal.party, "decline", refusal.why);
@@ -234,15 +266,22 @@ class Settling {
       return undefined;
     }
     const pair = this.#agreement.pairs[0] as KeptPair;
-    const ready = this.#copyOut(target);
+    const ready = this.#copyOut(target, segments);
     const own = { pair, pinned: false, type: DMA, route: "system" as const, segments };
     return { ...own, placement: undefined, ownTarget: target, ready };
   }
 
-  #copyOut(target: PhysicalRanges): Fence | undefined {
-    const { fence, why } = copyOut(this.#talk.exported, target, this.#request.direction);
-    this.#say("exporter", "accept", why);
-    return fence;
+  #copyOut(target: PhysicalRanges, segments: SegmentList): Fence | undefined {
+    const { direction } = this.#request;
+    const { exported, importer } = this.#talk;
+    try {
+      const { fence, why } = copyOut(exported, target, direction);
+      this.#say("exporter", "accept", why);
+      return fence;
+    } catch (error) {
+      exported.platform.dma.unmap(importer.device, segments, direction);
+      throw error;
+    }
   }
 
   /** Bytes on the move, whoever moved them, and bytes of this very placement. */
@@ -328,6 +367,16 @@ class Settling {
 const asAsked = (pair: KeptPair, placement: Placement): boolean =>
   pair.type.memory === "any" || (pair.type.memory === "device") === (placement.target === "device");
 
+/** A driver in plain JavaScript may answer anything. */
+function checked(answer: TakeAnswer, { importerName }: Talk): TakeAnswer {
+  const word: unknown = answer?.answer;
+  if (word === "take" || word === "ask-system" || word === "substitute" || word === "decline") {
+    return answer;
+  }
+  const message = `${importerName} answered a proposal with ${String(word ?? answer)}`;
+  throw new PeerbufError("DRIVER_BROKEN", message);
+}
+
 const TAKE_AS_IS: TakeAnswer = Object.freeze({ answer: "take" });
 const PLACED = reason("PLACED", "the bytes are where they were asked for");
 const PLACED_ELSEWHERE = reason(
@@ -343,5 +392,9 @@ const UNTRANSLATED = reason(
 const COPY_REQUIRED = reason(
   "COPY_REQUIRED",
   "the user wants a copy, and the importer brought no memory",
+);
+const MOVED_MEANWHILE = reason(
+  "MOVED_MEANWHILE",
+  "the buffer was moved or revoked while the mapping was made: what was found is given up",
 );
 const PATH_ONE_WAY = reason("PATH_ONE_WAY", "the path does not carry this direction of traffic");

@@ -38,7 +38,13 @@ export interface Exported {
 /** The fences of a buffer, as the stages need them. */
 export interface BufferFences {
   readonly reservation: Reservation;
-  addFence(fence: Fence, usage: ReservationUsage): void;
+  readonly isRevoked: boolean;
+  /** How often the buffer was moved or revoked: a place found before the last time is none any more. */
+  readonly motions: number;
+  /** `DEVICE_GONE` while revoked, `WRONG_ORDER` in the middle of a move. */
+  requireSettled(what: string): void;
+  /** Starts work on the bytes and keeps its fence. `BUFFER_BUSY`, and nothing started, while the reservation is held. */
+  startWork(work: () => Fence, usage: ReservationUsage): Fence;
 }
 
 export class Talk {
