@@ -54,7 +54,7 @@ export class DecodeTable<C extends Claim> {
       }
     }
     const before = low - 1;
-    const end = before < 0 ? 0 : (this.#ends[before] as number);
+    const end = before < 0 ? Number.NEGATIVE_INFINITY : (this.#ends[before] as number);
     if (before >= 0 && address < end) {
       this.#from = this.#starts[before] as number;
       this.#until = end;
@@ -65,7 +65,7 @@ export class DecodeTable<C extends Claim> {
     return undefined;
   }
 
-  /** First address of the stretch found last. */
+  /** First address of the stretch found last; infinite below the first claim. */
   get from(): number {
     return this.#from;
   }

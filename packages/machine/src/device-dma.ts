@@ -1,7 +1,8 @@
 /**
  * Device DMA: mappings and coherent memory for a device's own use (queues, rings, page tables).
  *
- * Goes through the platform's DMA layer like any other mapping, so a guard sees it too.
+ * Goes through the platform's DMA layer like any other mapping, so an IOMMU or a guard sees it too; but it
+ * is never bounced, as it has no moments at which copies could be made.
  */
 import {
   type CoherentMemory,

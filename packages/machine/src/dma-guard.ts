@@ -1,10 +1,11 @@
 /**
  * DMA guard: keeps devices within their mappings.
  *
- * It is not hardware. Without an IOMMU a real device reaches all of memory at any time, and a DMA
- * after unmap corrupts whoever owns the pages next. The guard wraps the DMA layer and the devices'
- * ports: it remembers what is mapped for each device, in which direction, and turns any other access
- * into a fault that hurts nobody: all ones for a read, nothing for a write, counted and logged. The
+ * It is not hardware, and not there by default where an IOMMU translates. Without one a real device
+ * reaches all of memory at any time, and a DMA after unmap corrupts whoever owns the pages next. The
+ * guard wraps the DMA layer and the devices' ports: it remembers what is mapped for each device, in
+ * which direction, and turns any other access into a fault that hurts nobody: all ones for a read,
+ * nothing for a write, counted and logged. The
  * fabric below does not know of it; a platform can be made without.
  */
 import {

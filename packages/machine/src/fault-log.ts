@@ -14,12 +14,12 @@ export const FAULTS_KEPT_MAX = 256;
 export interface Fault {
   /** BDF of the function, or `cpu`. */
   readonly requester: string;
-  /** As the requester put it on the bus; a physical address from the processors. */
+  /** As the requester put it on the bus (an IOVA where an IOMMU translates); a physical address from the processors. */
   readonly address: number;
   readonly lengthBytes: number;
   readonly kind: AccessKind;
   readonly reason: LossReason;
-  /** Where: a BDF, `root complex`, or `guard`. */
+  /** Where: a BDF, `root complex`, `iommu` or `guard`. */
   readonly at: string;
   /** Virtual time, ns. */
   readonly timeNs: number;

@@ -39,6 +39,14 @@ export interface CarveOut {
   readonly base: number;
 }
 
+/** RAM that firmware or kernel keep for themselves. */
+export interface ReservedMemory {
+  readonly start: PhysicalAddress;
+  readonly sizeBytes: number;
+  /** Back to everybody; once is enough. */
+  give(): void;
+}
+
 interface Allocation {
   readonly bank: Bank;
   readonly runs: PageRuns;
@@ -115,6 +123,24 @@ export class ModelledHostMemory implements HostMemory {
     const pages = this.allocate(sizeBytes, { node, contiguous: true });
     const { bank } = this.#live.get(pages) as Allocation;
     return { pages, memory: bank.memory, base: pages.ranges.start(0) - bank.start };
+  }
+
+  /** Contiguous low RAM taken at boot: no allocation, so it is not counted as one. */
+  reserve(sizeBytes: number): ReservedMemory {
+    const { pages } = this.carveOut(sizeBytes);
+    const allocation = this.#live.get(pages) as Allocation;
+    this.#live.delete(pages);
+    let isGiven = false;
+    return {
+      start: pages.ranges.start(0),
+      sizeBytes: pages.ranges.sizeBytes,
+      give() {
+        if (!isGiven) {
+          isGiven = true;
+          allocation.bank.pages.give(allocation.runs);
+        }
+      },
+    };
   }
 
   /** `ACCESS_FAULT` when not all of it is RAM. */

@@ -22,10 +22,13 @@ export { createPlatformBlock, type PlatformBlockOptions } from "./devices/platfo
 export { createRdmaNic, type RdmaNic, type RdmaNicOptions } from "./devices/rdma-nic/rdma-nic.ts";
 export { RdmaWire } from "./devices/rdma-nic/wire.ts";
 export { createUsbDrive, type UsbDriveOptions } from "./devices/usb-drive.ts";
+export type { DmaPlatform, DmaPlatformOptions, SwiotlbOptions } from "./dma-platforms.ts";
 export { FAULTS_KEPT_MAX, type Fault } from "./fault-log.ts";
 export type { HandleCounts } from "./handle-ledger.ts";
 export type { CarveOut, ModelledHostMemory, PagePlacement } from "./host-memory.ts";
 export type { BarPlace, Inspect, Trace, TraceHop, UnreachableBar } from "./inspect.ts";
+export type { FlushQueueOptions } from "./iommu/flush-queue.ts";
+export type { IommuFault } from "./iommu/iommu.ts";
 export { createMachine, type Machine, type MachineOptions, type PortWrapper } from "./machine.ts";
 export type { NonPciDeviceOptions } from "./non-pci-device.ts";
 export { createModelledPlatform, type ModelledPlatform, type PlatformOptions } from "./platform.ts";

@@ -104,12 +104,11 @@ export class Inspect {
   /** The way of a request for the byte at a bus address of the requester (BDF or `cpu`); nothing is moved or counted. */
   trace(requester: string, address: number, kind: AccessKind): Trace {
     const row = requester === "cpu" ? CPU : this.#row(requester);
-    const route = this.#fabric.trace(row, address, kind);
-    const physical = address - this.#fabric.offsetOf(row);
+    const { route, hops, physical, loss } = this.#fabric.trace(row, address, kind);
     return {
-      hops: route.hops.map((hop) => ({ at: this.#name(hop.row), event: hop.event })),
+      hops: hops.map((hop) => ({ at: this.#name(hop.row), event: hop.event })),
       arrivesAt: this.#end(route.slot, route.bank?.node, physical),
-      loss: route.loss,
+      loss,
     };
   }
 
@@ -129,7 +128,7 @@ export class Inspect {
   }
 
   #unreached(slot: BarSlot): UnreachableBar[] {
-    const route = this.#fabric.trace(CPU, slot.start, "read");
+    const { route } = this.#fabric.trace(CPU, slot.start, "read");
     const isReached = route.slot === slot;
     const end = slot.start + slot.sizeBytes;
     if (isReached && route.until >= end) {

@@ -9,6 +9,7 @@
 import { InputError, PeerbufError } from "@peerbuf/core";
 import { ACS_PRESENT, type Topology } from "@peerbuf/topology";
 import { EVENTS_PER_DRAIN_MAX, VirtualClock } from "./clock.ts";
+import { Corruption } from "./corruption.ts";
 import type { DeviceModel, DevicePort } from "./device-model.ts";
 import { DeviceSlot } from "./device-slot.ts";
 import { layOutDram } from "./dram-layout.ts";
@@ -19,6 +20,7 @@ import { type HandleCounts, HandleLedger } from "./handle-ledger.ts";
 import { ModelledHostMemory, type PagePlacement } from "./host-memory.ts";
 import { Inspect } from "./inspect.ts";
 import { InterruptLines } from "./interrupts.ts";
+import type { Iommu } from "./iommu/iommu.ts";
 import { FabricPort } from "./port.ts";
 import { Random } from "./random.ts";
 import type { RootComplexProfile } from "./root-complex.ts";
@@ -36,7 +38,7 @@ export interface MachineOptions {
   readonly busOffset?: Readonly<Record<string, number>>;
   /** How allocations that need not be contiguous are served; `packed` unless told otherwise. */
   readonly pagePlacement?: PagePlacement;
-  /** For everything random: at present the order of scattered pages. */
+  /** For everything random: the order of scattered pages, and which bytes a faulty root complex changes. */
   readonly seed?: number;
   /** Events that the clock runs in one go before it is a runaway. */
   readonly eventsPerDrainMax?: number;
@@ -75,6 +77,7 @@ export class Machine {
       new FabricMap(topology, this.memory.banks),
       options.rootComplex ?? "forwards",
       busOffsets(topology, options.busOffset ?? {}),
+      new Corruption(options.seed ?? 1),
       this.faultLog,
       () => this.clock.nowNs,
     );
@@ -123,6 +126,21 @@ export class Machine {
   /** Another root complex from the next request on. */
   setRootComplex(profile: RootComplexProfile): void {
     this.fabric.setProfile(profile);
+  }
+
+  /** An IOMMU translates from the next request on. `WRONG_ORDER` when one does already. */
+  installIommu(iommu: Iommu): void {
+    if (this.fabric.iommu !== undefined) {
+      throw new PeerbufError("WRONG_ORDER", "the machine has an IOMMU at work already");
+    }
+    this.fabric.setIommu(iommu);
+  }
+
+  /** Does nothing when it is not the one at work. */
+  removeIommu(iommu: Iommu): void {
+    if (this.fabric.iommu === iommu) {
+      this.fabric.setIommu(undefined);
+    }
   }
 
   /** The function's interrupt vectors, by row. */

@@ -24,19 +24,14 @@ import {
 } from "@peerbuf/core";
 import { CpuBar } from "./cpu-bar.ts";
 import { ModelledDeviceDma } from "./device-dma.ts";
-import { DmaDirect } from "./dma-direct.ts";
-import { DmaGuard } from "./dma-guard.ts";
+import { type DmaPlatformOptions, type DmaSetup, setUpDma } from "./dma-platforms.ts";
 import type { Machine } from "./machine.ts";
 import { ModelledDevice, type OnFabric } from "./modelled-device.ts";
 import { NonPciDevice, type NonPciDeviceOptions } from "./non-pci-device.ts";
 
-export interface PlatformOptions {
+export interface PlatformOptions extends DmaPlatformOptions {
   /** For records; `machine` unless told otherwise. */
   readonly name?: string;
-  /** `false`: the platform's DMA operations do not know peer memory (EREMOTEIO). */
-  readonly peerToPeer?: boolean;
-  /** `false`: devices reach everything at any time, as on real hardware without an IOMMU. */
-  readonly guard?: boolean;
   /** What a function's DMA engine can follow, by BDF; everything unless told otherwise. */
   readonly limits?: Readonly<Record<string, DmaLimits>>;
   /** Devices that are no PCI function, such as those behind a USB host controller. */
@@ -49,11 +44,14 @@ export interface ModelledPlatform extends Platform {
   readonly machine: Machine;
   /** Accesses that the guard kept out; 0 without one. */
   readonly guardFaults: number;
-  /** Takes the guard out of the machine. Devices stay. */
+  /** Takes guard, IOMMU and bounce pool out of the machine. Devices stay. */
   close(): void;
 }
 
-/** `InputError` when the options name a function that the machine does not have, or one device twice. */
+/**
+ * `InputError` when the options name a function or a DMA platform that there is not, or one device twice;
+ * `WRONG_ORDER` for a second platform with an IOMMU on one machine.
+ */
 export function createModelledPlatform(
   machine: Machine,
   options: PlatformOptions = {},
@@ -66,8 +64,7 @@ class MachinePlatform implements ModelledPlatform {
   readonly clock: Clock;
   readonly dma: DmaLayer;
   readonly machine: Machine;
-  readonly #guard: DmaGuard | undefined;
-  readonly #interposed: { remove(): void } | undefined;
+  readonly #setup: DmaSetup;
   readonly #devices: ReadonlyMap<string, KnownDevice>;
 
   constructor(machine: Machine, options: PlatformOptions) {
@@ -78,18 +75,12 @@ class MachinePlatform implements ModelledPlatform {
     const devices = [...functions, ...makeOthers(machine, functions, options.devices ?? [])];
     this.#devices = new Map(devices.map((device) => [device.id, device]));
     const byDevice = new Map<Device, OnFabric>(devices.map((device) => [device, device]));
-    const direct = new DmaDirect(byDevice, options.peerToPeer ?? true, machine.ledger);
-    const guard =
-      options.guard === false
-        ? undefined
-        : new DmaGuard(direct, machine.faultLog, (device) => this.#find(device.id).requester);
-    this.#guard = guard;
-    this.#interposed = guard && machine.interpose((port) => guard.wrapPort(port));
-    this.dma = guard ?? direct;
+    this.#setup = setUpDma(machine, byDevice, options);
+    this.dma = this.#setup.dma;
   }
 
   get guardFaults(): number {
-    return this.#guard?.faultCount ?? 0;
+    return this.#setup.guard?.faultCount ?? 0;
   }
 
   device(id: string): Device {
@@ -108,13 +99,13 @@ class MachinePlatform implements ModelledPlatform {
     registry.set(BARS, barsOf(machine, row));
     registry.set(
       DEVICE_DMA,
-      new ModelledDeviceDma(device, this.dma, machine.memory, machine.ledger),
+      new ModelledDeviceDma(device, this.#setup.own, machine.memory, machine.ledger),
     );
     registry.set(INTERRUPTS, machine.interruptsOf(row));
   }
 
   close(): void {
-    this.#interposed?.remove();
+    this.#setup.close();
   }
 
   #find(id: string): KnownDevice {

@@ -6,8 +6,9 @@
  * without the model or the fabric knowing.
  */
 import { type Clock, PeerbufError } from "@peerbuf/core";
+import type { Bytes } from "./carry.ts";
 import type { Completion, DevicePort } from "./device-model.ts";
-import type { Bytes, Fabric } from "./fabric.ts";
+import type { Fabric } from "./fabric.ts";
 import type { InterruptLines } from "./interrupts.ts";
 import type { SparseMemory } from "./sparse-memory.ts";
 

@@ -7,9 +7,17 @@
  * - `forwards`: reads and writes between all root ports, as AMD since Zen and Xeons since Skylake;
  * - `same-host-bridge`: both, but only below one host bridge, as older Xeons;
  * - `writes-only`: posted writes arrive, reads do not, as AMD before Zen;
- * - `none`: nothing arrives.
+ * - `none`: nothing arrives;
+ * - `corrupts-until-pass-through`: as `forwards`, but while an IOMMU translates, what devices send each
+ *   other through the root complex arrives changed. A model of field reports in which data was wrong with
+ *   all ACS bits clear until the kernel was booted with `iommu=pt`; what the hardware does is not known.
  */
-export type RootComplexProfile = "forwards" | "same-host-bridge" | "writes-only" | "none";
+export type RootComplexProfile =
+  | "forwards"
+  | "same-host-bridge"
+  | "writes-only"
+  | "none"
+  | "corrupts-until-pass-through";
 
 /** Would a request between devices below these root buses (by index) get through? */
 export function rootComplexForwards(
@@ -20,6 +28,7 @@ export function rootComplexForwards(
 ): boolean {
   switch (profile) {
     case "forwards":
+    case "corrupts-until-pass-through":
       return true;
     case "same-host-bridge":
       return fromRoot === toRoot;

@@ -10,8 +10,9 @@
  */
 import type { AcsGate } from "./acs-gate.ts";
 import { BarSlot } from "./bar-slot.ts";
-import type { FabricMap, FunctionClaim } from "./fabric-map.ts";
+import type { FabricMap, FunctionClaim, RamClaim } from "./fabric-map.ts";
 import type { Bank } from "./host-memory.ts";
+import type { IommuFault } from "./iommu/iommu.ts";
 import { type AccessKind, type RootComplexProfile, rootComplexForwards } from "./root-complex.ts";
 
 /** Row that stands for the root complex in hops. */
@@ -25,6 +26,8 @@ export type HopEvent =
   | "redirected"
   | "blocked"
   | "root-complex"
+  | "translated"
+  | "faulted"
   | "down"
   | "unclaimed"
   | "dropped"
@@ -49,6 +52,8 @@ export type LossReason =
   | "COMPLETION_DROPPED"
   /** The function's BAR claims it, but no model was placed there. */
   | "NOTHING_BEHIND_BAR"
+  /** The IOMMU: the function has no domain, nothing is mapped there, or not for this kind of access. */
+  | IommuFault
   /** The guard: no mapping of this device holds the address. */
   | "NOT_MAPPED";
 
@@ -59,15 +64,21 @@ export interface Route {
   readonly until: number;
   readonly slot: BarSlot | undefined;
   readonly bank: Bank | undefined;
-  /** Undefined: arrives. */
+  /** Undefined: arrives, or meets the IOMMU. */
   readonly loss: LossReason | undefined;
+  /** The root complex has to translate the address first; the way from there on is a route of its own. */
+  readonly meetsIommu: boolean;
+  /** The root complex changes the bytes. */
+  readonly isCorrupted: boolean;
   readonly hops: readonly Hop[];
   /** Rows of the bridges, and `ROOT_COMPLEX`, that the bytes pass: for counting. */
   readonly passes: Int32Array;
 }
 
 /** Where a walk ended. */
-type Ending = BarSlot | Bank | LossReason;
+type Ending = BarSlot | Bank | LossReason | typeof MEETS_IOMMU;
+
+const MEETS_IOMMU = Symbol("meets the IOMMU");
 
 const isPass = ({ event }: Hop): boolean =>
   event === "up" || event === "down" || event === "root-complex";
@@ -79,8 +90,11 @@ export class RouteWalk {
   readonly #profile: RootComplexProfile;
   readonly #kind: AccessKind;
   readonly #address: number;
+  /** An IOMMU translates what comes to the root complex from below. */
+  readonly #translates: boolean;
   readonly #hops: Hop[] = [];
-  #from = 0;
+  #isCorrupted = false;
+  #from = Number.NEGATIVE_INFINITY;
   #until = Number.POSITIVE_INFINITY;
 
   constructor(
@@ -89,28 +103,45 @@ export class RouteWalk {
     profile: RootComplexProfile,
     kind: AccessKind,
     address: number,
+    translates: boolean,
   ) {
     this.#map = map;
     this.#acs = acs;
     this.#profile = profile;
     this.#kind = kind;
     this.#address = address;
+    this.#translates = translates;
   }
 
   /** `requester` is a row, or `CPU`. */
   walk(requester: number): Route {
-    if (requester !== CPU) {
-      this.#hop(requester, "issues");
+    if (requester === CPU) {
+      this.#hop(ROOT_COMPLEX, "root-complex");
+      return this.#route(this.#fromCpu());
     }
-    const ending = requester === CPU ? this.#fromCpu() : this.#fromDevice(requester);
+    this.#hop(requester, "issues");
+    return this.#route(this.#fromDevice(requester));
+  }
+
+  /** From the root complex on, to the physical address that the IOMMU gave. */
+  walkTranslated(requester: number): Route {
+    const claim = this.#map.rootComplex.find(this.#address);
+    this.#narrow(this.#map.rootComplex);
+    return this.#route(this.#through(claim, requester));
+  }
+
+  #route(ending: Ending): Route {
+    const meetsIommu = ending === MEETS_IOMMU;
     const isSlot = ending instanceof BarSlot;
     const isLoss = typeof ending === "string";
     return {
       from: this.#from,
       until: this.#until,
       slot: isSlot ? ending : undefined,
-      bank: isSlot || isLoss ? undefined : ending,
+      bank: isSlot || isLoss || meetsIommu ? undefined : ending,
       loss: isLoss ? ending : undefined,
+      meetsIommu,
+      isCorrupted: this.#isCorrupted,
       hops: this.#hops,
       passes: Int32Array.from(this.#hops.filter(isPass), ({ row }) => row),
     };
@@ -165,6 +196,7 @@ export class RouteWalk {
     }
     this.#hop(claim.row, "completion-redirected");
     const root = this.#rootOf(requester);
+    this.#passRootComplex();
     return rootComplexForwards(this.#profile, "read", root, root)
       ? ending
       : this.#lost(ROOT_COMPLEX, "dropped", "COMPLETION_DROPPED");
@@ -181,12 +213,18 @@ export class RouteWalk {
       }
     }
     this.#hop(ROOT_COMPLEX, "root-complex");
+    return this.#translates ? MEETS_IOMMU : this.#through(claim, row);
+  }
+
+  /** The root complex has the request of a device and a physical address. */
+  #through(claim: FunctionClaim | RamClaim | undefined, row: number): Ending {
     if (claim === undefined) {
       return this.#lost(ROOT_COMPLEX, "unclaimed", "UNCLAIMED");
     }
     if (claim.kind === "ram") {
       return claim.bank;
     }
+    this.#passRootComplex();
     const passes = rootComplexForwards(
       this.#profile,
       this.#kind,
@@ -196,8 +234,12 @@ export class RouteWalk {
     return passes ? this.#down(claim) : this.#lost(ROOT_COMPLEX, "dropped", "ROOT_COMPLEX_DROPS");
   }
 
+  /** Bytes of one device for another are in the root complex. */
+  #passRootComplex(): void {
+    this.#isCorrupted = this.#translates && this.#profile === "corrupts-until-pass-through";
+  }
+
   #fromCpu(): Ending {
-    this.#hop(ROOT_COMPLEX, "root-complex");
     const claim = this.#map.rootComplex.find(this.#address);
     this.#narrow(this.#map.rootComplex);
     if (claim === undefined) {

@@ -1,0 +1,46 @@
+/**
+ * Corruption: what a faulty root complex does to bytes that pass it.
+ *
+ * A model of field reports, not of any one chip: one byte of each aligned 16 arrives changed, the same one
+ * in the same way every time, by the machine's seed. So a transfer of 16 bytes or more never arrives whole.
+ */
+import type { Bytes } from "./carry.ts";
+import { SparseMemory } from "./sparse-memory.ts";
+
+const UNIT_BYTES = 16;
+
+export class Corruption {
+  readonly #seed: number;
+
+  constructor(seed: number) {
+    this.#seed = seed;
+  }
+
+  /** Spoils bytes that came from, or go to, `physical`. */
+  spoil(bytes: Bytes, offset: number, physical: number, lengthBytes: number): void {
+    const first = Math.floor(physical / UNIT_BYTES);
+    const end = Math.ceil((physical + lengthBytes) / UNIT_BYTES);
+    for (let unit = first; unit < end; unit++) {
+      const chance = mix(unit, this.#seed);
+      const at = unit * UNIT_BYTES + (chance % UNIT_BYTES) - physical;
+      if (at >= 0 && at < lengthBytes) {
+        flip(bytes, offset + at, 1 + ((chance >>> 8) % 255));
+      }
+    }
+  }
+}
+
+/** A whole number below 2^32 that looks like chance. */
+function mix(unit: number, seed: number): number {
+  let state = Math.imul((unit % 2 ** 32) ^ seed, 0x9e37_79b1);
+  state = Math.imul(state ^ (state >>> 15), 0x85eb_ca6b);
+  return (state ^ (state >>> 13)) >>> 0;
+}
+
+function flip(bytes: Bytes, at: number, mask: number): void {
+  if (bytes instanceof SparseMemory) {
+    bytes.writeNumber(at, 1, bytes.readNumber(at, 1) ^ mask);
+  } else {
+    bytes[at] = (bytes[at] as number) ^ mask;
+  }
+}
