@@ -11,7 +11,10 @@ import { type PathVerdict, usable } from "./verdict.ts";
 /** A place the exporter could put the buffer. */
 export interface Place<Name extends string = string> {
   readonly name: Name;
-  /** `device`: only importers that kept P2P, over a path that carries both directions, are served. `system`: everyone. */
+  /**
+   * `device`: served are importers that kept P2P, over a path that carries both directions, and those with
+   * a way of their own, which is not topology's to judge. `system`: everyone.
+   */
   readonly memory: "device" | "system";
   /** The path from this place to an importer, where it is not the one of the attachment (memory of another device). */
   pathTo?(attachment: AttachmentView): PathVerdict;
@@ -56,7 +59,9 @@ function rank<Name extends string>(
 ): RankedPlace<Name> {
   const unserved = attachments.filter((attachment) => !serves(place, attachment));
   const served = attachments.filter((attachment) => !unserved.includes(attachment));
-  const costs = served.map((attachment) => costOf(pathTo(place, attachment), fastest));
+  const costs = served.map((attachment) =>
+    hasOwnWay(attachment) ? 0 : costOf(pathTo(place, attachment), fastest),
+  );
   return {
     place,
     unserved,
@@ -69,10 +74,17 @@ function serves(place: Place, attachment: AttachmentView): boolean {
   if (place.memory === "system") {
     return attachment.kept.some(({ type, require }) => type.memory !== "device" || !require);
   }
+  if (hasOwnWay(attachment)) {
+    return true;
+  }
   const path = pathTo(place, attachment);
   const takesPeers = attachment.kept.some(({ type }) => type.memory !== "system");
   return takesPeers && usable(path.reads) && usable(path.writes);
 }
+
+/** Its own translation or a private link reaches device memory: no hop of the tree is counted. */
+const hasOwnWay = ({ kept }: AttachmentView): boolean =>
+  kept.some(({ type }) => type.addresses === "untranslated" && type.memory !== "system");
 
 const pathTo = (place: Place, attachment: AttachmentView): PathVerdict =>
   place.pathTo?.(attachment) ?? attachment.path;

@@ -1,4 +1,12 @@
-import { type AttachmentView, DMA, P2P, type PathType, rankPlaces, UNLIMITED } from "@peerbuf/core";
+import {
+  type AttachmentView,
+  DMA,
+  interconnect,
+  P2P,
+  type PathType,
+  rankPlaces,
+  UNLIMITED,
+} from "@peerbuf/core";
 import { describe, expect, it } from "vitest";
 
 interface Shape {
@@ -49,6 +57,17 @@ describe("ranking places", () => {
 
     expect(best?.place.name).toBe("system");
     expect(second?.unserved.map(({ client }) => client.id)).toEqual(["b"]);
+  });
+
+  it("a private way to device memory is served there, whatever topology says of the path", () => {
+    const linked: AttachmentView = {
+      ...attached("a", { path: "unsupported", distance: -1, pinned: true }),
+      kept: [{ type: interconnect("mesh"), require: false }],
+    };
+
+    const [best] = rankPlaces([SYSTEM, VRAM], [linked]);
+
+    expect(best).toMatchObject({ place: VRAM, unserved: [], isExcluded: false, cost: 0 });
   });
 
   it("a place that does not serve somebody pinned is excluded, however many others it serves", () => {
