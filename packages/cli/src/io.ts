@@ -5,7 +5,7 @@
  * printed. Results go to `stdout`, everything else to `stderr`.
  */
 export interface Output {
-  /** Resolves when the text is taken; slow readers hold the writer back. @throws PipeClosed */
+  /** Resolves when the text is taken; slow readers hold the writer back. @throws PipeClosed, OutputFailed */
   write(text: string): Promise<void>;
   /** A person is looking: colour and progress make sense. */
   readonly isTerminal: boolean;
@@ -24,6 +24,11 @@ export interface Io {
 /** The reader went away (`| head`): there is nobody left to tell, so the command just ends. */
 export class PipeClosed extends Error {
   override readonly name = "PipeClosed";
+}
+
+/** The output takes no more (a full disk): nothing that peerbuf could mend. */
+export class OutputFailed extends Error {
+  override readonly name = "OutputFailed";
 }
 
 /** Width of text that does not go to a terminal. */

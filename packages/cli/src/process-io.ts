@@ -3,7 +3,7 @@
  *
  * A closed pipe arrives as an error event at some later time; it is kept and told to the next write.
  */
-import { COLUMNS_DEFAULT, type Io, type Output, PipeClosed } from "./io.ts";
+import { COLUMNS_DEFAULT, type Io, type Output, OutputFailed, PipeClosed } from "./io.ts";
 
 export function processIo(): Io {
   return {
@@ -20,7 +20,7 @@ type TextStream = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly c
 export function streamOutput(stream: TextStream): Output {
   let failure: Error | undefined;
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    failure = error.code === "EPIPE" ? new PipeClosed("the reader has gone") : error;
+    failure = failureOf(error);
   });
   return {
     isTerminal: stream.isTTY === true,
@@ -28,7 +28,7 @@ export function streamOutput(stream: TextStream): Output {
       return stream.columns ?? COLUMNS_DEFAULT;
     },
     async write(text) {
-      if (failure === undefined && !stream.write(text)) {
+      if (failure === undefined && !taken(stream, text)) {
         await drained(stream);
       }
       if (failure !== undefined) {
@@ -36,6 +36,20 @@ export function streamOutput(stream: TextStream): Output {
       }
     },
   };
+}
+
+const failureOf = ({ code, message }: NodeJS.ErrnoException): Error =>
+  code === "EPIPE"
+    ? new PipeClosed("the reader has gone")
+    : new OutputFailed(`the output could not be written (${message})`);
+
+/** Files are written at once and throw at once; pipes tell later. */
+function taken(stream: TextStream, text: string): boolean {
+  try {
+    return stream.write(text);
+  } catch (error) {
+    throw failureOf(error as NodeJS.ErrnoException);
+  }
 }
 
 function drained(stream: TextStream): Promise<void> {

@@ -75,7 +75,7 @@ async function finishParsing(
     return EXIT.OK;
   }
   const isBare = error.code === "commander.help";
-  const cause = isBare ? "say which command" : error.message.replace(/^error: /, "");
+  const cause = isBare ? "say which command" : error.message.replace(/^error: |\.$/g, "");
   const label = paintFor(io.stderr, io.env).bad("peerbuf:");
   await io.stderr.write(`${label} ${cause.replaceAll("\n", " ")}. See peerbuf --help.\n`);
   return EXIT.USAGE;

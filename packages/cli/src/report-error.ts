@@ -6,7 +6,7 @@
  */
 import { InputError, PeerbufError } from "@peerbuf/core";
 import { EXIT, type ExitCode } from "./exit-code.ts";
-import { type Io, PipeClosed } from "./io.ts";
+import { type Io, OutputFailed, PipeClosed } from "./io.ts";
 import { paintFor } from "./paint.ts";
 
 /** Tells what went wrong and returns the exit code. */
@@ -19,7 +19,7 @@ export async function reportError(error: unknown, io: Io): Promise<ExitCode> {
   try {
     await io.stderr.write(`${label} ${text}\n`);
   } catch (unheard) {
-    if (!(unheard instanceof PipeClosed)) {
+    if (!(unheard instanceof PipeClosed || unheard instanceof OutputFailed)) {
       throw unheard;
     }
   }
@@ -35,6 +35,9 @@ function describe(error: unknown): { text: string; code: ExitCode } {
       text: `${endSentence(error.message)} [${error.code}, ${error.errno}]`,
       code: EXIT.FINDING,
     };
+  }
+  if (error instanceof OutputFailed) {
+    return { text: endSentence(error.message), code: EXIT.FINDING };
   }
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return {

@@ -12,6 +12,7 @@ function expectUsageError({ code, stdout, stderr }: Ran): void {
   expect(stderr).toMatch(/^peerbuf: .+\.\n$/);
   expect(stderr.trimEnd().split("\n")).toHaveLength(1);
   expect(stderr).not.toMatch(/\n +at /);
+  expect(stderr).not.toContain("..");
 }
 
 describe("wrong usage is told in one line, with exit code 2", () => {

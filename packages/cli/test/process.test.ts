@@ -1,9 +1,14 @@
 /** The built command as a process: what only a real pipe and a real exit can show. */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { emptyFolder } from "./console.ts";
+
+/** A device that takes nothing: writing fails with ENOSPC. */
+const FULL = "/dev/full";
+/** A file without end that says it has no bytes. */
+const ENDLESS = "/dev/zero";
 
 const BIN = fileURLToPath(new URL("../bin/peerbuf.js", import.meta.url));
 const MANIFEST = fileURLToPath(new URL("../package.json", import.meta.url));
@@ -32,6 +37,31 @@ describe.skipIf(!isBuilt)("the built command (run npm run build if this is skipp
 
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   });
+
+  it.skipIf(!existsSync(FULL))(
+    "says that its output could not be written (needs /dev/full)",
+    () => {
+      const full = openSync(FULL, "w");
+      const ran = spawnSync(process.execPath, [BIN, "matrix"], {
+        encoding: "utf8",
+        stdio: ["ignore", full, "pipe"],
+      });
+      closeSync(full);
+
+      expect(ran.status).toBe(1);
+      expect(ran.stderr).toMatch(/^peerbuf: the output could not be written \(ENOSPC.*\)\.\n$/);
+    },
+  );
+
+  it.skipIf(!existsSync(ENDLESS))(
+    "reads no more of a scenario than one has (needs /dev/zero)",
+    () => {
+      const ran = spawnSync(process.execPath, [BIN, "run", ENDLESS], { encoding: "utf8" });
+
+      expect(ran.status).toBe(2);
+      expect(ran.stderr).toContain("a scenario at most 1048576");
+    },
+  );
 
   it("gets everything through a slow pipe", async () => {
     const child = spawn(process.execPath, [BIN, "matrix", "--all", "--json"]);

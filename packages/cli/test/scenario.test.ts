@@ -118,6 +118,16 @@ describe("a fault in a scenario is told with line, column and field", () => {
       "1:25: machine.rootComplex: ",
     ],
     [
+      "memory that is too small",
+      `machine: { memory: { perNode: 4 KiB } }\n${LINES.join("\n")}`,
+      "1:31: machine.memory.perNode: expected a size in whole MiB up to 1 TiB",
+    ],
+    [
+      "two scenarios in one file",
+      `${LINES.join("\n")}\n---\n${LINES.join("\n")}`,
+      "12:1: this is not one scenario but several",
+    ],
+    [
       "an unknown root bus",
       `machine: { busOffset: { "0000:99": 4096 } }\n${LINES.join("\n")}`,
       "1:1: machine: busOffset 0000:99: there is no such root bus",

@@ -4,7 +4,7 @@
  * Whoever finds a fault in a value, the schema or a later check against the machine, asks for an
  * error by path and gets file, line, column and field into it.
  */
-import { readFile, stat } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { InputError } from "@peerbuf/core";
 import { type Document, isMap, isNode, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
@@ -30,7 +30,10 @@ export class ScenarioFile {
     this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
     const [error] = this.#document.errors;
     if (error !== undefined) {
-      const cause = `this is not YAML: ${error.message.replaceAll("\n", " ")}`;
+      const cause =
+        error.code === "MULTIPLE_DOCS"
+          ? "this is not one scenario but several"
+          : `this is not YAML: ${error.message.replaceAll("\n", " ")}`;
       throw this.#error(error.pos[0], undefined, cause, REMEDY);
     }
     this.scenario = this.#check(this.#value());
@@ -106,19 +109,33 @@ export class ScenarioFile {
 
 /** @throws InputError also for a file that is missing, unreadable, or too large to be one */
 export async function readScenarioFile(path: string, cwd: string): Promise<ScenarioFile> {
-  const place = pathFrom(cwd, path);
   try {
-    const { size } = await stat(place);
-    if (size > FILE_BYTES_MAX) {
+    await using file = await open(pathFrom(cwd, path));
+    const bytes = await startOf(file);
+    if (bytes.length > FILE_BYTES_MAX) {
+      const { size } = await file.stat();
       throw new InputError({
         source: path,
-        cause: `the file has ${size} bytes, a scenario at most ${FILE_BYTES_MAX}`,
+        cause: `the file has ${size > 0 ? size : "many"} bytes, a scenario at most ${FILE_BYTES_MAX}`,
         remedy: "Name a scenario; a capture goes into --capture or the field capture",
       });
     }
-    return new ScenarioFile(path, await readFile(place, "utf8"));
+    return new ScenarioFile(path, bytes.toString("utf8"));
   } catch (error) {
     throw asInputError(path, error);
+  }
+}
+
+/** One byte more than a scenario may have, at most: pipes and devices do not say how long they are. */
+async function startOf(file: FileHandle): Promise<Buffer> {
+  const bytes = Buffer.alloc(FILE_BYTES_MAX + 1);
+  let length = 0;
+  for (;;) {
+    const { bytesRead } = await file.read(bytes, length, bytes.length - length);
+    length += bytesRead;
+    if (bytesRead === 0) {
+      return bytes.subarray(0, length);
+    }
   }
 }
 

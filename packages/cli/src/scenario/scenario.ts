@@ -122,7 +122,11 @@ const deviceName = z.string({ error: 'expected a PCI address such as "13:00.0"' 
 const kernel = z.string({ error: 'expected a kernel version in quotes, such as "6.12"' });
 
 const memory = section({
-  perNode: z.union([sizeBytes(MIB, TIB, MIB), z.array(sizeBytes(MIB, TIB, MIB)).min(1)]).optional(),
+  perNode: z
+    .union([sizeBytes(MIB, TIB, MIB), z.array(sizeBytes(MIB, TIB, MIB)).min(1)], {
+      error: "expected a size in whole MiB up to 1 TiB, or a list with one for each node",
+    })
+    .optional(),
   pages: z.enum(["packed", "scattered"]).optional(),
 });
 
