@@ -23,6 +23,7 @@ import {
   type DeviceModel,
   type DevicePort,
   type ModelledPlatform,
+  type PlatformOptions,
   type RootComplexProfile,
   SparseMemory,
 } from "@peerbuf/machine";
@@ -73,9 +74,10 @@ function startBench(
   topology: Topology,
   rootComplex: RootComplexProfile,
   busOffset: Readonly<Record<string, number>> = {},
+  options: PlatformOptions = {},
 ): Bench {
   const machine = createMachine({ topology, rootComplex, busOffset });
-  const platform = createModelledPlatform(machine);
+  const platform = createModelledPlatform(machine, options);
   const ports = new Map<number, DevicePort>();
   for (const row of topology.endpoints) {
     const model = new MemoryDevice();
@@ -260,6 +262,17 @@ describe("what the kernel's rules promise, on a captured machine", () => {
     },
   );
 
+  it("the same with an IOMMU: its mappings carry every byte too", async () => {
+    for (const name of readdirSync(CAPTURES)) {
+      const topology = await readCapture(`${CAPTURES}${name}`);
+      const bench = startBench(topology, "forwards", {}, { dma: "iommu" });
+
+      expect(brokenPromises(bench, rules, ["bus-addr", "host-bridge"])).toEqual([]);
+      expect(bench.platform.machine.inspect.faultCount).toBe(0);
+      expect(bench.platform.machine.handles().mappings).toBe(0);
+    }
+  });
+
   it("bus-addr pairs need no root complex: they move every byte even when it forwards nothing", async () => {
     for (const name of readdirSync(CAPTURES)) {
       const bench = startBench(await readCapture(`${CAPTURES}${name}`), "none");
@@ -296,6 +309,8 @@ describe("what the kernel's rules promise, on any generated machine", () => {
     })
     .map((options) => generateFabric(options));
 
+  const dma = fc.constantFrom("direct" as const, "iommu" as const);
+
   it("every BAR is reached by the processors", () => {
     fc.assert(
       fc.property(fabric, (topology) => {
@@ -304,11 +319,12 @@ describe("what the kernel's rules promise, on any generated machine", () => {
     );
   });
 
-  it("every bus-addr and host-bridge pair moves every byte when the root complex forwards, whatever the bus offsets", () => {
+  it("every bus-addr and host-bridge pair moves every byte when the root complex forwards, whatever the bus offsets, translated or not", () => {
     fc.assert(
-      fc.property(fabric, fc.constantFrom(0, 2 ** 40), (topology, step) => {
+      fc.property(fabric, fc.constantFrom(0, 2 ** 40), dma, (topology, step, platform) => {
         const offsets = topology.rootBuses.map(({ id }, index) => [id, index * step] as const);
-        const bench = startBench(topology, "forwards", Object.fromEntries(offsets));
+        const busOffset = Object.fromEntries(offsets);
+        const bench = startBench(topology, "forwards", busOffset, { dma: platform });
 
         expect(brokenPromises(bench, rules, ["bus-addr", "host-bridge"])).toEqual([]);
         expect(bench.platform.machine.inspect.faultCount).toBe(0);

@@ -126,7 +126,8 @@ export const STEPS = {
     const bytes = new Uint8Array(64).fill(fill);
     const port = world.portOf(chosen.mapped.client);
     const address = chosen.mapped.segments.address(0) + at;
-    if (allowed || !hasLiveMapping(world, chosen.mapped)) {
+    const isRefused = !hasLiveMapping(world, chosen.mapped) && world.isKeptOut(chosen.mapped);
+    if (allowed || isRefused) {
       expect(port.write(address, bytes, 0, 64).ok).toBe(allowed);
     }
     if (allowed) {
@@ -153,7 +154,7 @@ export const STEPS = {
   deviceGoesOn(world: World, { one }: Choice): void {
     const dead = [...world.old, ...deadMappings(world)];
     const mapped = pick(dead, one);
-    if (mapped === undefined || hasLiveMapping(world, mapped)) {
+    if (mapped === undefined || hasLiveMapping(world, mapped) || !world.isKeptOut(mapped)) {
       return;
     }
     world.tally.dead++;

@@ -25,6 +25,7 @@ import {
   createModelledPlatform,
   type Machine,
   type ModelledPlatform,
+  type PlatformOptions,
 } from "@peerbuf/machine";
 import { BAR_SLOTS, createJudge, rulesForKernel, type Topology } from "@peerbuf/topology";
 import { expect } from "vitest";
@@ -97,8 +98,11 @@ export class World {
   #seqno = 0;
   #fill = 1;
 
-  constructor(topology: Topology, tally: Tally) {
+  readonly #isGuarded: boolean;
+
+  constructor(topology: Topology, tally: Tally, options: PlatformOptions = {}) {
     this.tally = tally;
+    this.#isGuarded = options.dma !== "iommu";
     this.machine = createMachine({ topology, memoryBytesPerNode: 64 << 20 });
     this.machine.place(GPU, memoryBehindBar());
     for (const [bdf] of IMPORTERS) {
@@ -106,7 +110,7 @@ export class World {
       this.#probes.set(bdf, device);
       this.machine.place(bdf, device);
     }
-    this.platform = createModelledPlatform(this.machine);
+    this.platform = createModelledPlatform(this.machine, options);
     const judge = createJudge(topology, rulesForKernel("6.12"));
     this.framework = createFramework({ platform: this.platform, judge });
     this.#work = new FenceDomain(this.platform.clock).createContext({
@@ -155,6 +159,14 @@ export class World {
     const [mapped] = view.mappings.splice(index, 1) as [MappedView];
     mapped.mapping.unmap();
     this.old.push(mapped);
+  }
+
+  /**
+   * Is a device kept out where it has no mapping? By the guard always; by an IOMMU alone not where bus
+   * addresses turn round below it.
+   */
+  isKeptOut({ segments }: MappedView): boolean {
+    return this.#isGuarded || !segments.isBusAddress(0);
   }
 
   /** A fence for work on the bytes, on the buffer's reservation. */
