@@ -13,7 +13,7 @@ import { scenarioCommand } from "./commands/scenario.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { COLUMNS_DEFAULT, type Io } from "./io.ts";
 import { paintFor } from "./paint.ts";
-import { reportError } from "./report-error.ts";
+import { oneLine, reportError } from "./report-error.ts";
 import { Session } from "./session.ts";
 
 /** Stated here because reading package.json at every start costs more than keeping them equal; a test does. */
@@ -77,6 +77,6 @@ async function finishParsing(
   const isBare = error.code === "commander.help";
   const cause = isBare ? "say which command" : error.message.replace(/^error: |\.$/g, "");
   const label = paintFor(io.stderr, io.env).bad("peerbuf:");
-  await io.stderr.write(`${label} ${cause.replaceAll("\n", " ")}. See peerbuf --help.\n`);
+  await io.stderr.write(`${label} ${oneLine(cause.replaceAll("\n", " "))}. See peerbuf --help.\n`);
   return EXIT.USAGE;
 }

@@ -46,4 +46,13 @@ function describe(error: unknown): { text: string; code: ExitCode } {
   };
 }
 
-const endSentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);
+const endSentence = (text: string): string => oneLine(/[.!?]$/.test(text) ? text : `${text}.`);
+
+/** Messages quote files and arguments, which may hold what a terminal would obey: shown as JSON would. */
+export const oneLine = (text: string): string =>
+  text.replace(/\p{Cc}/gu, (character) => {
+    const escaped = JSON.stringify(character).slice(1, -1);
+    return escaped === character ? `\\u${hex4(character)}` : escaped;
+  });
+
+const hex4 = (character: string): string => character.charCodeAt(0).toString(16).padStart(4, "0");

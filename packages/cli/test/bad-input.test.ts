@@ -115,6 +115,16 @@ describe("a capture that cannot be read is told in one line, with exit code 2", 
     expect(name.stderr).toContain("one of the embedded: server-05");
   });
 
+  it("strange names in it are shown, and nothing a terminal would obey", async () => {
+    const cwd = emptyFolder();
+    write(cwd, "c.json", JSON.stringify({ files: { "a\u001b[2J\nb": 5 } }));
+
+    const ran = await peerbuf(["matrix", "--capture", "c.json"], { cwd });
+
+    expectUsageError(ran);
+    expect(ran.stderr).toContain('files["a\\u001b[2J\\nb"]');
+  });
+
   it("cut anywhere, a capture is read or refused, never a bug", async () => {
     const cwd = emptyFolder();
     await fc.assert(

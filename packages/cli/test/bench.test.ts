@@ -19,6 +19,7 @@ const NAMES = [
   "machine.dma-2MiB",
   "machine.dma-64KiB",
   "machine.dma-4KiB",
+  "machine.dma-iommu-2MiB",
 ];
 
 describe("bench", () => {

@@ -195,6 +195,11 @@ describe("a fault in a scenario is told with line, column and field", () => {
       `${LINES.join("\n")}\n${LINES.slice(5).join("\n")}`,
       '12:11: transfers[1].name: another transfer is called "one"',
     ],
+    [
+      "a name that is more than one line",
+      withLine(6, '  - name: "one\\nand \\e[2Jmore"'),
+      "6:11: transfers[0].name: expected one line",
+    ],
     ["a list instead of a scenario", "- 1\n- 2", "1:1: "],
     ["nothing at all", "", "1:1: "],
     ["a field twice", `${LINES.join("\n")}\ndevices: {}`, "12:1: this is not YAML: "],

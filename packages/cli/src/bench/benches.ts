@@ -1,7 +1,7 @@
 /** Benches: all of them, in the order in which they run. */
 import { allPairs } from "./all-pairs.ts";
 import type { Bench } from "./bench.ts";
-import { dma2MiB, dma4KiB, dma64KiB } from "./dma.ts";
+import { dma2MiB, dma4KiB, dma64KiB, dmaIommu2MiB } from "./dma.ts";
 import { fenceMerge, reservationAdds } from "./fences.ts";
 import { mapCycle, pinCycle } from "./map-cycle.ts";
 import { mapCycleMemory } from "./map-cycle-memory.ts";
@@ -16,4 +16,5 @@ export const BENCHES: readonly Bench[] = [
   dma2MiB,
   dma64KiB,
   dma4KiB,
+  dmaIommu2MiB,
 ];

@@ -1,16 +1,25 @@
 /**
- * DMA: peer-to-peer reads through the modelled fabric, guard included, against plain copies.
+ * DMA: peer-to-peer reads through the modelled fabric, kept apart by the guard or translated by an IOMMU,
+ * against plain copies.
  *
  * Both sides copy the same amount between memories that are laid out alike, in pieces of the same
  * size and at the same offsets, touched before: memcpy is much slower where offsets differ slightly.
  */
-import { assert, type Device, type DmaAddress, PhysicalRanges, UNLIMITED } from "@peerbuf/core";
+import {
+  assert,
+  type Device,
+  type DmaAddress,
+  type DmaRoute,
+  PhysicalRanges,
+  UNLIMITED,
+} from "@peerbuf/core";
 import {
   CHUNK_BYTES,
   createMachine,
   createModelledPlatform,
   type DeviceModel,
   type DevicePort,
+  type DmaPlatform,
   SparseMemory,
 } from "@peerbuf/machine";
 import { type Bench, type BenchResult, meets, rounded } from "./bench.ts";
@@ -21,16 +30,27 @@ import { LARGE_BAR_BYTES, largeBar, switchWithTwo } from "./two-devices.ts";
 const MEMORY_BYTES = 4 * 2 ** 20;
 const ROUND_BYTES = 256 * 2 ** 20;
 
-export const dma2MiB: Bench = dmaBench("machine.dma-2MiB", 2 * 2 ** 20, 0.9);
-export const dma64KiB: Bench = dmaBench("machine.dma-64KiB", 64 * 1024, 0.9);
-export const dma4KiB: Bench = dmaBench("machine.dma-4KiB", 4096, 0.5);
+interface Way {
+  readonly dma: DmaPlatform;
+  readonly route: DmaRoute;
+}
 
-function dmaBench(name: string, pieceBytes: number, ratioMin: number): Bench {
+/** Below the switch, within the guard. */
+const BELOW: Way = { dma: "direct", route: "bus-addr" };
+/** Up to the root complex, translated, and down again. */
+const TRANSLATED: Way = { dma: "iommu", route: "host-bridge" };
+
+export const dma2MiB: Bench = dmaBench("machine.dma-2MiB", 2 * 2 ** 20, 0.9, BELOW);
+export const dma64KiB: Bench = dmaBench("machine.dma-64KiB", 64 * 1024, 0.9, BELOW);
+export const dma4KiB: Bench = dmaBench("machine.dma-4KiB", 4096, 0.5, BELOW);
+export const dmaIommu2MiB: Bench = dmaBench("machine.dma-iommu-2MiB", 2 * 2 ** 20, 0.8, TRANSLATED);
+
+function dmaBench(name: string, pieceBytes: number, ratioMin: number, way: Way): Bench {
   const bar = { ratio: `>= ${ratioMin}` };
   return {
     name,
     run({ quick }): BenchResult {
-      const throughFabric = openPeerRead(pieceBytes);
+      const throughFabric = openPeerRead(pieceBytes, way);
       const plain = openPlainCopy(pieceBytes);
       const passes = quick ? 1 : ROUND_BYTES / MEMORY_BYTES;
       const gigabytesPerSecond = (pass: () => void): number => {
@@ -61,10 +81,10 @@ function dmaBench(name: string, pieceBytes: number, ratioMin: number): Bench {
 }
 
 /** One pass: a device reads all of its peer's memory into its own, piece by piece. */
-function openPeerRead(pieceBytes: number): () => void {
+function openPeerRead(pieceBytes: number, { dma, route }: Way): () => void {
   const topology = switchWithTwo();
   const machine = createMachine({ topology });
-  const platform = createModelledPlatform(machine);
+  const platform = createModelledPlatform(machine, { dma });
   const [provider, client] = Array.from(topology.endpoints, (row) =>
     platform.device(topology.bdfOf(row)),
   ) as [Device, Device];
@@ -81,7 +101,7 @@ function openPeerRead(pieceBytes: number): () => void {
     client,
     provider,
     ranges: new PhysicalRanges(Float64Array.of(bar.start, MEMORY_BYTES)),
-    route: "bus-addr",
+    route,
     direction: "to-device",
     limits: UNLIMITED,
   });

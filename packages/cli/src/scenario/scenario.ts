@@ -173,7 +173,11 @@ const remote = section({
 });
 
 const transfer = section({
-  name: z.string().min(1).max(80),
+  name: z
+    .string()
+    .min(1)
+    .max(80)
+    .regex(/^\P{Cc}*$/u, "expected one line, without control characters"),
   exporter: deviceName,
   buffer,
   importer: deviceName,
