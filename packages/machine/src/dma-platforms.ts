@@ -61,7 +61,10 @@ export interface DmaSetup {
   close(): void;
 }
 
-/** `InputError` for a platform that there is not; `WRONG_ORDER` when the machine has an IOMMU at work. */
+/**
+ * `InputError` for a platform that there is not, `WRONG_ORDER` when the machine has an IOMMU at work,
+ * `MEMORY_EXHAUSTED` when there is no room for the bounce pool. The machine is as before then.
+ */
 export function setUpDma(
   machine: Machine,
   devices: ReadonlyMap<Device, OnFabric>,
@@ -71,21 +74,25 @@ export function setUpDma(
   const peerToPeer = options.peerToPeer ?? true;
   const name = kind === "pass-through" ? kind : "dma-direct";
   const direct = new DmaDirect(devices, peerToPeer, machine.ledger, name);
+  // First of all: it is what can fail for want of memory.
+  const pool = kind === "swiotlb" ? reservePool(machine, options) : undefined;
   const translates = kind === "iommu" || kind === "iommu-lazy";
   const invalidation = kind === "iommu-lazy" ? "lazy" : "strict";
   const base = translates
     ? openIommu(machine, direct, invalidation, options)
     : { layer: direct, close: () => undefined };
   const guarded = guard(machine, direct, base.layer, options.guard ?? !translates);
-  const swiotlb = kind === "swiotlb" ? openSwiotlb(machine, guarded.layer, options) : undefined;
+  const bouncesShared = options.swiotlb?.sharedBuffers === "bounce";
   return {
-    dma: swiotlb?.layer ?? guarded.layer,
+    dma: pool
+      ? new DmaSwiotlb(guarded.layer, pool.slots, machine.memory, bouncesShared)
+      : guarded.layer,
     own: guarded.layer,
     guard: guarded.guard,
     close() {
-      swiotlb?.close();
       guarded.close();
       base.close();
+      pool?.give();
     },
   };
 }
@@ -138,16 +145,15 @@ function guard(
   return { layer: made, guard: made, close: () => interposed.remove() };
 }
 
-function openSwiotlb(
+function reservePool(
   { memory }: Machine,
-  inner: DmaLayer,
   { swiotlb = {} }: DmaPlatformOptions,
-): Opened {
-  const sizeBytes = swiotlb.poolBytes ?? BOUNCE_POOL_BYTES_DEFAULT;
-  const reserved = memory.reserve(sizeBytes);
-  const pool = new BouncePool(reserved.start, reserved.sizeBytes);
-  const layer = new DmaSwiotlb(inner, pool, memory, swiotlb.sharedBuffers === "bounce");
-  return { layer, close: () => reserved.give() };
+): { readonly slots: BouncePool; give(): void } {
+  const reserved = memory.reserve(swiotlb.poolBytes ?? BOUNCE_POOL_BYTES_DEFAULT);
+  return {
+    slots: new BouncePool(reserved.start, reserved.sizeBytes),
+    give: () => reserved.give(),
+  };
 }
 
 function checked(kind: DmaPlatform): DmaPlatform {

@@ -23,7 +23,7 @@ import { InterruptLines } from "./interrupts.ts";
 import type { Iommu } from "./iommu/iommu.ts";
 import { FabricPort } from "./port.ts";
 import { Random } from "./random.ts";
-import type { RootComplexProfile } from "./root-complex.ts";
+import { checkedProfile, type RootComplexProfile } from "./root-complex.ts";
 
 /** RAM of a node unless told otherwise; it costs nothing until it is used. */
 const MEMORY_BYTES_DEFAULT = 4 * 2 ** 30;
@@ -75,7 +75,7 @@ export class Machine {
     );
     this.fabric = new Fabric(
       new FabricMap(topology, this.memory.banks),
-      options.rootComplex ?? "forwards",
+      checkedProfile(options.rootComplex ?? "forwards"),
       busOffsets(topology, options.busOffset ?? {}),
       new Corruption(options.seed ?? 1),
       this.faultLog,
@@ -123,9 +123,9 @@ export class Machine {
     this.fabric.setAcsControl(row, bits & (acsCapability[row] as number) & 0x7f);
   }
 
-  /** Another root complex from the next request on. */
+  /** Another root complex from the next request on. `InputError` when there is no such profile. */
   setRootComplex(profile: RootComplexProfile): void {
-    this.fabric.setProfile(profile);
+    this.fabric.setProfile(checkedProfile(profile));
   }
 
   /** An IOMMU translates from the next request on. `WRONG_ORDER` when one does already. */

@@ -12,12 +12,29 @@
  *   other through the root complex arrives changed. A model of field reports in which data was wrong with
  *   all ACS bits clear until the kernel was booted with `iommu=pt`; what the hardware does is not known.
  */
-export type RootComplexProfile =
-  | "forwards"
-  | "same-host-bridge"
-  | "writes-only"
-  | "none"
-  | "corrupts-until-pass-through";
+import { InputError } from "@peerbuf/core";
+
+export type RootComplexProfile = (typeof PROFILES)[number];
+
+const PROFILES = [
+  "forwards",
+  "same-host-bridge",
+  "writes-only",
+  "none",
+  "corrupts-until-pass-through",
+] as const;
+
+/** The profile itself; `InputError` when there is no such. */
+export function checkedProfile(profile: RootComplexProfile): RootComplexProfile {
+  if (!PROFILES.includes(profile)) {
+    throw new InputError({
+      source: "rootComplex",
+      cause: `there is no root-complex profile "${profile}"`,
+      remedy: `Choose one of ${PROFILES.join(", ")}`,
+    });
+  }
+  return profile;
+}
 
 /** Would a request between devices below these root buses (by index) get through? */
 export function rootComplexForwards(

@@ -436,6 +436,17 @@ describe("in the field", () => {
     expect(bench.machine.inspect.passedBytes("root complex")).toBe(1);
   });
 
+  it("a translated request for a peer still needs a root complex that forwards it", () => {
+    const bench = start({ dma: "iommu" }, switchTopology(), { rootComplex: "writes-only" });
+    const address = map(bench.platform, peer(bench.platform, "host-bridge")).address(0);
+
+    expect(write(bench, address, 4)).toBe(true);
+    expect(read(bench, address)).toEqual({ ok: false, byte: 0xff });
+    expect(bench.machine.inspect.recentFaults()).toMatchObject([
+      { requester: CLIENT, address, reason: "ROOT_COMPLEX_DROPS", at: "root complex" },
+    ]);
+  });
+
   it("without ACS a device reaches its neighbour's BAR unmapped: the IOMMU never sees it", () => {
     const bench = pass("iommu", switchTopology());
 

@@ -49,6 +49,17 @@ describe("through the root complex", () => {
     expect(tryBoth(bench, "0000:03:00.0", OTHER)).toEqual(other);
   });
 
+  it("refuses a profile that there is not, and keeps the one it has", () => {
+    const profile = JSON.parse('"sideways"') as RootComplexProfile;
+    const bench = start(switchTopology(), { rootComplex: "none" });
+
+    expect(() => start(switchTopology(), { rootComplex: profile })).toThrow(
+      /no root-complex profile/,
+    );
+    expect(() => bench.machine.setRootComplex(profile)).toThrow(/no root-complex profile/);
+    expect(tryBoth(bench, "0000:03:00.0", OTHER)).toEqual(NONE);
+  });
+
   it("another profile counts from the next request on", () => {
     const bench = start(switchTopology(), { rootComplex: "none" });
     expect(tryBoth(bench, "0000:03:00.0", OTHER)).toEqual(NONE);

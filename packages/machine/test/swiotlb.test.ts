@@ -184,6 +184,19 @@ describe("swiotlb", () => {
     bench.machine.memory.allocate(40 * MIB);
   });
 
+  it("leaves the machine as it was when there is no room for the pool", () => {
+    const topology = switchTopology();
+    const machine = createMachine({ topology, memoryBytesPerNode: MIB });
+    const device = new MemoryDevice();
+    machine.place(CLIENT, device);
+
+    expect(() => createModelledPlatform(machine, { dma: "swiotlb" })).toThrow(
+      expect.objectContaining({ code: "MEMORY_EXHAUSTED" }),
+    );
+    // No guard was left in its way.
+    expect(device.port.write(MIB, Uint8Array.of(1), 0, 1).ok).toBe(true);
+  });
+
   it("the pool never gives a slot to two, whatever is taken and given back", () => {
     const POOL = 64 * SLOT_BYTES;
     const step = fc.record({
