@@ -1,6 +1,7 @@
 /** A buffer that moves, is pinned or is revoked while others use it (reference: dma-buf.md, sections 5 and 8). */
 import {
   type BufferControl,
+  type Clock,
   createFramework,
   DMA,
   FenceDomain,
@@ -25,12 +26,14 @@ import {
   memoryDriver,
   PAGE,
 } from "./bench-platform.ts";
+import { settleTasks, testDomain } from "./sync/virtual-clock.ts";
 
 const EVICTED = reason("EVICTED", "its memory is needed elsewhere");
 
 /** A buffer that lives in the device until it is moved to system memory, and three importers. */
-function scene(storage: Partial<Storage> = {}) {
-  const platform = benchPlatform();
+function scene(storage: Partial<Storage> = {}, clock?: Clock) {
+  const bench = benchPlatform();
+  const platform = { ...bench, clock: clock ?? bench.clock };
   const fences = new FenceDomain(platform.clock);
   const engine = fences.createContext({ driverName: "engine", timelineName: "work" });
   const framework = createFramework({ platform, judge: judgeOf("bus-addr") });
@@ -370,6 +373,26 @@ describe("a revocation", () => {
       code: "WAIT_TIMED_OUT",
       message: expect.stringContaining("reader@nic0"),
     });
+  });
+
+  it("has one limit for both waits: work that ends late leaves less for the unmaps", async () => {
+    const { clock, domain } = testDomain();
+    const { buffer, state, importer } = scene({}, clock);
+    const context = domain.createContext({ driverName: "engine", timelineName: "late" });
+    const work = new SoftwareFence(context, 1);
+    using attachment = buffer.attach(importer("nic0"));
+    using _mapping = attachment.map("to-device");
+    buffer.addFence(work, "read");
+    const endedNs = state.control.revoke(RESET, { timeoutNs: 100 }).catch(() => clock.nowNs);
+
+    clock.advance(60);
+    work.signal();
+    await settleTasks();
+    clock.advance(40);
+    await settleTasks();
+    clock.advance(1000);
+
+    expect(await endedNs).toBe(100);
   });
 
   it("can be taken back: attach and map work again", async () => {

@@ -121,11 +121,13 @@ export class Motion implements BufferControl {
   }
 
   async revoke(why: Reason, options: WaitOptions = {}): Promise<void> {
+    const { clock } = this.reservation.domain;
+    const beginNs = clock.nowNs;
     this.#revoking++;
     try {
       const { after, failure } = this.#revokeNow(why);
       await after.signaled({ ...options, waiter: `revoke of ${this.#buffer.label}` });
-      await this.#unmapped(options);
+      await this.#unmapped(shortened(options, clock.nowNs - beginNs));
       if (failure !== undefined) {
         throw failure;
       }
@@ -296,4 +298,12 @@ export class Motion implements BufferControl {
     }
     return wait.promise;
   }
+}
+
+/** What is left of a limit after so many ns of it. */
+function shortened(options: WaitOptions, passedNs: number): WaitOptions {
+  const { timeoutNs } = options;
+  return timeoutNs === undefined
+    ? options
+    : { ...options, timeoutNs: Math.max(0, timeoutNs - passedNs) };
 }
