@@ -50,7 +50,7 @@ export type AllocateOptions = Readonly<Record<string, string | number | boolean>
 
 /** The operations behind one buffer: the `dma_buf_ops` of peerbuf. */
 export interface Storage {
-  /** What it can serve, most preferred first. Constant for the life of the buffer. */
+  /** What it can serve, most preferred first; at most 16. Constant for the life of the buffer. */
   readonly types: readonly MappingOffer[];
   /** Why it serves nothing else, e.g. device memory only. On the record where it leaves nothing in common. */
   readonly reason?: Reason;

@@ -65,7 +65,7 @@ export interface BufferFacts {
 
 export interface Offer {
   readonly answer: "offer";
-  /** Most preferred first. */
+  /** Most preferred first; at most 16. */
   readonly types: readonly MappingOffer[];
   /** Less than the device's own limits, where the importer needs it. */
   readonly limits?: DmaLimits;

@@ -7,6 +7,7 @@ import {
   FenceDomain,
   type Framework,
   type Importer,
+  interconnect,
   type Judge,
   LockOwner,
   mergeFences,
@@ -448,6 +449,25 @@ describe("an exporter", () => {
     expect(thrownBy(() => buffer.attach(importer())).code).toBe("NO_COMMON_TYPE");
 
     expect(log).toEqual(["attach", "detach"]);
+  });
+
+  it("that lists more types than there may be is told, on either side", () => {
+    const many = Array.from({ length: 17 }, (_, index) => ({
+      type: interconnect(`link-${index}`),
+    }));
+    const few = scene();
+    const broken = scene({ types: many });
+    const offer = () => ({ answer: "offer", types: many }) as const;
+
+    for (const attach of [
+      () => few.buffer.attach(few.importer({ offer })),
+      () => broken.buffer.attach(broken.importer()),
+    ]) {
+      expect(thrownBy(attach)).toMatchObject({
+        code: "DRIVER_BROKEN",
+        message: expect.stringContaining("17 mapping types, at most 16"),
+      });
+    }
   });
 
   it("that lists a type twice is heard once", () => {

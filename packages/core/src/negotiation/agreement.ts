@@ -7,6 +7,7 @@
 import type { Lifetime } from "../buffer-control.ts";
 import { type Reason, reason } from "../decision.ts";
 import type { DmaLimits } from "../dma-limits.ts";
+import { PeerbufError } from "../error.ts";
 import type { AttachAnswer } from "../exporter.ts";
 import type { Offer } from "../importer.ts";
 import type { KeptPair, MappingOffer, MappingType } from "../mapping-type.ts";
@@ -29,6 +30,8 @@ export interface Agreement {
 export function agree(talk: Talk, lifetime: Lifetime): Agreement {
   const { storage } = talk.exported;
   const offer = askImporter(talk);
+  requireFew(talk.exported.exporter, storage.types);
+  requireFew(talk.importerName, offer.types);
   const common = pairUp(storage.types, offer.types);
   const path = askTopology(talk, offer, common);
   const reachable = usable(path.reads) || usable(path.writes) ? common : systemOnly(common);
@@ -148,10 +151,17 @@ function keep(
   return { offer, path, pairs, names, limits };
 }
 
+function requireFew(driver: string, { length }: readonly MappingOffer[]): void {
+  if (length > TYPES_MAX) {
+    const message = `${driver} lists ${length} mapping types, at most ${TYPES_MAX} are possible`;
+    throw new PeerbufError("DRIVER_BROKEN", message);
+  }
+}
+
 /** Every pair of one type, in the exporter's order. A side that lists a type twice is heard once. */
 function pairUp(exporter: readonly MappingOffer[], importer: readonly MappingOffer[]): KeptPair[] {
   const pairs: KeptPair[] = [];
-  for (let e = 0; e < exporter.length && e < TYPES_MAX; e++) {
+  for (let e = 0; e < exporter.length; e++) {
     const own = exporter[e] as MappingOffer;
     const other = offerOf(importer, own.type);
     if (other !== undefined && !pairs.some(({ type }) => type === own.type)) {
@@ -162,7 +172,7 @@ function pairUp(exporter: readonly MappingOffer[], importer: readonly MappingOff
 }
 
 function offerOf(offers: readonly MappingOffer[], type: MappingType): MappingOffer | undefined {
-  for (let index = 0; index < offers.length && index < TYPES_MAX; index++) {
+  for (let index = 0; index < offers.length; index++) {
     if (offers[index]?.type === type) {
       return offers[index];
     }
