@@ -4,7 +4,7 @@
  * As swiotlb has it (kernel/dma/swiotlb.c, Linux 6.12): at most 128 slots, 256 KiB, for one buffer. Each
  * buffer starts on a page, so that a device sees the same offset in the page as in the original.
  */
-import { PAGE_BYTES } from "@peerbuf/core";
+import { assert, PAGE_BYTES } from "@peerbuf/core";
 import { PageAllocator } from "./page-allocator.ts";
 
 export const SLOT_BYTES = 2048;
@@ -34,6 +34,7 @@ export class BouncePool {
 
   /** Physical address of whole pages for up to `BOUNCE_BYTES_MAX` bytes; `undefined` when the pool is full. */
   take(lengthBytes: number): number | undefined {
+    assert(lengthBytes <= BOUNCE_BYTES_MAX, "a longer buffer is bounced in pieces");
     const runs = this.#slots.takeContiguous(slotsFor(lengthBytes));
     return runs && this.#start + (runs[0] as number) * SLOT_BYTES;
   }

@@ -124,7 +124,10 @@ export class DmaSwiotlb implements DmaLayer {
     return made;
   }
 
-  /** A buffer for each piece of at most `BOUNCE_BYTES_MAX`; all or nothing. */
+  /**
+   * A buffer for each piece of at most `BOUNCE_BYTES_MAX`, all or nothing. Those that lie behind each other
+   * in the pool may become one segment.
+   */
   #take(ranges: PhysicalRanges): Bounce[] | undefined {
     const bounces: Bounce[] = [];
     for (let index = 0; index < ranges.count; index++) {

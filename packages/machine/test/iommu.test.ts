@@ -141,6 +141,17 @@ describe("dma-iommu", () => {
     expect(byteAt(bench, RAM + 299)).toBe(7);
   });
 
+  it("one request reaches what lies behind each other for the device, and in two banks of RAM", () => {
+    const memoryBytesPerNode = [4 * MIB, 4 * MIB];
+    const bench = start({ dma: "iommu" }, switchTopology(), { memoryBytesPerNode });
+    const border = 5 * MIB;
+    const ranges = at(border - PAGE_BYTES, 2 * PAGE_BYTES);
+    const middle = map(bench.platform, { ranges }).address(0) + PAGE_BYTES;
+
+    expect(bench.port().write(middle - 1, Uint8Array.of(1, 2), 0, 2).ok).toBe(true);
+    expect([byteAt(bench, border - 1), byteAt(bench, border)]).toEqual([1, 2]);
+  });
+
   it("bus addresses are no IOVAs: they take no address space and turn round below", () => {
     const bench = start();
     const segments = map(bench.platform, peer(bench.platform, "bus-addr"));
@@ -190,10 +201,15 @@ describe("dma-iommu", () => {
   it("says EINVAL to other limits, EREMOTEIO to peers that cannot be, and takes nothing", () => {
     const { platform, machine } = start();
     const limits = { ...UNLIMITED, segmentBytesMax: PAGE_BYTES, segmentCountMax: 1 };
-    const narrow = { ...UNLIMITED, addressMax: 0xffff };
+    const narrow = { ...UNLIMITED, addressMax: 4 * PAGE_BYTES - 1 };
     const unable = start({ dma: "iommu", peerToPeer: false });
 
-    expect(refusal(platform, { limits })).toMatchObject({ errno: "EINVAL", code: "SEGMENT_COUNT" });
+    for (const addressMax of [limits.addressMax, narrow.addressMax]) {
+      expect(refusal(platform, { limits: { ...limits, addressMax } })).toMatchObject({
+        errno: "EINVAL",
+        code: "SEGMENT_COUNT",
+      });
+    }
     expect(refusal(platform, { ...peer(platform, "bus-addr"), limits: narrow })).toMatchObject({
       errno: "EINVAL",
       code: "ADDRESS_ABOVE_MASK",
@@ -264,6 +280,17 @@ describe("IOMMU faults", () => {
     ]);
     expect(byteAt(bench, RAM)).toBe(0);
     expect(inspect.traffic(CLIENT).lostBytes).toBe(2);
+  });
+
+  it("are one for a request, however many pages it touches", () => {
+    const bench = start();
+    map(bench.platform);
+
+    bench.port().read(RAM, new Uint8Array(3 * PAGE_BYTES), 0, 3 * PAGE_BYTES);
+
+    expect(bench.machine.inspect.recentFaults()).toMatchObject([
+      { address: RAM, lengthBytes: 3 * PAGE_BYTES, reason: "IOMMU_NOT_PRESENT" },
+    ]);
   });
 
   it("take only the part of a request that is not mapped", () => {
@@ -461,13 +488,16 @@ describe("in the field", () => {
     function exchange(dma: DmaPlatform, route: "host-bridge" | "bus-addr", seed = 1) {
       const options = { rootComplex: "corrupts-until-pass-through", seed } as const;
       const bench = start({ dma }, switchTopology(), options);
-      const address = map(bench.platform, peer(bench.platform, route)).address(0);
+      // Below another root port, or below the same switch.
+      const bar = barStart(route === "host-bridge" ? 6 : 4);
+      const ranges = at(bar, PAGE_BYTES);
+      const address = map(bench.platform, { ...peer(bench.platform, route), ranges }).address(0);
       const { inspect } = bench.machine;
       const arrived = new Uint8Array(64);
       const seen = new Uint8Array(64);
       expect(bench.port().write(address, BYTES, 0, 64).ok).toBe(true);
-      inspect.peek(barStart(4), arrived);
-      inspect.poke(barStart(4), BYTES);
+      inspect.peek(bar, arrived);
+      inspect.poke(bar, BYTES);
       expect(bench.port().read(address, seen, 0, 64).ok).toBe(true);
       return { arrived: [...arrived], seen: [...seen] };
     }
@@ -485,6 +515,7 @@ describe("in the field", () => {
 
     it("leaves them alone in pass-through, and what turns round below it always", () => {
       expect(exchange("pass-through", "host-bridge")).toEqual(whole);
+      expect(exchange("direct", "host-bridge")).toEqual(whole);
       expect(exchange("iommu", "bus-addr")).toEqual(whole);
     });
 
@@ -505,6 +536,7 @@ describe("a platform with an IOMMU", () => {
   it("has the machine's IOMMU to itself until it is closed; then devices are not translated", () => {
     const bench = start();
     map(bench.platform);
+    expect(write(bench, RAM, 1)).toBe(false);
     expect(() => createModelledPlatform(bench.machine, { dma: "iommu" })).toThrow(
       expect.objectContaining({ code: "WRONG_ORDER" }),
     );
@@ -512,7 +544,9 @@ describe("a platform with an IOMMU", () => {
     bench.platform.close();
 
     expect(write(bench, RAM, 1)).toBe(true);
-    createModelledPlatform(bench.machine, { dma: "iommu-lazy" }).close();
+    const next = createModelledPlatform(bench.machine, { dma: "iommu-lazy" });
+    expect(write(bench, RAM, 1)).toBe(false);
+    next.close();
   });
 
   it("needs no guard, and takes one that is asked for", () => {
