@@ -47,3 +47,13 @@ export const ADDRESSED: Record<DmaRoute, Reason> = {
   ),
   system: reason("SYSTEM_MEMORY", "addresses of system memory"),
 };
+
+export const UNTRANSLATED: Reason = reason(
+  "UNTRANSLATED",
+  "the importer runs its own translation: no DMA addresses are made",
+);
+
+export const PATH_ONE_WAY: Reason = reason(
+  "PATH_ONE_WAY",
+  "the path does not carry this direction of traffic",
+);

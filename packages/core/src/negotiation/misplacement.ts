@@ -41,3 +41,14 @@ export function misplaced(
   }
   return undefined;
 }
+
+/** The memory that the pair is about. */
+export const asAsked = (pair: KeptPair, placement: Placement): boolean =>
+  pair.type.memory === "any" || (pair.type.memory === "device") === (placement.target === "device");
+
+export const PLACED: Reason = reason("PLACED", "the bytes are where they were asked for");
+
+export const PLACED_ELSEWHERE: Reason = reason(
+  "PLACED_ELSEWHERE",
+  "the exporter chose other memory and gave no reason",
+);

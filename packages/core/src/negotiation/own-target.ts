@@ -47,3 +47,11 @@ export function copyOut(
 
 const COPY_FORBIDDEN = reason("COPY_FORBIDDEN", "the user allows no copy of this buffer");
 const COPIES_BACK = reason("COPIES_BACK", "its engine copies the bytes back when the mapping ends");
+
+/** Why, where the importer brings it from the start and says no more. */
+export const OWN_TARGET: Reason = reason("OWN_TARGET", "the importer brings its own system memory");
+
+export const COPY_REQUIRED: Reason = reason(
+  "COPY_REQUIRED",
+  "the user wants a copy, and the importer brought no memory",
+);

@@ -6,8 +6,6 @@
  * it ends after as many rounds as there are pairs; nested ones share one bound.
  */
 import { type Reason, reason } from "../decision.ts";
-import type { Direction } from "../direction.ts";
-import { PeerbufError } from "../error.ts";
 import type { Placement } from "../exporter.ts";
 import type { TakeAnswer } from "../importer.ts";
 import { DMA, type KeptPair } from "../mapping-type.ts";
@@ -16,11 +14,12 @@ import type { PhysicalRanges } from "../ranges.ts";
 import { SegmentList } from "../segments.ts";
 import type { Fence } from "../sync/fence.ts";
 import { mergeFences } from "../sync/fence-merge.ts";
-import { ADDRESSED, routeFor, untranslated } from "./addressing.ts";
+import { ADDRESSED, PATH_ONE_WAY, routeFor, UNTRANSLATED, untranslated } from "./addressing.ts";
 import type { Agreement } from "./agreement.ts";
 import { Candidates } from "./candidates.ts";
-import { misplaced } from "./misplacement.ts";
-import { cannotCopy, copyOut } from "./own-target.ts";
+import { asAsked, misplaced, PLACED, PLACED_ELSEWHERE } from "./misplacement.ts";
+import { COPY_REQUIRED, cannotCopy, copyOut, OWN_TARGET } from "./own-target.ts";
+import { giveBack, lookAt, TAKEN } from "./proposal.ts";
 import type { Settlement, SettlementRequest } from "./settlement.ts";
 import { NegotiationError, type Talk } from "./talk.ts";
 
@@ -41,13 +40,6 @@ function inRounds<T>(talk: Talk, run: () => T): T {
     return run();
   } finally {
     rounds.end();
-  }
-}
-
-/** Gives addresses back to the DMA layer, if it made them. */
-export function giveBack(talk: Talk, { type, segments }: Settlement, direction: Direction): void {
-  if (type.addresses === "dma") {
-    talk.exported.platform.dma.unmap(talk.importer.device, segments, direction);
   }
 }
 
@@ -205,7 +197,7 @@ class Settling {
 
   /** Stage 7. What is not taken is given back before anything else happens. */
   #offer(settlement: Settlement): Settlement | undefined {
-    const answer = this.#look(settlement);
+    const answer = lookAt(this.#talk, settlement, this.#request.direction);
     if (answer.answer === "take" && this.#talk.copy !== "required") {
       this.#say("importer", "accept", TAKEN);
       return settlement;
@@ -226,22 +218,6 @@ class Settling {
       default:
         this.#say("framework", "decline", COPY_REQUIRED);
         return undefined;
-    }
-  }
-
-  #look(settlement: Settlement): TakeAnswer {
-    const { importer } = this.#talk;
-    if (importer.take === undefined) {
-      return TAKE_AS_IS;
-    }
-    const { type, route, segments, placement } = settlement;
-    const target = placement?.target ?? "system";
-    try {
-      const { direction } = this.#request;
-      return checked(importer.take({ type, target, route, segments, direction }), this.#talk);
-    } catch (error) {
-      giveBack(this.#talk, settlement, this.#request.direction);
-      throw error;
     }
   }
 
@@ -364,37 +340,7 @@ class Settling {
   }
 }
 
-const asAsked = (pair: KeptPair, placement: Placement): boolean =>
-  pair.type.memory === "any" || (pair.type.memory === "device") === (placement.target === "device");
-
-/** A driver in plain JavaScript may answer anything. */
-function checked(answer: TakeAnswer, { importerName }: Talk): TakeAnswer {
-  const word: unknown = answer?.answer;
-  if (word === "take" || word === "ask-system" || word === "substitute" || word === "decline") {
-    return answer;
-  }
-  const message = `${importerName} answered a proposal with ${String(word ?? answer)}`;
-  throw new PeerbufError("DRIVER_BROKEN", message);
-}
-
-const TAKE_AS_IS: TakeAnswer = Object.freeze({ answer: "take" });
-const PLACED = reason("PLACED", "the bytes are where they were asked for");
-const PLACED_ELSEWHERE = reason(
-  "PLACED_ELSEWHERE",
-  "the exporter chose other memory and gave no reason",
-);
-const TAKEN = reason("TAKEN", "takes the mapping as proposed");
-const OWN_TARGET = reason("OWN_TARGET", "the importer brings its own system memory");
-const UNTRANSLATED = reason(
-  "UNTRANSLATED",
-  "the importer runs its own translation: no DMA addresses are made",
-);
-const COPY_REQUIRED = reason(
-  "COPY_REQUIRED",
-  "the user wants a copy, and the importer brought no memory",
-);
 const MOVED_MEANWHILE = reason(
   "MOVED_MEANWHILE",
   "the buffer was moved or revoked while the mapping was made: what was found is given up",
 );
-const PATH_ONE_WAY = reason("PATH_ONE_WAY", "the path does not carry this direction of traffic");
