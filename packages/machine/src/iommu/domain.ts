@@ -33,6 +33,7 @@ export class Domain {
   readonly #addresses: IovaAllocator;
   /** Undefined: strict. */
   readonly #queue: FlushQueue | undefined;
+  #reachBytes = 0;
 
   constructor({ clock, invalidation, flushQueue, reserved }: DomainOptions) {
     this.#addresses = new IovaAllocator(reserved);
@@ -40,11 +41,6 @@ export class Domain {
       invalidation === "strict"
         ? undefined
         : new FlushQueue(clock, flushQueue, (entries) => this.#flush(entries));
-  }
-
-  /** Leaves of the page table that are set. */
-  get leafCount(): number {
-    return this.#table.leafCount;
   }
 
   /** Room for whole pages up to `addressMax`; `undefined` when there is none, even after a flush. */
@@ -107,8 +103,6 @@ export class Domain {
   get reachBytes(): number {
     return this.#reachBytes;
   }
-
-  #reachBytes = 0;
 
   #answer(leaf: number, level: number, iova: number, right: number): number {
     const inPage = iova % leafBytes(level);
