@@ -202,6 +202,12 @@ export async function restore(world: World, { one }: Choice): Promise<void> {
 export async function cpuAccess(world: World, { one, other }: Choice): Promise<void> {
   const buffer = world.buffers[one % 2] as DmaBuf;
   const contents = world.contents[one % 2] as Uint8Array;
+  if (world.isRevoked[one % 2]) {
+    await expect(buffer.beginCpuAccess("read-write")).rejects.toMatchObject({
+      code: "DEVICE_GONE",
+    });
+    return;
+  }
   const isInTheWay = !buffer.reservation.testSignaled("read");
   const opening = buffer.beginCpuAccess("read-write", { timeoutNs: 0 });
   if (isInTheWay) {

@@ -38,7 +38,7 @@ export interface BufferControl {
    */
   move(why: Reason, start: (after: Fence) => Fence): Fence;
   /**
-   * Takes the memory away from everyone: attach, pin and map fail with `DEVICE_GONE` from now on,
+   * Takes the memory away from everyone: attach, pin, map and CPU access fail with `DEVICE_GONE` from now on,
    * importers are told, and the promise resolves when all work is over and every mapping is unmapped.
    * After that no device reaches a byte; bytes that an importer holds in memory of its own are not copied
    * back. `WAIT_TIMED_OUT` names those who still hold it. `DRIVER_BROKEN` at the end if an importer threw

@@ -395,6 +395,24 @@ describe("a revocation", () => {
     expect(await endedNs).toBe(100);
   });
 
+  it("takes the bytes away from the CPU too, inside of an open bracket as well", async () => {
+    const { buffer, state } = scene({
+      read: async () => {},
+      write: async () => {},
+    });
+    const access = await buffer.beginCpuAccess("read-write");
+
+    await state.control.revoke(RESET);
+
+    const gone = { code: "DEVICE_GONE", errno: "ENODEV" };
+    await expect(access.read(0, 1)).rejects.toMatchObject(gone);
+    await expect(access.write(0, Uint8Array.of(1))).rejects.toMatchObject(gone);
+    await access.end();
+    await expect(buffer.read(0, 1)).rejects.toMatchObject(gone);
+    state.control.restore();
+    await expect(buffer.read(0, 1)).resolves.toHaveLength(1);
+  });
+
   it("can be taken back: attach and map work again", async () => {
     const { buffer, state, importer } = scene();
     await state.control.revoke(RESET);

@@ -131,6 +131,20 @@ describe("a negotiation that all agree to", () => {
     expect(attachment.kept.map(({ type }) => type.name)).toEqual(["p2p", "dma"]);
   });
 
+  it("gives an importer with its own translation the physical ranges, and makes no addresses", () => {
+    const { buffer, importer, platform } = scene({
+      types: [{ type: PHYSICAL }],
+      storage: (size) => ({ types: [{ type: PHYSICAL }], place: () => inSystem(size) }),
+    });
+
+    using attachment = buffer.attach(importer);
+    using mapping = attachment.map("bidirectional");
+
+    expect(mapping.segments.address(0)).toBe(0x4000_0000);
+    expect(platform.mapped.size).toBe(0);
+    expect(spoken(attachment.decisions)).toContain("framework map accept UNTRANSLATED");
+  });
+
   it("lets a driver package add a type of its own, compared by identity", () => {
     const link = defineMappingType("link", "untranslated", "any");
     const namesake = defineMappingType("link", "untranslated", "any");

@@ -14,6 +14,7 @@ export interface CpuAccessOwner {
   readonly sizeBytes: number;
   readonly reservation: Reservation;
   readonly exported: { readonly storage: Storage };
+  readonly motion: { requireHeld(what: string): void };
   cpuAccessEnded(access: LiveCpuAccess): void;
 }
 
@@ -31,11 +32,12 @@ export class LiveCpuAccess implements CpuAccess {
 
   /** Tells the exporter, then waits. If the wait fails, the exporter hears the end. */
   async begin(options: WaitOptions): Promise<void> {
-    const { storage } = this.#buffer.exported;
-    await storage.beginCpuAccess?.(this.use);
+    const { exported, reservation, motion } = this.#buffer;
+    motion.requireHeld("touched");
+    await exported.storage.beginCpuAccess?.(this.use);
     try {
-      const access = this.use === "read" ? "read" : "write";
-      await this.#buffer.reservation.idleBefore(access, options);
+      await reservation.idleBefore(this.use === "read" ? "read" : "write", options);
+      motion.requireHeld("touched");
     } catch (error) {
       await this[Symbol.asyncDispose]();
       throw error;
@@ -81,8 +83,9 @@ export class LiveCpuAccess implements CpuAccess {
   }
 
   #require(allowed: boolean, what: string, offset: number, lengthBytes: number): void {
-    const { sizeBytes } = this.#buffer;
+    const { sizeBytes, motion } = this.#buffer;
     const end = offset + lengthBytes;
+    motion.requireHeld(what);
     if (!this.#open) {
       throw new PeerbufError("ACCESS_FAULT", `${this.origin} is over: nothing can be ${what}`);
     }

@@ -85,8 +85,8 @@ export class Motion implements BufferControl {
     return this.#motions;
   }
 
-  /** Refuses what must wait until the memory is somewhere again. */
-  requireSettled(what: string): void {
+  /** Refuses what needs memory that was taken away. */
+  requireHeld(what: string): void {
     if (this.#revoked !== undefined) {
       const { text, code } = this.#revoked;
       throw new PeerbufError(
@@ -94,6 +94,11 @@ export class Motion implements BufferControl {
         `${this.#buffer.label} is revoked and cannot be ${what}: ${text} [${code}]`,
       );
     }
+  }
+
+  /** Refuses what must wait until the memory is somewhere again. */
+  requireSettled(what: string): void {
+    this.requireHeld(what);
     if (this.#moving) {
       throw new PeerbufError(
         "WRONG_ORDER",
