@@ -1,4 +1,4 @@
-import { PhysicalRanges, physicalAddress, type Route, UNLIMITED } from "@peerbuf/core";
+import { type DmaRoute, PhysicalRanges, physicalAddress, UNLIMITED } from "@peerbuf/core";
 import { createMachine, createModelledPlatform, type PlatformOptions } from "@peerbuf/machine";
 import { describe, expect, it } from "vitest";
 import { barStart, MemoryDevice, switchTopology } from "./small-machines.ts";
@@ -27,7 +27,7 @@ describe("devices that are no PCI function", () => {
     expect(platform.device("camera0").pciAncestor).toBeUndefined();
   });
 
-  it.each<Route>(["bus-addr", "host-bridge"])(
+  it.each<DmaRoute>(["bus-addr", "host-bridge"])(
     "are mapped no peer memory by %s: EREMOTEIO",
     (route) => {
       const { platform, machine } = start({ devices: [DRIVE] });
