@@ -191,6 +191,30 @@ describe("run, the proof", () => {
     expect(transfers[0]).toMatchObject({ target: "device", route: "host-bridge", arrived: true });
   });
 
+  it.each(["iommu", "iommu-lazy", "pass-through"])(
+    "arrives by the same ways on %s",
+    async (dma) => {
+      const scenario = `machine: { dma: ${dma} }\n${HEAD}${nvmeWrite("16:00.0")}${nvmeWrite("17:00.0").replace("name: one", "name: two")}`;
+
+      const { code, transfers } = await run(scenario);
+
+      expect(code).toBe(0);
+      expect(transfers.map(({ route }) => route)).toEqual(["bus-addr", "host-bridge"]);
+    },
+  );
+
+  it("shows data that the root complex corrupts until the IOMMU passes it through", async () => {
+    const transferOn = async (dma: string) =>
+      await run(
+        `machine: { rootComplex: corrupts-until-pass-through, dma: ${dma} }\n${HEAD}${nvmeWrite("17:00.0")}`,
+      );
+
+    const [translated, passed] = [await transferOn("iommu"), await transferOn("pass-through")];
+
+    expect([translated.code, passed.code]).toEqual([1, 0]);
+    expect(translated.transfers[0]).toMatchObject({ arrived: false, lostBytes: 0 });
+  });
+
   it("a bus offset changes addresses, not bytes", async () => {
     const scenario = `machine: { busOffset: { "0000:10": 4294967296 } }\n${HEAD}${nvmeWrite("16:00.0")}${nvmeWrite("17:00.0").replace("name: one", "name: two")}`;
 

@@ -62,6 +62,15 @@ export interface TransferPlan {
   readonly data?: { readonly seed: number } | undefined;
 }
 
+const ROOT_COMPLEXES = [
+  "forwards",
+  "same-host-bridge",
+  "writes-only",
+  "none",
+  "corrupts-until-pass-through",
+] as const;
+const DMA_PLATFORMS = ["direct", "iommu", "iommu-lazy", "pass-through", "swiotlb"] as const;
+
 export interface MachinePlan {
   readonly memory?:
     | {
@@ -70,7 +79,9 @@ export interface MachinePlan {
         readonly pages?: "packed" | "scattered" | undefined;
       }
     | undefined;
-  readonly rootComplex?: "forwards" | "same-host-bridge" | "writes-only" | "none" | undefined;
+  readonly rootComplex?: (typeof ROOT_COMPLEXES)[number] | undefined;
+  /** How devices are given addresses. */
+  readonly dma?: (typeof DMA_PLATFORMS)[number] | undefined;
   /** Bus address minus physical address, by root bus (`dddd:bb`). */
   readonly busOffset?: Readonly<Record<string, number>> | undefined;
   readonly seed?: number | undefined;
@@ -132,7 +143,8 @@ const memory = section({
 
 const machine = section({
   memory: memory.optional(),
-  rootComplex: z.enum(["forwards", "same-host-bridge", "writes-only", "none"]).optional(),
+  rootComplex: z.enum(ROOT_COMPLEXES).optional(),
+  dma: z.enum(DMA_PLATFORMS).optional(),
   busOffset: z.record(z.string(), z.int().min(0)).optional(),
   seed: seed.optional(),
 });

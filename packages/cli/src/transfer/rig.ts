@@ -64,7 +64,8 @@ export class Rig implements Disposable {
       ...(machine?.busOffset !== undefined && { busOffset: machine.busOffset }),
       ...(machine?.seed !== undefined && { seed: machine.seed }),
     });
-    this.traced = tracePlatform(createModelledPlatform(this.machine));
+    const dma = machine?.dma === undefined ? {} : { dma: machine.dma };
+    this.traced = tracePlatform(createModelledPlatform(this.machine, dma));
     const judge = createJudge(topology, rules);
     this.framework = createFramework({
       platform: this.traced.platform,
