@@ -215,6 +215,30 @@ describe("run, the proof", () => {
     expect(translated.transfers[0]).toMatchObject({ arrived: false, lostBytes: 0 });
   });
 
+  it("faults at the IOMMU when a redirect was switched on behind the kernel's back", async () => {
+    const transferOn = async (dma: string) =>
+      await run(
+        `machine: { dma: ${dma}, acsControl: { "12:03.0": 0x15 } }\n${HEAD}${nvmeWrite("16:00.0")}`,
+      );
+
+    const [translated, passed] = [await transferOn("iommu"), await transferOn("pass-through")];
+
+    expect([translated.code, passed.code]).toEqual([1, 0]);
+    expect(translated.transfers[0]).toMatchObject({ route: "bus-addr", arrived: false });
+    expect(passed.transfers[0]).toMatchObject({ route: "bus-addr", arrived: true });
+  });
+
+  it("lets peer writes through and loses reads on a root complex that carries writes only", async () => {
+    const write = nvmeWrite("17:00.0").replace("nvme-write", "nvme-read");
+    const read = nvmeWrite("17:00.0").replace("name: one", "name: two");
+    const scenario = `machine: { rootComplex: writes-only }\n${HEAD}${write}${read}`;
+
+    const { code, transfers } = await run(scenario);
+
+    expect(code).toBe(1);
+    expect(transfers.map(({ arrived }) => arrived)).toEqual([true, false]);
+  });
+
   it("a bus offset changes addresses, not bytes", async () => {
     const scenario = `machine: { busOffset: { "0000:10": 4294967296 } }\n${HEAD}${nvmeWrite("16:00.0")}${nvmeWrite("17:00.0").replace("name: one", "name: two")}`;
 

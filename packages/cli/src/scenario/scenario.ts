@@ -84,6 +84,8 @@ export interface MachinePlan {
   readonly dma?: (typeof DMA_PLATFORMS)[number] | undefined;
   /** Bus address minus physical address, by root bus (`dddd:bb`). */
   readonly busOffset?: Readonly<Record<string, number>> | undefined;
+  /** ACS control registers as somebody left them after the verdicts were made, by PCI address. */
+  readonly acsControl?: Readonly<Record<string, number>> | undefined;
   readonly seed?: number | undefined;
 }
 
@@ -146,6 +148,7 @@ const machine = section({
   rootComplex: z.enum(ROOT_COMPLEXES).optional(),
   dma: z.enum(DMA_PLATFORMS).optional(),
   busOffset: z.record(z.string(), z.int().min(0)).optional(),
+  acsControl: z.record(z.string(), z.int().min(0).max(0x7f)).optional(),
   seed: seed.optional(),
 });
 

@@ -64,6 +64,9 @@ export class Rig implements Disposable {
       ...(machine?.busOffset !== undefined && { busOffset: machine.busOffset }),
       ...(machine?.seed !== undefined && { seed: machine.seed }),
     });
+    for (const [bdf, bits] of Object.entries(machine?.acsControl ?? {})) {
+      this.machine.setAcsControl(bdf, bits);
+    }
     const dma = machine?.dma === undefined ? {} : { dma: machine.dma };
     this.traced = tracePlatform(createModelledPlatform(this.machine, dma));
     const judge = createJudge(topology, rules);
