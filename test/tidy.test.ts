@@ -202,6 +202,7 @@ describe("shape", () => {
 
     expect(Object.keys(manifest.exports)).toEqual(["."]);
     expect(manifest.license).toBe("Apache-2.0");
+    expect(read(`packages/${name}/LICENSE`)).toBe(read("LICENSE"));
     expect(versions.filter((version) => !/^\d+\.\d+\.\d+$/.test(String(version)))).toEqual([]);
   });
 
