@@ -35,6 +35,7 @@ const LIMITS: readonly (readonly [keyof FunctionRecord, number, number])[] = [
 export function checkRecord(record: FunctionRecord): string | undefined {
   return (
     checkNumbers(record) ??
+    checkBuses(record) ??
     checkBars(record.bars ?? []) ??
     checkWindows(record.windows ?? []) ??
     checkAcs(record.acs) ??
@@ -54,6 +55,12 @@ function checkNumbers(record: FunctionRecord): string | undefined {
     return `root bus "${record.rootBus}" is not written as dddd:bb`;
   }
   return undefined;
+}
+
+function checkBuses({ secondaryBus = 0, subordinateBus }: FunctionRecord): string | undefined {
+  return subordinateBus === undefined || subordinateBus === 0 || subordinateBus >= secondaryBus
+    ? undefined
+    : `the last bus below it is ${subordinateBus}, which comes before the first, ${secondaryBus}`;
 }
 
 function checkBars(bars: readonly BarRecord[]): string | undefined {

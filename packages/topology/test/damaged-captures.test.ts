@@ -172,6 +172,27 @@ describe("a capture that contradicts itself", () => {
     expect(topology.parentOf(topology.require("01:00.0"))).toBe(topology.require("00:03.0"));
   });
 
+  it.each([
+    ["another bus", 0x02, false],
+    ["its own bus, a loop", 0x07, false],
+    ["nothing yet", 0x00, true],
+    ["that it does not answer", 0xff, true],
+    ["the same", 0x01, true],
+  ])("by a bridge whose config space says %s of the bus below", (_, secondary, isFine) => {
+    const config = new Uint8Array(64);
+    config.set([0x86, 0x80], 0);
+    config[0x0e] = 1;
+    config[0x19] = secondary;
+    const hex = Buffer.from(config).toString("hex");
+    const open = () => openFiles({}, {}, { [`${port}/config`]: { length: 64, hex } });
+
+    if (isFine) {
+      expect(open().count).toBe(1);
+    } else {
+      expect(open).toThrow(/secondary_bus_number: it says 1, the bridge's config space says/);
+    }
+  });
+
   it.each<[string, object, object, object, RegExp]>([
     [
       "by one function in two places",

@@ -153,6 +153,11 @@ describe("topology builder", () => {
       "0000:00:00.0: vendor is 65536, expected a whole number from 0 to 65535",
     ],
     [
+      "a bridge whose buses below end before they begin",
+      [{ ...rootPort, secondaryBus: 5, subordinateBus: 4 }],
+      "0000:00:01.0: the last bus below it is 4, which comes before the first, 5",
+    ],
+    [
       "config space of an odd length",
       [{ bdf: "00:00.0", config: new Uint8Array(100) }],
       "0000:00:00.0: config space has 100 bytes, expected 64, 128, 256 or 4096",

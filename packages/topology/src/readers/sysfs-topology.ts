@@ -137,6 +137,7 @@ function busNumbersOf(
   config: Uint8Array,
 ): Partial<FunctionRecord> {
   const isSilent = config.length === 0;
+  requireOneStory(tree, folder, config);
   const number = (name: string, offset: number): number => {
     const text = readNumber(tree, `${folder}/${name}`, 0, 255);
     const bus = text ?? (isSilent ? 0 : byteAt(config, offset));
@@ -146,6 +147,17 @@ function busNumbersOf(
     secondaryBus: number("secondary_bus_number", 0x19),
     subordinateBus: number("subordinate_bus_number", 0x1a),
   };
+}
+
+/** Kernel and bridge agree on the bus below, unless the bridge is not programmed (0) or does not answer (255). */
+function requireOneStory(tree: SysfsTree, folder: string, config: Uint8Array): void {
+  const place = `${folder}/secondary_bus_number`;
+  const told = readNumber(tree, place, 0, 255);
+  const isBridge = config.length > 0 && isBridgeHeader(headerTypeOfConfig(config));
+  const programmed = isBridge ? byteAt(config, 0x19) : 0;
+  if (told !== undefined && programmed !== 0 && programmed !== 255 && programmed !== told) {
+    throw refused(tree, place, `it says ${told}, the bridge's config space says ${programmed}`);
+  }
 }
 
 function rangesOf(tree: SysfsTree, folder: string, config: Uint8Array): Partial<FunctionRecord> {
