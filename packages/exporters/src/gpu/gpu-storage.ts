@@ -19,9 +19,11 @@ import {
   P2P,
   PeerbufError,
   PhysicalRanges,
+  type Place,
   type Placement,
   type PlacementRequest,
   type Reason,
+  rankPlaces,
   reason,
   type SegmentList,
   type Storage,
@@ -39,6 +41,8 @@ import type { VramRange } from "./vram-allocator.ts";
 
 /** Peers in VRAM are preferred; system memory will do. */
 const TYPES: readonly MappingOffer[] = [{ type: P2P }, { type: DMA }];
+const IN_SYSTEM: Place = { name: "system", memory: "system" };
+const PLACES: readonly Place[] = [{ name: "vram", memory: "device" }, IN_SYSTEM];
 
 export class GpuStorage implements Storage, Resident {
   readonly types: readonly MappingOffer[] = TYPES;
@@ -169,7 +173,8 @@ export class GpuStorage implements Storage, Resident {
   }
 
   #othersNeedSystem(): boolean {
-    return this.#control.attachments.some(({ kept }) => kept.every(({ type }) => type !== P2P));
+    const [best] = rankPlaces(PLACES, this.#control.attachments);
+    return best?.place === IN_SYSTEM;
   }
 
   /** Starts the move to system pages, or says why not and takes nothing. */
