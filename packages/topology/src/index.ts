@@ -53,12 +53,18 @@ export {
   WINDOW_SLOTS,
 } from "./function-table.ts";
 export {
+  type Contradiction,
   type CpuFacts,
   factsNamed,
   type IommuGroupType,
   type MachineFacts,
+  type NearGroup,
   type NumaNode,
+  type PeerLink,
+  type TreeCoverage,
 } from "./machine-facts.ts";
+export { FACT_NAMES, type FactName, type MissingFact, missingFacts } from "./missing-fact.ts";
+export type { PathClass, PathClassTable } from "./path-class.ts";
 export { readCapture } from "./readers/capture.ts";
 export { MemoryTree } from "./readers/memory-tree.ts";
 export { readLive } from "./readers/sysfs-folder.ts";

@@ -40,7 +40,8 @@ export function topologyFromSysfs(tree: SysfsTree, mayBeEmpty = false): Topology
     });
   }
   const configs = knownConfigs(places.map((place) => readConfig(tree, place)));
-  const builder = new TopologyBuilder(factsOf(tree));
+  const folderByBdf = new Map(places.map(({ bdf, folder }) => [bdf, folder]));
+  const builder = new TopologyBuilder(factsOf(tree, folderByBdf));
   places.forEach((place, index) => {
     builder.add(recordOf(tree, place, configs[index] as Uint8Array));
   });
