@@ -74,9 +74,11 @@ export { topologyFromSysfs } from "./readers/sysfs-topology.ts";
 export { type SysfsTree, TREE_FILE_BYTES_MAX } from "./readers/sysfs-tree.ts";
 export { ALL_PAIRS_COUNT_MAX, AllPairs, judgeAllPairs } from "./rules/all-pairs.ts";
 export { type Explanation, explainPair, type Hop, type HopRole } from "./rules/explain-pair.ts";
+export type { Hang, HangFact, HangOutcome } from "./rules/hangs-on.ts";
 export { type Answer, cpuAnswer, type HostBridge, hostBridgesOf } from "./rules/host-bridge.ts";
 export { createJudge, JUDGE_KEPT_MAX } from "./rules/judge.ts";
 export {
+  hasEveryBridge,
   judgePair,
   type PairVerdict,
   type PathWalk,
