@@ -40,7 +40,9 @@ export interface MachineOptions {
   readonly pagePlacement?: PagePlacement;
   /** For everything random: the order of scattered pages, and which bytes a faulty root complex changes. */
   readonly seed?: number;
-  /** Events that the clock runs in one go before it is a runaway. */
+  /** Time shared with another machine; one of its own unless given. */
+  readonly clock?: VirtualClock;
+  /** Events that the clock of its own runs in one go before it is a runaway. */
   readonly eventsPerDrainMax?: number;
 }
 
@@ -67,7 +69,8 @@ export class Machine {
   constructor(options: MachineOptions) {
     const { topology } = options;
     this.topology = topology;
-    this.clock = new VirtualClock(options.eventsPerDrainMax ?? EVENTS_PER_DRAIN_MAX);
+    this.clock =
+      options.clock ?? new VirtualClock(options.eventsPerDrainMax ?? EVENTS_PER_DRAIN_MAX);
     this.memory = new ModelledHostMemory(
       layOutDram(topology, memorySizes(topology, options.memoryBytesPerNode)),
       options.pagePlacement ?? "packed",
