@@ -50,6 +50,9 @@ const kindOf = (topology: Topology, row: number): readonly [string, string] => {
   return KINDS.get(classCode >> 8) ?? BASES.get(classCode >> 16) ?? OTHER;
 };
 
+/** The short kind: `gpu`, `nic`, `bridge`, ... */
+export const kindName = (topology: Topology, row: number): string => kindOf(topology, row)[0];
+
 /** GPUs and accelerators, NICs, NVMe drives. */
 export const isInteresting = (topology: Topology, row: number): boolean =>
   INTERESTING.has(kindOf(topology, row)[0]);

@@ -10,6 +10,7 @@ import { explainCommand } from "./commands/explain.ts";
 import { matrixCommand } from "./commands/matrix.ts";
 import { runCommand } from "./commands/run.ts";
 import { scenarioCommand } from "./commands/scenario.ts";
+import { topoCommand } from "./commands/topo.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { COLUMNS_DEFAULT, type Io } from "./io.ts";
 import { paintFor } from "./paint.ts";
@@ -49,7 +50,14 @@ function buildProgram(session: Session, printed: string[]): Command {
       getOutHelpWidth: () => COLUMNS_DEFAULT,
     })
     .addHelpText("after", PROGRAM_HELP);
-  const commands = [runCommand, scenarioCommand, matrixCommand, explainCommand, benchCommand];
+  const commands = [
+    runCommand,
+    scenarioCommand,
+    matrixCommand,
+    explainCommand,
+    topoCommand,
+    benchCommand,
+  ];
   for (const make of commands) {
     program.addCommand(make(session).copyInheritedSettings(program));
   }

@@ -60,6 +60,29 @@ export const explainShape: z.ZodType = z.strictObject({
   ),
 });
 
+const treeNode: z.ZodType = z.strictObject({
+  kind: z.enum(["machine", "numa", "root-bus", "bridge", "device"]),
+  numaNode: z.int().min(0).optional(),
+  /** `dddd:bb`. */
+  rootBus: z.string().optional(),
+  /** Bridges. */
+  bdf: bdf.optional(),
+  label: z.string().optional(),
+  /** Devices: more than one where alike functions on one bus are folded. */
+  functions: z.array(z.strictObject({ ...labelled, name: z.string() })).optional(),
+  get children() {
+    return z.array(treeNode);
+  },
+});
+
+/** `peerbuf topo --json`. */
+export const topoShape: z.ZodType = z.strictObject({
+  kernel: z.string(),
+  /** Functions that reach each other below the root complex, two or more in each. */
+  groups: z.array(z.strictObject({ name: z.string(), functions: z.array(bdf) })),
+  tree: treeNode,
+});
+
 const decision = z.strictObject({
   /** The negotiation it belongs to. */
   buffer: z.string(),
