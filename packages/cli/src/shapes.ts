@@ -84,6 +84,8 @@ export const topoShape: z.ZodType = z.strictObject({
 });
 
 const decision = z.strictObject({
+  /** Of a scenario with several machines: in which of them. */
+  machine: z.string().optional(),
   /** The negotiation it belongs to. */
   buffer: z.string(),
   importer: z.string(),
@@ -114,7 +116,14 @@ export const runShape: z.ZodType = z.strictObject({
       route,
       /** RDMA: the same of the other end. */
       remote: z
-        .strictObject({ provider: z.string(), client: z.string(), target, route })
+        .strictObject({
+          provider: z.string(),
+          client: z.string(),
+          target,
+          route,
+          /** The drive that stored what arrived. */
+          drive: z.strictObject({ client: z.string(), target, route }).optional(),
+        })
         .optional(),
       bytes: z.int(),
       /** Of the bytes as they lie in memory; null where the transfer did not get that far. */

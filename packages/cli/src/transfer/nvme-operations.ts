@@ -3,6 +3,7 @@ import type { DmaBuf, PhysicalRanges } from "@peerbuf/core";
 import { allocateFor } from "./allocate.ts";
 import { hashOfMemory, hashOfRanges } from "./byte-place.ts";
 import type { Operation, Workpiece } from "./operation.ts";
+import type { Site } from "./site.ts";
 
 /** Every transfer uses the drive's first blocks; they are cleared before, so nothing old can pass for new. */
 const FIRST_BLOCK = 0;
@@ -10,6 +11,7 @@ const FIRST_BLOCK = 0;
 /** The buffer's bytes go to the drive. Destination: its namespace. */
 export function nvmeWrite({ rig, plan, buffer, pattern }: Workpiece): Operation {
   const drive = rig.drive(plan.importer);
+  const site = rig.siteOf(plan.importer);
   return {
     async prepare() {
       await drive.api.identity(); // Started: what follows is the transfer alone.
@@ -21,7 +23,7 @@ export function nvmeWrite({ rig, plan, buffer, pattern }: Workpiece): Operation 
       await drive.api.flush();
     },
     hashes: () => ({
-      source: hashOrNull(rig, rig.traced.lastMappedFor(drive.device)),
+      source: hashOrNull(site, site.traced.lastMappedFor(drive.device)),
       destination: hashOfMemory(drive.namespace, buffer.sizeBytes),
     }),
     [Symbol.dispose]: () => undefined,
@@ -31,6 +33,7 @@ export function nvmeWrite({ rig, plan, buffer, pattern }: Workpiece): Operation 
 /** The drive's blocks, filled by the instruments, go to the buffer. Destination: the buffer's memory. */
 export function nvmeRead({ rig, plan, buffer, pattern }: Workpiece): Operation {
   const drive = rig.drive(plan.importer);
+  const site = rig.siteOf(plan.importer);
   return {
     async prepare() {
       await drive.api.identity(); // Started: what follows is the transfer alone.
@@ -41,7 +44,7 @@ export function nvmeRead({ rig, plan, buffer, pattern }: Workpiece): Operation {
     },
     hashes: () => ({
       source: hashOfMemory(drive.namespace, buffer.sizeBytes),
-      destination: hashOrNull(rig, rig.traced.lastMappedFor(drive.device)),
+      destination: hashOrNull(site, site.traced.lastMappedFor(drive.device)),
     }),
     [Symbol.dispose]: () => undefined,
   };
@@ -50,6 +53,7 @@ export function nvmeRead({ rig, plan, buffer, pattern }: Workpiece): Operation {
 /** To the drive, and from there into a second buffer of the same exporter. Destination: that buffer's memory. */
 export function nvmeWriteRead({ rig, plan, buffer, pattern }: Workpiece): Operation {
   const drive = rig.drive(plan.importer);
+  const site = rig.siteOf(plan.importer);
   let back: DmaBuf | undefined;
   let written: PhysicalRanges | undefined;
   return {
@@ -60,23 +64,21 @@ export function nvmeWriteRead({ rig, plan, buffer, pattern }: Workpiece): Operat
     },
     async run() {
       await drive.api.write(buffer, { lba: FIRST_BLOCK });
-      written = rig.traced.lastMappedFor(drive.device);
-      rig.traced.forget();
+      written = site.traced.lastMappedFor(drive.device);
+      site.traced.forget();
       back = allocateFor(rig, plan, `${plan.name} (read back)`);
       await drive.api.read(back, { lba: FIRST_BLOCK });
     },
     hashes: () => {
-      const last = rig.traced.lastMappedFor(drive.device);
+      const last = site.traced.lastMappedFor(drive.device);
       return {
-        source: hashOrNull(rig, written ?? last),
-        destination: back === undefined ? null : hashOrNull(rig, last),
+        source: hashOrNull(site, written ?? last),
+        destination: back === undefined ? null : hashOrNull(site, last),
       };
     },
     [Symbol.dispose]: () => back?.close(),
   };
 }
 
-const hashOrNull = (
-  { machine }: Workpiece["rig"],
-  ranges: PhysicalRanges | undefined,
-): string | null => (ranges === undefined ? null : hashOfRanges(machine, ranges));
+const hashOrNull = ({ machine }: Site, ranges: PhysicalRanges | undefined): string | null =>
+  ranges === undefined ? null : hashOfRanges(machine, ranges);

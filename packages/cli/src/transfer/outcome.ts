@@ -1,6 +1,6 @@
 /** Outcome: how one transfer went, for people and for JSON. */
 import type { PeerbufError } from "@peerbuf/core";
-import type { TransferPlan } from "../scenario/scenario.ts";
+import type { TransferPlan } from "../scenario/transfer-plan.ts";
 import type { Carried } from "./carried-bytes.ts";
 import type { LoggedDecision } from "./negotiation-log.ts";
 
@@ -10,11 +10,17 @@ export interface Hashes {
   readonly destination: string | null;
 }
 
-export interface RemoteEnd {
-  readonly provider: string;
+/** Where the bytes were for a device, and how they got there; null when there was no mapping. */
+export interface Way {
   readonly client: string;
   readonly target: string | null;
   readonly route: string | null;
+}
+
+export interface RemoteEnd extends Way {
+  readonly provider: string;
+  /** The drive that stored what arrived. */
+  readonly drive?: Way;
 }
 
 export interface Outcome {
@@ -56,9 +62,10 @@ export function outcomeAsJson(outcome: Outcome): unknown {
   };
 }
 
-function decisionAsJson({ buffer, importer, decision }: LoggedDecision): unknown {
+function decisionAsJson({ machine, buffer, importer, decision }: LoggedDecision): unknown {
   const { party, by, stage, verdict, reason, left, round } = decision;
   return {
+    ...(machine !== "" && { machine }),
     buffer,
     importer,
     party,

@@ -4,13 +4,14 @@
  * A refusal ends this transfer, not the run. Evidence is taken while the buffer still lives.
  */
 import { PeerbufError } from "@peerbuf/core";
-import { SYSTEM_HEAP, type TransferPlan } from "../scenario/scenario.ts";
+import { joinPlace, splitPlace } from "../scenario/place-name.ts";
+import { SYSTEM_HEAP, type TransferPlan } from "../scenario/transfer-plan.ts";
 import { allocateFor } from "./allocate.ts";
 import { hashOf } from "./byte-place.ts";
 import { CarriedBytes } from "./carried-bytes.ts";
 import { NegotiationLog } from "./negotiation-log.ts";
 import { startOperation, type Workpiece } from "./operation.ts";
-import type { Hashes, Outcome, RemoteEnd } from "./outcome.ts";
+import type { Hashes, Outcome, RemoteEnd, Way } from "./outcome.ts";
 import { patternBytes } from "./pattern.ts";
 import { remoteBufferName } from "./rdma-operations.ts";
 import type { Rig } from "./rig.ts";
@@ -18,12 +19,12 @@ import type { Rig } from "./rig.ts";
 /** `seed`: of the bytes to send, unless the plan has its own. */
 export async function runTransfer(rig: Rig, plan: TransferPlan, seed: number): Promise<Outcome> {
   const pattern = patternBytes(plan.data?.seed ?? seed, plan.buffer.size);
-  rig.traced.forget();
-  using log = new NegotiationLog(rig.framework);
+  rig.forget();
+  using log = new NegotiationLog(rig.sites);
   const { hashes, error, carried } = await moveBytes(rig, plan, pattern);
-  await rig.framework.idle(); // The next one finds all memory given back.
+  await rig.idle(); // The next one finds all memory given back.
   const expected = hashOf(pattern);
-  const mapped = log.mapped(importerName(plan, plan.importer), plan.name);
+  const mapped = log.mapped(driverOf(plan), plan.importer, plan.name);
   return {
     plan,
     provider: plan.exporter,
@@ -60,7 +61,7 @@ async function moveBytes(rig: Rig, plan: TransferPlan, pattern: Uint8Array): Pro
 async function operate(piece: Workpiece): Promise<Moved> {
   using operation = startOperation(piece);
   await operation.prepare();
-  const counters = new CarriedBytes(piece.rig.machine);
+  const counters = new CarriedBytes(piece.rig.sites);
   let error: PeerbufError | undefined;
   try {
     await operation.run();
@@ -83,16 +84,23 @@ function remoteEnd(plan: TransferPlan, log: NegotiationLog): RemoteEnd | undefin
   if (!plan.operation.startsWith("rdma-")) {
     return undefined;
   }
-  const { importer = plan.importer, exporter = SYSTEM_HEAP } = plan.remote ?? {};
-  const mapped = log.mapped(importerName(plan, importer), remoteBufferName(plan.name));
+  const heap = joinPlace(splitPlace(plan.importer).machine, SYSTEM_HEAP);
+  const { importer = plan.importer, exporter = heap } = plan.remote ?? {};
+  const mapped = log.mapped(driverOf(plan), importer, remoteBufferName(plan.name));
+  const drive = plan.remote?.drive;
   return {
     provider: exporter,
     client: importer,
     target: mapped?.target ?? null,
     route: mapped?.route ?? null,
+    ...(drive !== undefined && { drive: wayOfDrive(drive, plan, log) }),
   };
 }
 
-/** As core names the importer in its records. */
-const importerName = ({ operation }: TransferPlan, bdf: string): string =>
-  `${operation.split("-")[0]}@${bdf}`;
+function wayOfDrive(drive: string, { name }: TransferPlan, log: NegotiationLog): Way {
+  const stored = log.mapped("nvme", drive, remoteBufferName(name));
+  return { client: drive, target: stored?.target ?? null, route: stored?.route ?? null };
+}
+
+/** As core names the importer in its records, before the device. */
+const driverOf = ({ operation }: TransferPlan): string => operation.split("-")[0] as string;
