@@ -83,6 +83,11 @@ export class Fabric {
     return this.map.topology;
   }
 
+  /** Changes whenever something did that decides where requests go. */
+  get generation(): number {
+    return this.#generation;
+  }
+
   get profile(): RootComplexProfile {
     return this.#profile;
   }
