@@ -14,7 +14,6 @@ export {
   NOT_CAPTURED,
   NOT_PRESENT,
   portTypeOfConfig,
-  type ResizableBar,
   resizableBarsOfConfig,
   type SriovFacts,
   sriovOfConfig,
@@ -32,6 +31,7 @@ export {
   PORT_TYPE,
   PORT_TYPE_NONE,
   PORT_TYPE_UNKNOWN,
+  type ResizableBar,
   type WindowKind,
   type WindowRecord,
 } from "./function-record.ts";
@@ -66,6 +66,7 @@ export {
 export { FACT_NAMES, type FactName, type MissingFact, missingFacts } from "./missing-fact.ts";
 export type { PathClass, PathClassTable } from "./path-class.ts";
 export { readCapture } from "./readers/capture.ts";
+export { PIPE_BYTES_MAX } from "./readers/capture-head.ts";
 export { MemoryTree } from "./readers/memory-tree.ts";
 export { readLive } from "./readers/sysfs-folder.ts";
 export { JSON_BYTES_MAX, treeFromJson } from "./readers/sysfs-json.ts";

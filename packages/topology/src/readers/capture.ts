@@ -8,7 +8,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "@peerbuf/core";
 import type { Topology } from "../topology.ts";
-import { type CaptureHead, readHead } from "./capture-head.ts";
+import { type CaptureHead, isPipe, readHead } from "./capture-head.ts";
 import { findSysfsFolder } from "./sysfs-folder.ts";
 import { looksLikeJson, readSysfsJson } from "./sysfs-json.ts";
 import { looksLikeTar, readSysfsTar } from "./sysfs-tar.ts";
@@ -22,8 +22,8 @@ interface FileReader {
 }
 
 const FILE_READERS: readonly FileReader[] = [
-  { format: "sysfs.json", recognises: looksLikeJson, read: ({ path }) => readSysfsJson(path) },
-  { format: "a tar or tar.gz of /sys", recognises: looksLikeTar, read: readSysfsTar },
+  { format: "sysfs.json", recognises: looksLikeJson, read: readSysfsJson },
+  { format: "a tar, tar.gz or tar.bz2 of /sys", recognises: looksLikeTar, read: readSysfsTar },
 ];
 
 const JSON_NAME = "sysfs.json";
@@ -37,8 +37,11 @@ const LOOKED_FOR = `a sysfs.json, a copy of /sys (sys/bus/pci or sys/devices), o
  */
 export async function readCapture(path: string): Promise<Topology> {
   try {
+    if (await isPipe(path)) {
+      return await readFile(path);
+    }
     const stats = await stat(path);
-    return stats.isDirectory() ? await readFolder(path) : await readFile(path, stats);
+    return stats.isDirectory() ? await readFolder(path) : await readRegularFile(path, stats);
   } catch (error) {
     throw asInputError(path, error);
   }
@@ -64,14 +67,18 @@ async function readFolder(path: string): Promise<Topology> {
   });
 }
 
-async function readFile(path: string, stats: Stats): Promise<Topology> {
+async function readRegularFile(path: string, stats: Stats): Promise<Topology> {
   if (!stats.isFile()) {
     throw new InputError({
       source: path,
       cause: "this is neither a file nor a folder",
-      remedy: "Name a capture on disk",
+      remedy: "Name a capture on disk, or pipe one in with -",
     });
   }
+  return readFile(path);
+}
+
+async function readFile(path: string): Promise<Topology> {
   const head = await readHead(path);
   const reader = FILE_READERS.find(({ recognises }) => recognises(head));
   if (reader === undefined) {

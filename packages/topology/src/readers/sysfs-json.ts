@@ -4,10 +4,10 @@
  * `{"files": {path: text}, "links": {path: target}, "binary": {path: {"length": bytes, "hex": ...}}}`;
  * trailing zero bytes of a binary file may be left out of `hex`.
  */
-import { readFile, stat } from "node:fs/promises";
 import { InputError } from "@peerbuf/core";
 import type { Topology } from "../topology.ts";
 import type { CaptureHead } from "./capture-head.ts";
+import { captureText, headText } from "./capture-text.ts";
 import { MemoryTree } from "./memory-tree.ts";
 import { topologyFromSysfs } from "./sysfs-topology.ts";
 import { TREE_FILE_BYTES_MAX } from "./sysfs-tree.ts";
@@ -18,22 +18,11 @@ export const JSON_BYTES_MAX: number = 256 * 2 ** 20;
 const PATH_LENGTH_MAX = 4096;
 
 /** True when the file starts as a JSON object or list does. */
-export function looksLikeJson(head: CaptureHead): boolean {
-  const start = new TextDecoder().decode(head.bytes.subarray(0, 64));
-  return !head.isGzip && /^\ufeff?\s*[{[]/.test(start);
-}
+export const looksLikeJson = (head: CaptureHead): boolean => /^\s*[{[]/.test(headText(head));
 
 /** @throws InputError when the file is too large, is no JSON, or is some other JSON */
-export async function readSysfsJson(path: string): Promise<Topology> {
-  const { size } = await stat(path);
-  if (size > JSON_BYTES_MAX) {
-    throw refusedJson(
-      path,
-      undefined,
-      `the file has ${size} bytes, at most ${JSON_BYTES_MAX} are read`,
-    );
-  }
-  return topologyFromSysfs(treeFromJson(path, await readFile(path, "utf8")));
+export async function readSysfsJson(head: CaptureHead): Promise<Topology> {
+  return topologyFromSysfs(treeFromJson(head.path, await captureText(head, JSON_BYTES_MAX)));
 }
 
 /** The tree in the text of a sysfs.json. @throws InputError as above */

@@ -1,14 +1,12 @@
 /**
- * Sysfs tar: a tar or tar.gz of /sys (and /proc), read as a stream.
+ * Sysfs tar: a tar, tar.gz or tar.bz2 of /sys (and /proc), read as a stream.
  *
  * Only the few files that a topology needs are kept; all else is skipped as it flows by. A leading
  * folder (`machine-name/sys/...`) is taken off. Nothing is ever written to disk, so a path with `..`
  * can harm nobody; such an entry is skipped.
  */
-import { createReadStream } from "node:fs";
 import { Transform, type TransformCallback } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { createGunzip } from "node:zlib";
 import { InputError } from "@peerbuf/core";
 import { extract, type Header } from "tar-stream";
 import type { Topology } from "../topology.ts";
@@ -52,12 +50,9 @@ export function looksLikeTar(head: CaptureHead): boolean {
 export async function readSysfsTar(head: CaptureHead): Promise<Topology> {
   const tree = new MemoryTree(head.path);
   const meter = new TarMeter();
-  const source = createReadStream(head.path);
   const unpack = extract();
   const keeping = keepWanted(unpack, tree);
-  const flowing = head.isGzip
-    ? pipeline(source, createGunzip(), meter, unpack)
-    : pipeline(source, meter, unpack);
+  const flowing = pipeline(head.open(), meter, unpack);
   try {
     await Promise.all([flowing, keeping]);
   } catch (error) {
