@@ -3,4 +3,11 @@ export type { ExitCode } from "./exit-code.ts";
 export { EXIT } from "./exit-code.ts";
 export { type Io, type Output, PipeClosed } from "./io.ts";
 export { main } from "./program.ts";
-export { benchShape, explainShape, matrixShape, runShape, topoShape } from "./shapes.ts";
+export {
+  benchShape,
+  explainShape,
+  fleetShape,
+  matrixShape,
+  runShape,
+  topoShape,
+} from "./shapes.ts";

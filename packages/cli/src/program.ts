@@ -7,6 +7,7 @@
 import { Command, CommanderError } from "commander";
 import { benchCommand } from "./commands/bench.ts";
 import { explainCommand } from "./commands/explain.ts";
+import { fleetCommand } from "./commands/fleet.ts";
 import { matrixCommand } from "./commands/matrix.ts";
 import { runCommand } from "./commands/run.ts";
 import { scenarioCommand } from "./commands/scenario.ts";
@@ -56,6 +57,7 @@ function buildProgram(session: Session, printed: string[]): Command {
     matrixCommand,
     explainCommand,
     topoCommand,
+    fleetCommand,
     benchCommand,
   ];
   for (const make of commands) {

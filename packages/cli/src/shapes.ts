@@ -83,6 +83,53 @@ export const topoShape: z.ZodType = z.strictObject({
   tree: treeNode,
 });
 
+const pairCounts = z.record(pathType, z.int());
+
+/** `peerbuf fleet --json`. */
+export const fleetShape: z.ZodType = z.strictObject({
+  kernel: z.string(),
+  machineCount: z.int(),
+  /** Largest first. */
+  groups: z.array(
+    z.strictObject({
+      number: z.int().min(1),
+      members: z.array(z.string()),
+      digest: z.strictObject({
+        key: z.string(),
+        cpu: z.string(),
+        kernelRelease: z.string(),
+        devices: z.record(z.string(), z.int()),
+        pairs: pairCounts,
+      }),
+      kernelReleases: z.array(z.string()),
+      /** The larger group that it was meant to be; left out where there is none. */
+      like: z
+        .strictObject({
+          group: z.int().min(1),
+          differences: z.array(
+            z.strictObject({
+              /** PCI address, "" for the machine as a whole. */
+              at: z.string(),
+              what: z.string(),
+              here: z.string(),
+              there: z.string(),
+            }),
+          ),
+          pairs: z.array(
+            z.strictObject({
+              provider: z.string(),
+              client: z.string(),
+              here: pathType,
+              there: pathType,
+            }),
+          ),
+        })
+        .optional(),
+    }),
+  ),
+  unreadable: z.array(z.strictObject({ name: z.string(), message: z.string() })),
+});
+
 const decision = z.strictObject({
   /** Of a scenario with several machines: in which of them. */
   machine: z.string().optional(),
