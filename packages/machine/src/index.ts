@@ -17,7 +17,9 @@ export {
   type NvmeController,
   type NvmeControllerOptions,
 } from "./devices/nvme/controller.ts";
+export type { NamespaceFile } from "./devices/nvme/file-media.ts";
 export { walkPrps } from "./devices/nvme/prp.ts";
+export { walkSgl } from "./devices/nvme/sgl.ts";
 export { createPlatformBlock, type PlatformBlockOptions } from "./devices/platform-block.ts";
 export { createRdmaNic, type RdmaNic, type RdmaNicOptions } from "./devices/rdma-nic/rdma-nic.ts";
 export { RdmaWire } from "./devices/rdma-nic/wire.ts";

@@ -14,7 +14,7 @@ export const DOORBELL_NS = 500;
 export const ADMIN_NS = 10_000;
 
 /** Reads wait for flash, writes only for the drive's buffer. */
-const BASE_NS = { read: 60_000, write: 12_000, flush: 5_000 } as const;
+const BASE_NS = { read: 60_000, write: 12_000, flush: 5_000, zero: 10_000 } as const;
 /** 7 GB/s. */
 const BYTES_PER_NS = 7;
 
