@@ -5,6 +5,7 @@ export { type Io, type Output, PipeClosed } from "./io.ts";
 export { main } from "./program.ts";
 export {
   benchShape,
+  comparisonShape,
   explainShape,
   fleetShape,
   matrixShape,

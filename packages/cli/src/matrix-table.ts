@@ -25,10 +25,9 @@ const SYMBOLS: Readonly<Record<PathType, string>> = {
   unknown: "?",
 };
 
-/** The whole answer: head, table, what the names mean, legend. */
-export function tableLines(session: Session, field: Field, isAll: boolean): string[] {
+/** The whole answer: head, table, what the names mean, legend. `what` says which functions these are. */
+export function tableLines(session: Session, field: Field, what: string): string[] {
   const { topology, rules, rows } = field;
-  const what = isAll ? "functions that are no bridges" : "GPUs, accelerators, NICs and NVMe drives";
   const head = [
     session.paint.strong(`P2P DMA on ${topology.facts.source}`),
     session.paint.faint(`${what}: ${rows.length}, by the rules of ${rules.name}`),

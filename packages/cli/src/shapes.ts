@@ -26,6 +26,15 @@ export const matrixShape: z.ZodType = z.strictObject({
   ),
 });
 
+/** `peerbuf matrix --compare-kernel --json`. */
+export const comparisonShape: z.ZodType = z.strictObject({
+  kernel: z.string(),
+  comparedKernel: z.string(),
+  changes: z.array(
+    z.strictObject({ provider: bdf, client: bdf, before: pathType, after: pathType }),
+  ),
+});
+
 const labelled = { bdf, label: z.string() };
 const acsBits = z.array(z.string());
 
@@ -184,6 +193,18 @@ export const runShape: z.ZodType = z.strictObject({
       passed: z.array(z.strictObject({ at: z.string(), bytes: z.number() })),
       /** Bytes of requests that reached nothing. */
       lostBytes: z.number(),
+      /** The same by requester, kind, reason and place; requests that fared alike are one entry. */
+      losses: z.array(
+        z.strictObject({
+          requester: z.string(),
+          kind: z.enum(["read", "write"]),
+          reason: z.string(),
+          at: z.string(),
+          firstAddress: z.number(),
+          count: z.int(),
+          bytes: z.number(),
+        }),
+      ),
     }),
   ),
   ok: z.boolean(),

@@ -186,12 +186,12 @@ function deviceBox({ face, x, y, width }: PlacedNode, { groups }: TreeView): str
       "text-anchor": "end",
       fill: FAINT,
     }),
-    label(shortened(face.detail, width - 150, 11), {
-      x: x + 16,
-      y: y + 12,
-      "font-size": 11,
-      fill: FAINT,
-    }),
+    twoToned(
+      shortened(face.detail, width - 150, 11),
+      face.acs === undefined ? "" : ` · ${face.acs.text}`,
+      { x: x + 16, y: y + 12, "font-size": 11, fill: FAINT },
+      { "font-weight": 600, fill: "#b8263f" },
+    ),
     label(`${link?.now ?? ""}${best}`, {
       x: x + width - 12,
       y: y + 12,
