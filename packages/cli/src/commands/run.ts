@@ -60,7 +60,7 @@ async function run(session: Session, path: string | undefined, options: RunOptio
     path === undefined ? await embeddedScenario() : await readScenarioFile(path, session.io.cwd);
   const folder = path === undefined ? session.io.cwd : dirname(resolve(session.io.cwd, path));
   const topologies = await chooseMachines(session, file, folder, options);
-  using rig = new Rig(file, fitScenario(file, topologies), options.kernel);
+  using rig = new Rig(file, fitScenario(file, topologies), folder, options.kernel);
   const outcomes = await runAll(session, rig, options.json === true);
   const ok = outcomes.every(({ arrived }) => arrived);
   session.exitCode = ok ? EXIT.OK : EXIT.FINDING;

@@ -23,6 +23,8 @@ export type DeviceChoice =
   | ({
       readonly model: "nvme";
       readonly namespace?: number | undefined;
+      /** The file on disk that holds the namespace, from the scenario's folder; made if it is not there. */
+      readonly file?: string | undefined;
       /** A controller memory buffer in the function's second BAR, which peers reach. */
       readonly memoryBuffer?: boolean | undefined;
     } & PeerChoice)
@@ -102,6 +104,7 @@ const device = z.discriminatedUnion(
     section({
       model: z.literal("nvme"),
       namespace: sizeBytes(PAGE_BYTES, TIB, PAGE_BYTES).optional(),
+      file: z.string().min(1).optional(),
       memoryBuffer: z.boolean().optional(),
       ...peer,
     }),

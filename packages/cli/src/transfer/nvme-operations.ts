@@ -1,7 +1,7 @@
 /** NVMe operations: a buffer to a drive's blocks, blocks to a buffer, or there and back. */
 import type { DmaBuf, PhysicalRanges } from "@peerbuf/core";
 import { allocateFor } from "./allocate.ts";
-import { hashOfMemory, hashOfRanges } from "./byte-place.ts";
+import { hashOfRanges } from "./byte-place.ts";
 import type { Operation, Workpiece } from "./operation.ts";
 import type { Site } from "./site.ts";
 
@@ -15,7 +15,7 @@ export function nvmeWrite({ rig, plan, buffer, pattern }: Workpiece): Operation 
   return {
     async prepare() {
       await drive.api.identity(); // Started: what follows is the transfer alone.
-      drive.namespace.fill(0, 0, buffer.sizeBytes);
+      drive.medium.clear(buffer.sizeBytes);
       await buffer.write(0, pattern);
     },
     async run() {
@@ -24,7 +24,7 @@ export function nvmeWrite({ rig, plan, buffer, pattern }: Workpiece): Operation 
     },
     hashes: () => ({
       source: hashOrNull(site, site.traced.lastMappedFor(drive.device)),
-      destination: hashOfMemory(drive.namespace, buffer.sizeBytes),
+      destination: drive.medium.hash(buffer.sizeBytes),
     }),
     [Symbol.dispose]: () => undefined,
   };
@@ -37,13 +37,13 @@ export function nvmeRead({ rig, plan, buffer, pattern }: Workpiece): Operation {
   return {
     async prepare() {
       await drive.api.identity(); // Started: what follows is the transfer alone.
-      drive.namespace.write(0, pattern);
+      drive.medium.write(pattern);
     },
     async run() {
       await drive.api.read(buffer, { lba: FIRST_BLOCK });
     },
     hashes: () => ({
-      source: hashOfMemory(drive.namespace, buffer.sizeBytes),
+      source: drive.medium.hash(buffer.sizeBytes),
       destination: hashOrNull(site, site.traced.lastMappedFor(drive.device)),
     }),
     [Symbol.dispose]: () => undefined,
@@ -59,7 +59,7 @@ export function nvmeWriteRead({ rig, plan, buffer, pattern }: Workpiece): Operat
   return {
     async prepare() {
       await drive.api.identity(); // Started: what follows is the transfer alone.
-      drive.namespace.fill(0, 0, buffer.sizeBytes);
+      drive.medium.clear(buffer.sizeBytes);
       await buffer.write(0, pattern);
     },
     async run() {

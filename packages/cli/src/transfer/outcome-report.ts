@@ -9,6 +9,7 @@ import { formatSize } from "../scenario/size.ts";
 import type { Session } from "../session.ts";
 import { wrap } from "../wrap.ts";
 import { ROOT_COMPLEX } from "./carried-bytes.ts";
+import type { Loss } from "./loss-log.ts";
 import type { LoggedDecision } from "./negotiation-log.ts";
 import type { Outcome } from "./outcome.ts";
 import { PlaceLabels } from "./place-labels.ts";
@@ -131,10 +132,17 @@ export class OutcomeReport {
         : [["drive", wayOf(remote.drive.target, remote.drive.route)]]),
       ["passed", this.#passed(outcome)],
       ...(lostBytes > 0 ? [["lost", bad(`${formatSize(lostBytes)} reached nothing`)]] : []),
+      ...outcome.losses.map((loss) => ["", this.#lossOf(loss)]),
       ["sha256", proof.join("  ")],
       ...(error === undefined ? [] : this.#errorRows(error)),
     ];
     return rows.map(([label = "", text = ""]) => [faint(label), text]);
+  }
+
+  #lossOf({ requester, kind, bytes, reason, at }: Loss): string {
+    const verb = kind === "read" ? "reads" : "writes";
+    const who = this.#labels.of(requester).name;
+    return `${who} ${verb} ${formatSize(bytes)}: ${this.#paint.faint(`${reason} at ${at}`)}`;
   }
 
   /** A negotiation's reasons stand above already; others have something to say. */

@@ -2,6 +2,7 @@
 import type { PeerbufError } from "@peerbuf/core";
 import type { TransferPlan } from "../scenario/transfer-plan.ts";
 import type { Carried } from "./carried-bytes.ts";
+import type { Loss } from "./loss-log.ts";
 import type { LoggedDecision } from "./negotiation-log.ts";
 
 /** SHA-256 of bytes as they lie in memory, in hexadecimal. */
@@ -40,11 +41,12 @@ export interface Outcome {
   readonly decisions: readonly LoggedDecision[];
   readonly passed: readonly Carried[];
   readonly lostBytes: number;
+  readonly losses: readonly Loss[];
 }
 
 export function outcomeAsJson(outcome: Outcome): unknown {
   const { plan, error, decisions, provider, client, target, route, sha256 } = outcome;
-  const { remote, arrived, passed, lostBytes } = outcome;
+  const { remote, arrived, passed, lostBytes, losses } = outcome;
   return {
     name: plan.name,
     provider,
@@ -59,6 +61,7 @@ export function outcomeAsJson(outcome: Outcome): unknown {
     decisions: decisions.map(decisionAsJson),
     passed,
     lostBytes,
+    losses,
   };
 }
 

@@ -8,7 +8,7 @@ import type { DmaBuf } from "@peerbuf/core";
 import type { RdmaRegion } from "@peerbuf/importers";
 import { joinPlace, splitPlace } from "../scenario/place-name.ts";
 import { SYSTEM_HEAP } from "../scenario/transfer-plan.ts";
-import { hashOfMemory, hashOfRanges } from "./byte-place.ts";
+import { hashOfRanges } from "./byte-place.ts";
 import type { Operation, Workpiece } from "./operation.ts";
 import type { Hashes } from "./outcome.ts";
 import type { Nic } from "./site.ts";
@@ -42,28 +42,30 @@ class RdmaOperation implements Operation {
     if (plan.remote?.drive !== undefined) {
       const drive = rig.drive(plan.remote.drive);
       await drive.api.identity(); // Started: what follows is the transfer alone.
-      drive.namespace.fill(0, 0, buffer.sizeBytes);
-      this.#targetHash = () => hashOfMemory(drive.namespace, buffer.sizeBytes);
+      drive.medium.clear(buffer.sizeBytes);
+      this.#targetHash = () => drive.medium.hash(buffer.sizeBytes);
     }
+    // Before the counters start: memory is cleared when it is handed out.
+    this.#remote = this.#allocateRemote();
   }
 
   async run(): Promise<void> {
     const { rig, plan, buffer } = this.#piece;
     const near = rig.nic(plan.importer);
     const far = rig.nic(this.#far);
-    this.#remote = this.#allocateRemote();
+    const remote = this.#remote as DmaBuf;
     const isRead = this.#verb === "read";
     {
       await using local = await near.api.register(buffer, { remoteRead: isRead });
       this.#sourceHash = this.#hashOfMapped(plan.importer);
-      await using target = await far.api.register(this.#remote, {
+      await using target = await far.api.register(remote, {
         localWrite: true,
         remoteWrite: !isRead,
       });
       this.#targetHash ??= this.#hashOfMapped(this.#far);
       await this.#transfer(near, far, local, target);
     }
-    await this.#store(this.#remote);
+    await this.#store(remote);
   }
 
   hashes(): Hashes {

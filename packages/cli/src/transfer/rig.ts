@@ -20,12 +20,17 @@ export class Rig implements Disposable {
   readonly #sites = new Map<string, Site>();
 
   /**
-   * `kernel`: whose rules, instead of those that the scenario names.
+   * `folder`: where relative paths start. `kernel`: whose rules, instead of those that the scenario names.
    * @throws InputError at the field that does not fit; nothing stays open then
    */
-  constructor(file: ScenarioFile, scenario: FittedScenario, kernel: string | undefined) {
+  constructor(
+    file: ScenarioFile,
+    scenario: FittedScenario,
+    folder: string,
+    kernel: string | undefined,
+  ) {
     this.transfers = scenario.transfers;
-    const shared = { clock: this.clock, wire: new RdmaWire() };
+    const shared = { clock: this.clock, wire: new RdmaWire(), folder };
     try {
       for (const machine of scenario.machines.values()) {
         const { name, path, topology, plan } = machine;

@@ -9,6 +9,7 @@ import { SYSTEM_HEAP, type TransferPlan } from "../scenario/transfer-plan.ts";
 import { allocateFor } from "./allocate.ts";
 import { hashOf } from "./byte-place.ts";
 import { CarriedBytes } from "./carried-bytes.ts";
+import { LossLog } from "./loss-log.ts";
 import { NegotiationLog } from "./negotiation-log.ts";
 import { startOperation, type Workpiece } from "./operation.ts";
 import type { Hashes, Outcome, RemoteEnd, Way } from "./outcome.ts";
@@ -42,10 +43,12 @@ export async function runTransfer(rig: Rig, plan: TransferPlan, seed: number): P
 
 const NOTHING: Hashes = { source: null, destination: null };
 
+const NOTHING_CARRIED = { passed: [], lostBytes: 0, losses: [] };
+
 interface Moved {
   readonly hashes: Hashes;
   readonly error: PeerbufError | undefined;
-  readonly carried: Pick<Outcome, "passed" | "lostBytes">;
+  readonly carried: Pick<Outcome, "passed" | "lostBytes" | "losses">;
 }
 
 async function moveBytes(rig: Rig, plan: TransferPlan, pattern: Uint8Array): Promise<Moved> {
@@ -54,7 +57,7 @@ async function moveBytes(rig: Rig, plan: TransferPlan, pattern: Uint8Array): Pro
     // `return await`: without it the buffer is closed while the operation still runs.
     return await operate({ rig, plan, buffer, pattern });
   } catch (error) {
-    return { hashes: NOTHING, error: refusal(error), carried: { passed: [], lostBytes: 0 } };
+    return { hashes: NOTHING, error: refusal(error), carried: NOTHING_CARRIED };
   }
 }
 
@@ -62,6 +65,7 @@ async function operate(piece: Workpiece): Promise<Moved> {
   using operation = startOperation(piece);
   await operation.prepare();
   const counters = new CarriedBytes(piece.rig.sites);
+  using log = new LossLog(piece.rig.sites);
   let error: PeerbufError | undefined;
   try {
     await operation.run();
@@ -69,7 +73,8 @@ async function operate(piece: Workpiece): Promise<Moved> {
     error = refusal(thrown);
   }
   const { passed, lostBytes } = counters;
-  return { error, hashes: operation.hashes(), carried: { passed, lostBytes } };
+  const carried = { passed, lostBytes, losses: log.losses };
+  return { error, hashes: operation.hashes(), carried };
 }
 
 /** What a driver or the framework refuses is a result; anything else is a bug and goes on. */

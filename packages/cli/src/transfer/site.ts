@@ -3,6 +3,7 @@
  *
  * The only place of the command that chooses a platform. Everything in it is closed together.
  */
+import { existsSync } from "node:fs";
 import { createFramework, type Device, type Framework, type OpenedExporter } from "@peerbuf/core";
 import { gpu, nvmeCmb, systemHeap } from "@peerbuf/exporters";
 import { type Nvme, nvme, type PeerOptions, type Rdma, rdma } from "@peerbuf/importers";
@@ -13,11 +14,12 @@ import {
   createNvmeController,
   createRdmaNic,
   type Machine,
+  type NvmeController,
   type RdmaWire,
-  type SparseMemory,
   type VirtualClock,
 } from "@peerbuf/machine";
 import { createJudge, type KernelRules, type Topology } from "@peerbuf/topology";
+import { pathFrom } from "../machine-source.ts";
 import {
   type DeviceChoice,
   type MachinePlan,
@@ -25,6 +27,7 @@ import {
   type PeerChoice,
 } from "../scenario/machine-plan.ts";
 import { SYSTEM_HEAP } from "../scenario/transfer-plan.ts";
+import { fileMedium, type Medium, memoryMedium } from "./medium.ts";
 import { type TracedPlatform, tracePlatform } from "./traced-platform.ts";
 import { trusting } from "./trusting-judge.ts";
 
@@ -32,7 +35,7 @@ import { trusting } from "./trusting-judge.ts";
 export interface Drive {
   readonly device: Device;
   readonly api: Nvme;
-  readonly namespace: SparseMemory;
+  readonly medium: Medium;
 }
 
 /** A NIC with its driver. All of a rig are on one wire. */
@@ -45,6 +48,8 @@ export interface Nic {
 export interface Shared {
   readonly clock: VirtualClock;
   readonly wire: RdmaWire;
+  /** Relative paths start here. */
+  readonly folder: string;
 }
 
 export class Site implements Disposable {
@@ -55,7 +60,8 @@ export class Site implements Disposable {
   readonly #exporters = new Map<string, OpenedExporter<object>>();
   readonly #drives = new Map<string, Drive>();
   readonly #nics = new Map<string, Nic>();
-  readonly #wire: RdmaWire;
+  readonly #files: NvmeController[] = [];
+  readonly #shared: Shared;
 
   /** An empty machine with a system heap. `InputError` when the plan does not fit the topology. */
   constructor(
@@ -63,14 +69,14 @@ export class Site implements Disposable {
     topology: Topology,
     rules: KernelRules,
     plan: MachinePlan,
-    { clock, wire }: Shared,
+    shared: Shared,
   ) {
     const { machine, trust } = plan;
     this.name = name;
-    this.#wire = wire;
+    this.#shared = shared;
     this.machine = createMachine({
       topology,
-      clock,
+      clock: shared.clock,
       ...(machine?.memory?.perNode !== undefined && {
         memoryBytesPerNode: machine.memory.perNode,
       }),
@@ -120,7 +126,13 @@ export class Site implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.framework.close();
+    try {
+      this.framework.close();
+    } finally {
+      for (const drive of this.#files) {
+        drive.close();
+      }
+    }
   }
 
   #addGpu(bdf: string, vramBytes: number | undefined): void {
@@ -131,18 +143,26 @@ export class Site implements Disposable {
   #addDrive(bdf: string, choice: DeviceChoice & { model: "nvme" }): void {
     const capacityBytes = choice.namespace ?? NAMESPACE_BYTES_DEFAULT;
     const memoryBuffer = choice.memoryBuffer === true;
-    const controller = createNvmeController({ capacityBytes, memoryBuffer });
+    const path = choice.file && pathFrom(this.#shared.folder, choice.file);
+    const controller = createNvmeController({
+      capacityBytes,
+      memoryBuffer,
+      ...(path !== undefined && { file: { path, create: !existsSync(path) } }),
+    });
+    this.#files.push(controller);
     this.machine.place(bdf, controller);
     const { api } = this.framework.openImporter(nvme, bdf, stated(choice));
     const device = this.framework.platform.device(bdf);
-    this.#drives.set(bdf, { device, api, namespace: controller.inspect().namespace });
+    const medium =
+      path === undefined ? memoryMedium(controller.inspect().namespace) : fileMedium(path);
+    this.#drives.set(bdf, { device, api, medium });
     if (memoryBuffer) {
       this.#exporters.set(bdf, this.framework.openExporter(nvmeCmb, bdf, undefined));
     }
   }
 
   #addNic(bdf: string, choice: DeviceChoice & { model: "rdma" }): void {
-    this.machine.place(bdf, createRdmaNic({ wire: this.#wire }));
+    this.machine.place(bdf, createRdmaNic({ wire: this.#shared.wire }));
     const { api } = this.framework.openImporter(rdma, bdf, stated(choice));
     this.#nics.set(bdf, { device: this.framework.platform.device(bdf), api });
   }
