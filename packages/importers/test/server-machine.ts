@@ -131,6 +131,7 @@ export function changeLink(
           write: (...request) => port.write(...request),
           readInto: (...request) => port.readInto(...request),
           writeFrom: (...request) => port.writeFrom(...request),
+          transfer: (...request) => port.transfer(...request),
           interrupt: (vector) => port.interrupt(vector),
           ...change(port),
         }

@@ -4,7 +4,8 @@
  * A model sees what a real device sees: requests that hit its BARs, and a port through which it
  * issues requests of its own. It never sees the machine, other devices or the rules that negotiate.
  */
-import type { Clock } from "@peerbuf/core";
+import type { Clock, ScheduledEvent } from "@peerbuf/core";
+import type { TransferPlan } from "./links/transfer-plan.ts";
 import type { SparseMemory } from "./sparse-memory.ts";
 
 /** The device's side of its PCIe link. Lengths and offsets in bytes. */
@@ -32,6 +33,11 @@ export interface DevicePort {
     sourceOffset: number,
     lengthBytes: number,
   ): Completion;
+  /**
+   * How long a transfer takes: `done` runs when links and limits have carried it, never within this call. No byte is
+   * moved by it: the model reads and writes in `done`. The answer takes back what has not arrived yet.
+   */
+  transfer(plan: TransferPlan, done: () => void): ScheduledEvent;
   /** Sends the MSI-X message of this vector. */
   interrupt(vector: number): void;
 }

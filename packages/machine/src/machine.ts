@@ -21,6 +21,8 @@ import { ModelledHostMemory, type PagePlacement } from "./host-memory.ts";
 import { Inspect } from "./inspect.ts";
 import { InterruptLines } from "./interrupts.ts";
 import type { Iommu } from "./iommu/iommu.ts";
+import type { LinkOptions } from "./links/link-options.ts";
+import { MachineLinks } from "./links/machine-links.ts";
 import { FabricPort } from "./port.ts";
 import { Random } from "./random.ts";
 import { checkedProfile, type RootComplexProfile } from "./root-complex.ts";
@@ -40,6 +42,8 @@ export interface MachineOptions {
   readonly pagePlacement?: PagePlacement;
   /** For everything random: the order of scattered pages, and which bytes a faulty root complex changes. */
   readonly seed?: number;
+  /** What its links can do where the capture does not say. */
+  readonly links?: LinkOptions;
   /** Time shared with another machine; one of its own unless given. */
   readonly clock?: VirtualClock;
   /** Events that the clock of its own runs in one go before it is a runaway. */
@@ -59,6 +63,8 @@ export class Machine {
   readonly memory: ModelledHostMemory;
   readonly fabric: Fabric;
   readonly faultLog: FaultLog = new FaultLog();
+  /** How long transfers take, and what went through each link. */
+  readonly links: MachineLinks;
   /** The harness's view: not hardware. */
   readonly inspect: Inspect;
   readonly ledger: HandleLedger = new HandleLedger();
@@ -84,6 +90,7 @@ export class Machine {
       this.faultLog,
       () => this.clock.nowNs,
     );
+    this.links = new MachineLinks(this.fabric, this.clock, options.links ?? {});
     this.inspect = new Inspect(this.memory, this.fabric, this.faultLog);
   }
 
@@ -96,7 +103,7 @@ export class Machine {
     if (this.#slots.has(row)) {
       throw new PeerbufError("WRONG_ORDER", `${bdf} has a model already`);
     }
-    const link = new FabricPort(row, this.fabric, this.interruptsOf(row), this.clock);
+    const link = new FabricPort(row, this.fabric, this.interruptsOf(row), this.clock, this.links);
     const bars = this.fabric.map.slots.filter((slot) => slot.row === row);
     const slot = new DeviceSlot(model, link, bars);
     this.#slots.set(row, slot);

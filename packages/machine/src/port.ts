@@ -5,11 +5,13 @@
  * to whatever is plugged in behind it, so that a guard or a fault injector can be put in between
  * without the model or the fabric knowing.
  */
-import { type Clock, PeerbufError } from "@peerbuf/core";
+import { type Clock, PeerbufError, type ScheduledEvent } from "@peerbuf/core";
 import type { Bytes } from "./carry.ts";
 import type { Completion, DevicePort } from "./device-model.ts";
 import type { Fabric } from "./fabric.ts";
 import type { InterruptLines } from "./interrupts.ts";
+import type { MachineLinks } from "./links/machine-links.ts";
+import type { TransferPlan } from "./links/transfer-plan.ts";
 import type { SparseMemory } from "./sparse-memory.ts";
 
 export const COMPLETED: Completion = Object.freeze({ ok: true, lostBytes: 0 });
@@ -23,8 +25,16 @@ export class FabricPort implements DevicePort {
   readonly #row: number;
   readonly #fabric: Fabric;
   readonly #interrupts: InterruptLines;
+  readonly #links: MachineLinks;
 
-  constructor(row: number, fabric: Fabric, interrupts: InterruptLines, clock: Clock) {
+  constructor(
+    row: number,
+    fabric: Fabric,
+    interrupts: InterruptLines,
+    clock: Clock,
+    links: MachineLinks,
+  ) {
+    this.#links = links;
     this.bdf = fabric.topology.bdfOf(row);
     this.clock = clock;
     this.#row = row;
@@ -58,6 +68,10 @@ export class FabricPort implements DevicePort {
     lengthBytes: number,
   ): Completion {
     return this.write(address, source, sourceOffset, lengthBytes);
+  }
+
+  transfer(plan: TransferPlan, done: () => void): ScheduledEvent {
+    return this.#links.transfer(this.#row, plan, done);
   }
 
   interrupt(vector: number): void {
@@ -115,6 +129,10 @@ export class SocketPort implements DevicePort {
     lengthBytes: number,
   ): Completion {
     return this.plug.writeFrom(address, source, sourceOffset, lengthBytes);
+  }
+
+  transfer(plan: TransferPlan, done: () => void): ScheduledEvent {
+    return this.plug.transfer(plan, done);
   }
 
   interrupt(vector: number): void {

@@ -15,9 +15,10 @@ import { decodeCommand, type NvmeCommand } from "./command.ts";
 import { ErrorLog, NO_COMMAND } from "./error-log.ts";
 import type { ControllerIdentity } from "./identify.ts";
 import { prepareIo } from "./io-commands.ts";
-import { ADMIN_NS, DOORBELL_NS, ENABLE_NS, ioLatencyNs } from "./latency.ts";
+import { ADMIN_NS, baseLatencyNs, DOORBELL_NS, ENABLE_NS } from "./latency.ts";
 import { CAP_HIGH_CMB, type MemoryBuffer } from "./memory-buffer.ts";
 import type { Namespace } from "./namespace.ts";
+import type { NvmePace } from "./pace.ts";
 import { CompletionQueue, SubmissionQueue } from "./queues.ts";
 import {
   CAP_HIGH,
@@ -39,6 +40,7 @@ export class ControllerState implements Registers32 {
   readonly #port: DevicePort;
   readonly #identity: ControllerIdentity;
   readonly #namespace: Namespace;
+  readonly #pace: NvmePace;
   readonly #submissionQueues = new Map<number, SubmissionQueue>();
   readonly #completionQueues = new Map<number, CompletionQueue>();
   readonly #errors = new ErrorLog();
@@ -56,7 +58,9 @@ export class ControllerState implements Registers32 {
     identity: ControllerIdentity,
     namespace: Namespace,
     memoryBuffer: MemoryBuffer | undefined,
+    pace: NvmePace,
   ) {
+    this.#pace = pace;
     this.memoryBuffer = memoryBuffer;
     this.#port = port;
     this.#identity = identity;
@@ -253,7 +257,12 @@ export class ControllerState implements Registers32 {
         this.#complete(queue, command, io.finish(), 0);
       }
     };
-    queue.onTheWay.set(command.id, this.#later(ioLatencyNs(io), finish));
+    const move = (): void => {
+      const plan = this.#pace.planOf(io, queue, command);
+      queue.onTheWay.set(command.id, this.#port.transfer(plan, this.#whileAlive(finish)));
+    };
+    const isMoving = io.runs.length > 0;
+    queue.onTheWay.set(command.id, this.#later(baseLatencyNs(io), isMoving ? move : finish));
   }
 
   #abort(queueId: number, commandId: number): boolean {
@@ -301,11 +310,15 @@ export class ControllerState implements Registers32 {
 
   /** Runs `step` in time, unless this life of the controller ended before. */
   #later(delayNs: number, step: () => void): ScheduledEvent {
+    return this.#port.clock.schedule(delayNs, this.#whileAlive(step));
+  }
+
+  #whileAlive(step: () => void): () => void {
     const life = this.#life;
-    return this.#port.clock.schedule(delayNs, () => {
+    return () => {
       if (life === this.#life && (this.#status & STATUS_FATAL) === 0) {
         step();
       }
-    });
+    };
   }
 }

@@ -19,6 +19,7 @@ import { FileMedia, type NamespaceFile } from "./file-media.ts";
 import { type Media, MemoryMedia } from "./media.ts";
 import { placeMemoryBuffer } from "./memory-buffer.ts";
 import { Namespace } from "./namespace.ts";
+import { NvmePace, type NvmePaceOptions } from "./pace.ts";
 import { REGISTER } from "./registers.ts";
 
 const CAPACITY_BYTES_DEFAULT = 2 ** 30;
@@ -39,6 +40,8 @@ export interface NvmeControllerOptions {
   readonly memoryBuffer?: boolean;
   /** Keeps the namespace in this file on disk, which is open until `close`. Default: in memory. */
   readonly file?: NamespaceFile;
+  /** How fast the drive is inside; its link may be slower. */
+  readonly pace?: NvmePaceOptions;
 }
 
 export interface NvmeController extends DeviceModel, Disposable {
@@ -61,6 +64,7 @@ export function createNvmeController(options: NvmeControllerOptions = {}): NvmeC
   const { capacityBytes, blockBytes = 512 } = options;
   const namespace = new Namespace(blockBytes, capacityBytes, () => openMedia(options));
   const { media } = namespace;
+  const pace = new NvmePace(options.pace ?? {});
   const identity = {
     serial: options.serial ?? "PEERBUF0001",
     model: "peerbuf modelled NVMe controller",
@@ -75,7 +79,7 @@ export function createNvmeController(options: NvmeControllerOptions = {}): NvmeC
       const found = bars.find((bar) => bar.index === 0 && bar.sizeBytes >= 2 * REGISTER.DOORBELLS);
       const bar = requireBar(found, port.bdf, "nvme", "a memory BAR0 of at least 8 KiB", bars);
       const memoryBuffer = options.memoryBuffer === true ? placeMemoryBuffer(bars) : undefined;
-      controller = new ControllerState(port, identity, namespace, memoryBuffer);
+      controller = new ControllerState(port, identity, namespace, memoryBuffer, pace);
       const answers = new Map([[bar.index, registerWindow(controller)]]);
       return memoryBuffer === undefined
         ? answers

@@ -13,6 +13,7 @@ import { NAMESPACE_ID } from "./identify.ts";
 import type { Namespace } from "./namespace.ts";
 import { NVME_PAGE_BYTES } from "./registers.ts";
 import { STATUS, type Status } from "./status.ts";
+import type { TransferRuns } from "./transfer-runs.ts";
 
 export interface IoContext {
   readonly port: DevicePort;
@@ -24,6 +25,8 @@ export interface IoContext {
 export interface PreparedIo {
   readonly kind: "read" | "write" | "flush" | "zero";
   readonly lengthBytes: number;
+  /** Where its data lies; empty when none moves. */
+  readonly runs: TransferRuns;
   finish(): Status;
 }
 
@@ -52,7 +55,7 @@ const PREPARE: ReadonlyMap<number, Prepare> = new Map<number, Prepare>([
 ]);
 
 function prepareFlush({ namespace }: IoContext): PreparedIo {
-  return { kind: "flush", lengthBytes: 0, finish: () => namespace.media.flush() };
+  return { kind: "flush", lengthBytes: 0, runs: [], finish: () => namespace.media.flush() };
 }
 
 function prepareTransfer(context: IoContext, command: NvmeCommand): PreparedIo | Status {
@@ -72,15 +75,20 @@ function prepareTransfer(context: IoContext, command: NvmeCommand): PreparedIo |
   }
   const { runs } = walked;
   return isWrite
-    ? { kind: "write", lengthBytes, finish: () => namespace.store(port, firstBlock, runs) }
-    : { kind: "read", lengthBytes, finish: () => namespace.load(port, firstBlock, runs) };
+    ? { kind: "write", lengthBytes, runs, finish: () => namespace.store(port, firstBlock, runs) }
+    : { kind: "read", lengthBytes, runs, finish: () => namespace.load(port, firstBlock, runs) };
 }
 
 /** No data moves, so MDTS does not bound it (section 6.16). */
 function prepareZeroes({ namespace }: IoContext, command: NvmeCommand): PreparedIo | Status {
   const { firstBlock, blockCount } = blocksOf(command);
   return namespace.contains(firstBlock, blockCount)
-    ? { kind: "zero", lengthBytes: 0, finish: () => namespace.zero(firstBlock, blockCount) }
+    ? {
+        kind: "zero",
+        lengthBytes: 0,
+        runs: [],
+        finish: () => namespace.zero(firstBlock, blockCount),
+      }
     : STATUS.LBA_OUT_OF_RANGE;
 }
 
@@ -108,7 +116,7 @@ function prepareDataset(context: IoContext, command: NvmeCommand): PreparedIo | 
     return STATUS.LBA_OUT_OF_RANGE;
   }
   const chosen = (command.dword11 & DEALLOCATE) === 0 ? [] : ranges;
-  return { kind: "zero", lengthBytes: 0, finish: () => zeroAll(namespace, chosen) };
+  return { kind: "zero", lengthBytes: 0, runs: [], finish: () => zeroAll(namespace, chosen) };
 }
 
 interface BlockRange {
