@@ -96,6 +96,8 @@ export interface MachineFacts {
   readonly product?: string;
   /** Names the operating system gives, by BDF: `nvme0n1`, `mlx5_0`, `eth0`, `cuda0`. */
   readonly osNames: ReadonlyMap<string, readonly string[]>;
+  /** OS names of devices that a capture shows without a PCI function: virtual ones, or on another bus. */
+  readonly nonPciNames: readonly string[];
   /** What a capture itself calls a device, by BDF, e.g. `NVIDIA Corporation AD102GL [RTX 6000 Ada Generation]`. */
   readonly modelNames: ReadonlyMap<string, string>;
   /** The matrix of `nvidia-smi topo -m`, where one was captured. */
@@ -117,6 +119,7 @@ export const factsNamed = (source: string): MachineFacts => ({
   numaNodes: [],
   iommuGroupTypes: new Map(),
   osNames: new Map(),
+  nonPciNames: [],
   modelNames: new Map(),
   peerLinks: [],
   nearGroups: [],

@@ -9,10 +9,12 @@ import { join } from "node:path";
 import { InputError } from "@peerbuf/core";
 import type { Topology } from "../topology.ts";
 import { type CaptureHead, isPipe, readHead } from "./capture-head.ts";
+import { looksLikeLspci, readLspci } from "./lspci/lspci-topology.ts";
 import { findSysfsFolder } from "./sysfs-folder.ts";
 import { looksLikeJson, readSysfsJson } from "./sysfs-json.ts";
 import { looksLikeTar, readSysfsTar } from "./sysfs-tar.ts";
 import { topologyFromSysfs } from "./sysfs-topology.ts";
+import { looksLikeXml, readXmlCapture } from "./xml/xml-capture.ts";
 
 interface FileReader {
   /** What a person would call the format. */
@@ -24,6 +26,12 @@ interface FileReader {
 const FILE_READERS: readonly FileReader[] = [
   { format: "sysfs.json", recognises: looksLikeJson, read: readSysfsJson },
   { format: "a tar, tar.gz or tar.bz2 of /sys", recognises: looksLikeTar, read: readSysfsTar },
+  {
+    format: "topology XML of NCCL, RCCL or hwloc",
+    recognises: looksLikeXml,
+    read: readXmlCapture,
+  },
+  { format: "the text of lspci", recognises: looksLikeLspci, read: readLspci },
 ];
 
 const JSON_NAME = "sysfs.json";

@@ -24,6 +24,11 @@ export class MemoryTree implements SysfsTree {
     this.#addToFolders(path);
   }
 
+  /** A folder that may be empty: its name is all that is wanted. */
+  addFolder(path: string): void {
+    this.#addToFolders(path);
+  }
+
   text(path: string): string | undefined {
     const content = this.#files.get(path);
     return content instanceof Uint8Array ? attributeText(content) : content?.trim();

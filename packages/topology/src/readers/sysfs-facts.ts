@@ -17,7 +17,10 @@ export function factsOf(tree: SysfsTree, folderByBdf: ReadonlyMap<string, string
   const commandLine = tree.text("proc/cmdline");
   const cpuinfo = tree.text("proc/cpuinfo") ?? "";
   const cpu = cpuOf(cpuinfo);
-  const product = productOf(tree);
+  const product = productOf(
+    tree.text(`${DMI_FOLDER}/sys_vendor`),
+    tree.text(`${DMI_FOLDER}/product_name`),
+  );
   const isVirtualMachine = virtualMachineOf(cpuinfo, product);
   const kernelConfig = kernelConfigOf(tree, kernelRelease);
   return {
@@ -40,12 +43,17 @@ function kernelReleaseOf(tree: SysfsTree): string | undefined {
   return release ?? /^Linux version (\S+)/.exec(tree.text("proc/version") ?? "")?.[1];
 }
 
-/** Maker and product as the firmware states them. */
-function productOf(tree: SysfsTree): string | undefined {
-  const parts = ["sys_vendor", "product_name"].map((name) => tree.text(`${DMI_FOLDER}/${name}`));
-  const text = parts.filter((part) => part !== undefined && part !== "").join(" ");
-  return text === "" ? undefined : text;
+/** Maker and product as the firmware states them, without the words of those who stated nothing. */
+export function productOf(
+  maker: string | undefined,
+  product: string | undefined,
+): string | undefined {
+  const stated = [maker, product].filter((part) => part !== undefined && !UNSTATED.test(part));
+  return stated.length === 0 ? undefined : stated.join(" ");
 }
+
+const UNSTATED =
+  /^(?:|to be filled by o\.?e\.?m\.?|system manufacturer|system product name|default string|n\/a)$/i;
 
 /** Makers and products that only hypervisors state. `Microsoft Corporation` alone also makes real machines. */
 const VIRTUAL_PRODUCT =
