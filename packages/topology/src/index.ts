@@ -67,6 +67,8 @@ export { FACT_NAMES, type FactName, type MissingFact, missingFacts } from "./mis
 export type { PathClass, PathClassTable } from "./path-class.ts";
 export { readCapture } from "./readers/capture.ts";
 export { PIPE_BYTES_MAX } from "./readers/capture-head.ts";
+export { topologyFromLspci } from "./readers/lspci/lspci-topology.ts";
+export { TEXT_BYTES_MAX } from "./readers/lspci/text-lines.ts";
 export { MemoryTree } from "./readers/memory-tree.ts";
 export { readLive } from "./readers/sysfs-folder.ts";
 export { JSON_BYTES_MAX, treeFromJson } from "./readers/sysfs-json.ts";
