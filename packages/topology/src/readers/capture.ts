@@ -10,7 +10,6 @@ import { InputError } from "@peerbuf/core";
 import type { Topology } from "../topology.ts";
 import { type CaptureHead, isPipe, readHead } from "./capture-head.ts";
 import { looksLikeLspci, readLspci } from "./lspci/lspci-topology.ts";
-import { looksLikeLspci, readLspci } from "./lspci/lspci-topology.ts";
 import { findSysfsFolder } from "./sysfs-folder.ts";
 import { looksLikeJson, readSysfsJson } from "./sysfs-json.ts";
 import { looksLikeTar, readSysfsTar } from "./sysfs-tar.ts";
@@ -32,7 +31,6 @@ const FILE_READERS: readonly FileReader[] = [
     recognises: looksLikeXml,
     read: readXmlCapture,
   },
-  { format: "the text of lspci", recognises: looksLikeLspci, read: readLspci },
   { format: "the text of lspci", recognises: looksLikeLspci, read: readLspci },
 ];
 
