@@ -9,7 +9,9 @@ import { join } from "node:path";
 import { InputError } from "@peerbuf/core";
 import type { Topology } from "../topology.ts";
 import { type CaptureHead, isPipe, readHead } from "./capture-head.ts";
+import { looksLikeCompanion, readCompanion } from "./companion-text.ts";
 import { looksLikeLspci, readLspci } from "./lspci/lspci-topology.ts";
+import { looksLikeMatrix, readMatrix } from "./path-matrix.ts";
 import { findSysfsFolder } from "./sysfs-folder.ts";
 import { looksLikeJson, readSysfsJson } from "./sysfs-json.ts";
 import { looksLikeTar, readSysfsTar } from "./sysfs-tar.ts";
@@ -32,6 +34,12 @@ const FILE_READERS: readonly FileReader[] = [
     read: readXmlCapture,
   },
   { format: "the text of lspci", recognises: looksLikeLspci, read: readLspci },
+  { format: "nvidia-smi topo -m", recognises: looksLikeMatrix, read: readMatrix },
+  {
+    format: "/proc/cpuinfo or another text that completes a capture",
+    recognises: looksLikeCompanion,
+    read: readCompanion,
+  },
 ];
 
 const JSON_NAME = "sysfs.json";

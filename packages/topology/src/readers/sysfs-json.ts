@@ -18,7 +18,8 @@ export const JSON_BYTES_MAX: number = 256 * 2 ** 20;
 const PATH_LENGTH_MAX = 4096;
 
 /** True when the file starts as a JSON object or list does. */
-export const looksLikeJson = (head: CaptureHead): boolean => /^\s*[{[]/.test(headText(head));
+export const looksLikeJson = (head: CaptureHead): boolean =>
+  /^\s*(?:\{|\[\s*[{["\d\]-])/.test(headText(head));
 
 /** @throws InputError when the file is too large, is no JSON, or is some other JSON */
 export async function readSysfsJson(head: CaptureHead): Promise<Topology> {
