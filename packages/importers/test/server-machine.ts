@@ -127,6 +127,8 @@ export function changeLink(
       ? {
           bdf,
           clock: port.clock,
+          attributes: port.attributes,
+          as: (attributes) => port.as(attributes),
           read: (...request) => port.read(...request),
           write: (...request) => port.write(...request),
           readInto: (...request) => port.readInto(...request),

@@ -6,6 +6,7 @@
  */
 import type { Clock, ScheduledEvent } from "@peerbuf/core";
 import type { TransferPlan } from "./links/transfer-plan.ts";
+import type { RequestAttributes } from "./requester.ts";
 import type { SparseMemory } from "./sparse-memory.ts";
 
 /** The device's side of its PCIe link. Lengths and offsets in bytes. */
@@ -38,7 +39,14 @@ export interface DevicePort {
    * moved by it: the model reads and writes in `done`. The answer takes back what has not arrived yet.
    */
   transfer(plan: TransferPlan, done: () => void): ScheduledEvent;
-  /** Sends the MSI-X message of this vector. */
+  /** What the requests issued here bear beside address and length. */
+  readonly attributes: RequestAttributes;
+  /**
+   * The same link, for requests with other attributes; those not named are off. For devices that hold
+   * translations, order loosely, or are meant to misbehave. `InputError` for a requester id that is no BDF.
+   */
+  as(attributes: RequestAttributes): DevicePort;
+  /** Sends the MSI-X message of this vector; lost, as any write, where the function may not issue one. */
   interrupt(vector: number): void;
 }
 

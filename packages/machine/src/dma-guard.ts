@@ -26,6 +26,7 @@ import type { FaultLog } from "./fault-log.ts";
 import type { TransferPlan } from "./links/transfer-plan.ts";
 import { LiveRanges, MAY_READ, MAY_WRITE } from "./live-ranges.ts";
 import { COMPLETED, lost } from "./port.ts";
+import type { RequestAttributes } from "./requester.ts";
 import { SparseMemory } from "./sparse-memory.ts";
 
 export class DmaGuard implements DmaLayer {
@@ -181,6 +182,14 @@ class GuardedPort implements DevicePort {
 
   transfer(plan: TransferPlan, done: () => void): ScheduledEvent {
     return this.#inner.transfer(plan, done);
+  }
+
+  get attributes(): RequestAttributes {
+    return this.#inner.attributes;
+  }
+
+  as(attributes: RequestAttributes): DevicePort {
+    return new GuardedPort(this.#inner.as(attributes), this.#live, this.#report);
   }
 
   interrupt(vector: number): void {

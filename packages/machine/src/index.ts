@@ -1,5 +1,6 @@
 /** The public surface of `@peerbuf/machine`. Everything not named here is private. */
 export { EVENTS_PER_DRAIN_MAX, VirtualClock } from "./clock.ts";
+export type { CommandBits } from "./command-register.ts";
 export type {
   BarModel,
   BarShape,
@@ -25,6 +26,7 @@ export { createRdmaNic, type RdmaNic, type RdmaNicOptions } from "./devices/rdma
 export { RdmaWire } from "./devices/rdma-nic/wire.ts";
 export { createUsbDrive, type UsbDriveOptions } from "./devices/usb-drive.ts";
 export type { DmaPlatform, DmaPlatformOptions, SwiotlbOptions } from "./dma-platforms.ts";
+export type { FunctionErrors, UncorrectableError } from "./error-registers.ts";
 export { FAULTS_KEPT_MAX, type Fault } from "./fault-log.ts";
 export type { HandleCounts } from "./handle-ledger.ts";
 export type { CarveOut, ModelledHostMemory, PagePlacement } from "./host-memory.ts";
@@ -37,7 +39,8 @@ export type { DeviceLimit, TransferLeg, TransferPlan } from "./links/transfer-pl
 export { createMachine, type Machine, type MachineOptions, type PortWrapper } from "./machine.ts";
 export type { NonPciDeviceOptions } from "./non-pci-device.ts";
 export { createModelledPlatform, type ModelledPlatform, type PlatformOptions } from "./platform.ts";
+export type { RequestAttributes } from "./requester.ts";
 export type { AccessKind, RootComplexProfile } from "./root-complex.ts";
 export type { HopEvent, LossReason } from "./route.ts";
 export { CHUNK_BYTES, SparseMemory } from "./sparse-memory.ts";
-export type { TrafficCounters } from "./traffic.ts";
+export type { MemoryTraffic, TrafficCounters } from "./traffic.ts";

@@ -9,15 +9,16 @@
 import { InputError, PeerbufError } from "@peerbuf/core";
 import { ACS_PRESENT, type Topology } from "@peerbuf/topology";
 import { EVENTS_PER_DRAIN_MAX, VirtualClock } from "./clock.ts";
+import type { CommandBits } from "./command-register.ts";
 import { Corruption } from "./corruption.ts";
 import type { DeviceModel, DevicePort } from "./device-model.ts";
 import { DeviceSlot } from "./device-slot.ts";
 import { layOutDram } from "./dram-layout.ts";
 import { Fabric } from "./fabric.ts";
-import { FabricMap } from "./fabric-map.ts";
 import { FaultLog } from "./fault-log.ts";
 import { type HandleCounts, HandleLedger } from "./handle-ledger.ts";
 import { ModelledHostMemory, type PagePlacement } from "./host-memory.ts";
+import { HotPlug } from "./hot-plug.ts";
 import { Inspect } from "./inspect.ts";
 import { InterruptLines } from "./interrupts.ts";
 import type { Iommu } from "./iommu/iommu.ts";
@@ -68,6 +69,7 @@ export class Machine {
   /** The harness's view: not hardware. */
   readonly inspect: Inspect;
   readonly ledger: HandleLedger = new HandleLedger();
+  readonly hotPlug: HotPlug;
   readonly #slots = new Map<number, DeviceSlot>();
   readonly #interrupts = new Map<number, InterruptLines>();
   #wrappers: readonly PortWrapper[] = [];
@@ -83,7 +85,8 @@ export class Machine {
       new Random(options.seed ?? 1),
     );
     this.fabric = new Fabric(
-      new FabricMap(topology, this.memory.banks),
+      topology,
+      this.memory.banks,
       checkedProfile(options.rootComplex ?? "forwards"),
       busOffsets(topology, options.busOffset ?? {}),
       new Corruption(options.seed ?? 1),
@@ -91,6 +94,7 @@ export class Machine {
       () => this.clock.nowNs,
     );
     this.links = new MachineLinks(this.fabric, this.clock, options.links ?? {});
+    this.hotPlug = new HotPlug(this.fabric, (row) => this.#slots.get(row)?.model);
     this.inspect = new Inspect(this.memory, this.fabric, this.faultLog);
   }
 
@@ -131,6 +135,47 @@ export class Machine {
       });
     }
     this.fabric.setAcsControl(row, bits & (acsCapability[row] as number) & 0x7f);
+  }
+
+  /**
+   * Writes Memory Space Enable and Bus Master Enable of a function, as `setpci` would. Opening a driver does
+   * so by itself.
+   */
+  setCommand(bdf: string, bits: CommandBits): void {
+    this.fabric.setCommand([this.topology.require(bdf)], bits);
+  }
+
+  /**
+   * Takes a card out in good order: the function with everything that shares its slot. `WRONG_ORDER` while
+   * a driver has one of its functions open, `DEVICE_GONE` when it is out already.
+   */
+  remove(bdf: string): void {
+    this.hotPlug.remove(this.topology.require(bdf));
+  }
+
+  /**
+   * The card is gone from one moment to the next. Requests to it read as all ones or vanish, its own get
+   * nowhere, its interrupts are lost; drivers are not told. `DEVICE_GONE` when it is out already.
+   */
+  surpriseRemove(bdf: string): void {
+    this.hotPlug.surpriseRemove(this.topology.require(bdf));
+  }
+
+  /**
+   * Puts the same card back, in the state after power-on: nothing enabled, its models reset. Addresses and
+   * ACS bits are as before, as a kernel gives them again. `WRONG_ORDER` when it is not out.
+   */
+  insert(bdf: string): void {
+    this.hotPlug.insert(this.topology.require(bdf));
+  }
+
+  /**
+   * Function-level reset, with what the kernel restores afterwards (`pci_reset_function`, Linux 6.12): the model
+   * is as after power-on, its work is gone, its address still answers, and it is no bus master. Virtual
+   * functions are reset with their physical function. `DEVICE_GONE` when it was taken out.
+   */
+  resetFunction(bdf: string): void {
+    this.hotPlug.reset(this.topology.require(bdf));
   }
 
   /** Another root complex from the next request on. `InputError` when there is no such profile. */

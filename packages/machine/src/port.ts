@@ -12,6 +12,7 @@ import type { Fabric } from "./fabric.ts";
 import type { InterruptLines } from "./interrupts.ts";
 import type { MachineLinks } from "./links/machine-links.ts";
 import type { TransferPlan } from "./links/transfer-plan.ts";
+import { type RequestAttributes, Requester } from "./requester.ts";
 import type { SparseMemory } from "./sparse-memory.ts";
 
 export const COMPLETED: Completion = Object.freeze({ ok: true, lostBytes: 0 });
@@ -26,6 +27,7 @@ export class FabricPort implements DevicePort {
   readonly #fabric: Fabric;
   readonly #interrupts: InterruptLines;
   readonly #links: MachineLinks;
+  readonly #requester: Requester;
 
   constructor(
     row: number,
@@ -33,23 +35,34 @@ export class FabricPort implements DevicePort {
     interrupts: InterruptLines,
     clock: Clock,
     links: MachineLinks,
+    attributes: RequestAttributes = {},
   ) {
-    this.#links = links;
     this.bdf = fabric.topology.bdfOf(row);
     this.clock = clock;
     this.#row = row;
     this.#fabric = fabric;
     this.#interrupts = interrupts;
+    this.#links = links;
+    this.#requester = new Requester(fabric.topology, row, attributes);
+  }
+
+  get attributes(): RequestAttributes {
+    return this.#requester.attributes;
+  }
+
+  as(attributes: RequestAttributes): DevicePort {
+    const parts = [this.#fabric, this.#interrupts, this.clock, this.#links] as const;
+    return new FabricPort(this.#row, ...parts, attributes);
   }
 
   read(address: number, target: Bytes, targetOffset: number, lengthBytes: number): Completion {
     checkAddress(address, this.bdf);
-    return lost(this.#fabric.read(this.#row, address, target, targetOffset, lengthBytes));
+    return lost(this.#fabric.read(this.#requester, address, target, targetOffset, lengthBytes));
   }
 
   write(address: number, source: Bytes, sourceOffset: number, lengthBytes: number): Completion {
     checkAddress(address, this.bdf);
-    return lost(this.#fabric.write(this.#row, address, source, sourceOffset, lengthBytes));
+    return lost(this.#fabric.write(this.#requester, address, source, sourceOffset, lengthBytes));
   }
 
   readInto(
@@ -74,13 +87,17 @@ export class FabricPort implements DevicePort {
     return this.#links.transfer(this.#row, plan, done);
   }
 
+  /** A message is a write: it is lost where the function may not issue one. */
   interrupt(vector: number): void {
-    this.#interrupts.raise(vector);
+    if (this.#fabric.mayIssue(this.#row)) {
+      this.#interrupts.raise(vector);
+    }
   }
 }
 
+/** A whole number beyond 2^53 is an address where nothing is; a driver may well have programmed one. */
 function checkAddress(address: number, bdf: string): void {
-  if (!(Number.isSafeInteger(address) && address >= 0)) {
+  if (!(Number.isInteger(address) && address >= 0)) {
     throw new PeerbufError(
       "ADDRESS_INVALID",
       `${bdf} issued a request at ${address}, no bus address`,
@@ -90,18 +107,43 @@ function checkAddress(address: number, bdf: string): void {
 
 export class SocketPort implements DevicePort {
   readonly bdf: string;
-  readonly clock: Clock;
-  /** Where requests go. */
-  plug: DevicePort;
+  readonly #attributed: { readonly socket: SocketPort; readonly attributes: RequestAttributes }[] =
+    [];
+  #plug: DevicePort;
 
   constructor(plug: DevicePort) {
     this.bdf = plug.bdf;
-    this.clock = plug.clock;
-    this.plug = plug;
+    this.#plug = plug;
+  }
+
+  /** Where requests go. */
+  get plug(): DevicePort {
+    return this.#plug;
+  }
+
+  set plug(plug: DevicePort) {
+    this.#plug = plug;
+    for (const { socket, attributes } of this.#attributed) {
+      socket.plug = plug.as(attributes);
+    }
+  }
+
+  get clock(): Clock {
+    return this.#plug.clock;
+  }
+
+  get attributes(): RequestAttributes {
+    return this.#plug.attributes;
+  }
+
+  as(attributes: RequestAttributes): DevicePort {
+    const socket = new SocketPort(this.#plug.as(attributes));
+    this.#attributed.push({ socket, attributes });
+    return socket;
   }
 
   read(address: number, target: Uint8Array, targetOffset: number, lengthBytes: number): Completion {
-    return this.plug.read(address, target, targetOffset, lengthBytes);
+    return this.#plug.read(address, target, targetOffset, lengthBytes);
   }
 
   write(
@@ -110,7 +152,7 @@ export class SocketPort implements DevicePort {
     sourceOffset: number,
     lengthBytes: number,
   ): Completion {
-    return this.plug.write(address, source, sourceOffset, lengthBytes);
+    return this.#plug.write(address, source, sourceOffset, lengthBytes);
   }
 
   readInto(
@@ -119,7 +161,7 @@ export class SocketPort implements DevicePort {
     targetOffset: number,
     lengthBytes: number,
   ): Completion {
-    return this.plug.readInto(address, target, targetOffset, lengthBytes);
+    return this.#plug.readInto(address, target, targetOffset, lengthBytes);
   }
 
   writeFrom(
@@ -128,14 +170,14 @@ export class SocketPort implements DevicePort {
     sourceOffset: number,
     lengthBytes: number,
   ): Completion {
-    return this.plug.writeFrom(address, source, sourceOffset, lengthBytes);
+    return this.#plug.writeFrom(address, source, sourceOffset, lengthBytes);
   }
 
   transfer(plan: TransferPlan, done: () => void): ScheduledEvent {
-    return this.plug.transfer(plan, done);
+    return this.#plug.transfer(plan, done);
   }
 
   interrupt(vector: number): void {
-    this.plug.interrupt(vector);
+    this.#plug.interrupt(vector);
   }
 }

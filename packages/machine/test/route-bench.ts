@@ -1,7 +1,12 @@
 /**
  * Route bench: machines with memory in every endpoint, and requests to see where they end up.
  */
-import { createMachine, type Machine, type MachineOptions } from "@peerbuf/machine";
+import {
+  createMachine,
+  type Machine,
+  type MachineOptions,
+  type RequestAttributes,
+} from "@peerbuf/machine";
 import type { Topology } from "@peerbuf/topology";
 import { MemoryDevice, MIB } from "./small-machines.ts";
 
@@ -57,3 +62,14 @@ export const events = (
   address: number,
   kind: "read" | "write" = "write",
 ) => bench.machine.inspect.trace(from, address, kind).hops.map(({ at, event }) => `${at} ${event}`);
+
+/** The way of the completion of a read. */
+export const wayBack = (
+  bench: Bench,
+  from: string,
+  address: number,
+  attributes: RequestAttributes = {},
+) =>
+  bench.machine.inspect
+    .trace(from, address, "read", attributes)
+    .completion.map(({ at, event }) => `${at} ${event}`);

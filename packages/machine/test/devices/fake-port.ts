@@ -61,6 +61,13 @@ export class FakePort implements DevicePort {
     return this.write(address, bytes, 0, lengthBytes);
   }
 
+  readonly attributes = {};
+
+  /** No model asks for it here. */
+  as(): DevicePort {
+    return this;
+  }
+
   /** Takes the time of the device's own limits; there are no links. */
   transfer({ limits = [] }: TransferPlan, done: () => void): ScheduledEvent {
     const timesNs = limits.map(({ limit, amount }) => amount / limit.perNs);
