@@ -19,8 +19,38 @@ export {
   sriovOfConfig,
 } from "./capabilities.ts";
 export { barsOfConfig, knownConfig, windowsOfConfig } from "./config-space.ts";
+export {
+  FINDING_CODES,
+  type Finding,
+  type FindingCode,
+  PAIRS_LISTED_MAX,
+  type PairName,
+  type Severity,
+} from "./diagnosis/finding.ts";
+export type { LinkState } from "./diagnosis/link-state.ts";
+export { type MemoryReach, memoryReachOf, type ReachLimit } from "./diagnosis/memory-reach.ts";
+export {
+  type Advice,
+  type BandwidthBound,
+  type DiagnoseOptions,
+  type Direction,
+  diagnosePair,
+  type PairDiagnosis,
+} from "./diagnosis/pair-diagnosis.ts";
+export { pathClassOf } from "./diagnosis/path-class-of.ts";
+export { type Translation, translationOf } from "./diagnosis/translation.ts";
 export type { FabricOptions, FabricRole, Id, Span } from "./fabric/fabric-options.ts";
 export { FABRIC_ENDPOINTS_MAX, generateFabric, regularFabric } from "./fabric/generate-fabric.ts";
+export type {
+  Effect,
+  Fix,
+  FixCost,
+  FixKind,
+  FixStep,
+  MergedGroup,
+  Move,
+  PairChange,
+} from "./fixes/fix.ts";
 export {
   type AcsRecord,
   type BarKind,
