@@ -63,7 +63,7 @@ export async function openCapture(name: string, cwd: string): Promise<Topology> 
   }
   const embedded = readdirSync(CAPTURES);
   if (embedded.includes(name)) {
-    return named(await readCapture(join(CAPTURES, name, "sysfs.json")), name);
+    return named(await readCapture(embeddedPath(name)), name);
   }
   throw new InputError({
     source: name,
@@ -71,6 +71,9 @@ export async function openCapture(name: string, cwd: string): Promise<Topology> 
     remedy: `Name a capture on disk, or one of the embedded: ${embedded.join(", ")}`,
   });
 }
+
+/** Where an embedded capture is installed. */
+export const embeddedPath = (name: string): string => join(CAPTURES, name, "sysfs.json");
 
 /** An embedded capture is called by its name; where it is installed helps nobody. */
 const named = ({ facts, table, rootBuses }: Topology, name: string): Topology =>

@@ -31,14 +31,23 @@ export interface LinkWords {
   readonly isNarrow: boolean;
 }
 
-/** The link above a function. */
+/** Ports whose link registers speak of the link below, which the device there tells as well. */
+const LINK_IS_BELOW: ReadonlySet<number> = new Set([
+  PORT_TYPE.ROOT_PORT,
+  PORT_TYPE.SWITCH_DOWNSTREAM,
+  PORT_TYPE.PCI_TO_PCIE,
+]);
+
+/** The link above a function, against what both of its ends can: a wide card in a narrow slot is no defect. */
 export function linkWords(topology: Topology, row: number): LinkWords {
-  const { linkSpeedMtps, linkWidth, linkSpeedMaxMtps, linkWidthMax } = topology.table;
+  const { linkSpeedMtps, linkWidth, linkSpeedMaxMtps, linkWidthMax, portType } = topology.table;
   const [speed, width] = [linkSpeedMtps[row] as number, linkWidth[row] as number];
-  const [speedMax, widthMax] = [linkSpeedMaxMtps[row] as number, linkWidthMax[row] as number];
-  if (speed === 0 || width === 0) {
+  if (speed === 0 || width === 0 || LINK_IS_BELOW.has(portType[row] as number)) {
     return { now: "", isNarrow: false };
   }
+  const port = topology.upstreamOf(row);
+  const speedMax = lower(linkSpeedMaxMtps[row], linkSpeedMaxMtps[port]);
+  const widthMax = lower(linkWidthMax[row], linkWidthMax[port]);
   const isBelow = speed < speedMax || width < widthMax;
   return {
     now: linkText(speed, width),
@@ -46,6 +55,10 @@ export function linkWords(topology: Topology, row: number): LinkWords {
     isNarrow: width < widthMax,
   };
 }
+
+/** The lower of two limits, of which 0 or undefined is unknown. */
+const lower = (one = 0, other = 0): number =>
+  one > 0 && other > 0 ? Math.min(one, other) : Math.max(one, other);
 
 function linkText(speedMtps: number, width: number): string {
   const generation = GENERATIONS.get(speedMtps);
