@@ -11,6 +11,9 @@ interface Result {
 
 const NAMES = [
   "topology.all-pairs",
+  "topology.captured-pairs",
+  "fleet.captures",
+  "fleet.memory",
   "core.map-cycle",
   "core.pin-cycle",
   "core.map-cycle-memory",
