@@ -94,6 +94,8 @@ export {
   type TreeCoverage,
 } from "./machine-facts.ts";
 export { FACT_NAMES, type FactName, type MissingFact, missingFacts } from "./missing-fact.ts";
+export { DeviceNames, loadDeviceNames } from "./names/device-names.ts";
+export { PciIdList, SYSTEM_PCI_IDS } from "./names/pci-id-list.ts";
 export type { PathClass, PathClassTable } from "./path-class.ts";
 export { readCapture } from "./readers/capture.ts";
 export { PIPE_BYTES_MAX } from "./readers/capture-head.ts";

@@ -11,6 +11,8 @@ interface Vendor {
   readonly short: string;
   /** As pci.ids prints it, today and in older releases; only names that stand for this id alone. */
   readonly long: readonly string[];
+  /** The list's name where several ids have it, so that it cannot tell the id. */
+  readonly shared?: string;
 }
 
 const VENDORS: readonly Vendor[] = [
@@ -35,7 +37,7 @@ const VENDORS: readonly Vendor[] = [
   { id: 0x1077, short: "QLogic", long: ["QLogic Corp."] },
   { id: 0x10b5, short: "PLX", long: ["PLX Technology, Inc."] },
   { id: 0x10de, short: "NVIDIA", long: ["NVIDIA Corporation", "nVidia Corporation"] },
-  { id: 0x10df, short: "Emulex", long: [] },
+  { id: 0x10df, short: "Emulex", long: [], shared: "Emulex Corporation" },
   { id: 0x10ec, short: "Realtek", long: ["Realtek Semiconductor Co., Ltd."] },
   { id: 0x10ee, short: "Xilinx", long: ["Xilinx Corporation"] },
   { id: 0x1137, short: "Cisco", long: ["Cisco Systems Inc"] },
@@ -54,16 +56,16 @@ const VENDORS: readonly Vendor[] = [
     short: "SanDisk",
     long: ["Sandisk Corp", "SanDisk Corp", "Western Digital / Sandisk"],
   },
-  { id: 0x17db, short: "Cray", long: [] },
+  { id: 0x17db, short: "Cray", long: [], shared: "Cray Inc" },
   { id: 0x1924, short: "Solarflare", long: ["Solarflare Communications"] },
   { id: 0x1987, short: "Phison", long: ["Phison Electronics Corporation"] },
   { id: 0x19e5, short: "Huawei", long: ["Huawei Technologies Co., Ltd."] },
   { id: 0x1a03, short: "ASPEED", long: ["ASPEED Technology, Inc."] },
-  { id: 0x1af4, short: "Red Hat virtio", long: [] },
+  { id: 0x1af4, short: "Red Hat", long: [], shared: "Red Hat, Inc." },
   { id: 0x1b21, short: "ASMedia", long: ["ASMedia Technology Inc."] },
-  { id: 0x1b36, short: "QEMU", long: [] },
-  { id: 0x1b4b, short: "Marvell", long: [] },
-  { id: 0x1b96, short: "WD", long: [] },
+  { id: 0x1b36, short: "QEMU", long: [], shared: "Red Hat, Inc." },
+  { id: 0x1b4b, short: "Marvell", long: [], shared: "Marvell Technology Group Ltd." },
+  { id: 0x1b96, short: "WD", long: [], shared: "Western Digital" },
   { id: 0x1bb1, short: "Seagate", long: ["Seagate Technology PLC"] },
   { id: 0x1c5c, short: "SK hynix", long: ["SK hynix"] },
   { id: 0x1c5f, short: "Memblaze", long: ["Beijing Memblaze Technology Co. Ltd."] },
@@ -75,7 +77,7 @@ const VENDORS: readonly Vendor[] = [
   { id: 0x1e0f, short: "Kioxia", long: ["KIOXIA Corporation"] },
   { id: 0x2646, short: "Kingston", long: ["Kingston Technology Company, Inc."] },
   { id: 0x8086, short: "Intel", long: ["Intel Corporation"] },
-  { id: 0x9005, short: "Adaptec", long: [] },
+  { id: 0x9005, short: "Adaptec", long: [], shared: "Adaptec" },
   { id: 0xc0a9, short: "Crucial", long: ["Micron/Crucial Technology"] },
 ];
 
@@ -89,6 +91,13 @@ const byLongName: readonly (readonly [string, number])[] = VENDORS.flatMap(({ id
 
 /** The name people use; undefined for a vendor that is not in the short list. */
 export const shortVendorName = (id: number): string | undefined => vendorById.get(id)?.short;
+
+/** The long name in a list; with `words`, the one with which they start. */
+export function longVendorName(id: number, words?: string): string | undefined {
+  const { long = [], shared } = vendorById.get(id) ?? {};
+  const names = shared === undefined ? long : [...long, shared];
+  return words === undefined ? names[0] : names.find((name) => words.startsWith(`${name} `));
+}
 
 /** The id of the vendor with whose long name `words` start. */
 export function vendorOfName(words: string): number | undefined {
