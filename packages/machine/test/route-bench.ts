@@ -3,6 +3,7 @@
  */
 import {
   createMachine,
+  type DevicePort,
   type Machine,
   type MachineOptions,
   type RequestAttributes,
@@ -39,8 +40,14 @@ export function peek({ machine }: Bench, address: number): Uint8Array {
 }
 
 /** Does a write arrive, and does a read bring back what stands there? */
-export function tryBoth(bench: Bench, from: string, address: number, physical = address) {
-  const port = portOf(bench, from);
+export const tryBoth = (bench: Bench, from: string, address: number, physical = address) =>
+  tryPort(bench, portOf(bench, from), address, physical);
+
+/** The same with requests that bear these attributes. */
+export const tryAs = (bench: Bench, from: string, address: number, attributes: RequestAttributes) =>
+  tryPort(bench, portOf(bench, from).as(attributes), address, address);
+
+function tryPort(bench: Bench, port: DevicePort, address: number, physical: number) {
   bench.machine.inspect.poke(physical, ZEROS);
   const write = port.write(address, DATA, 0, 8);
   const arrived = peek(bench, physical);
