@@ -4,12 +4,7 @@
  * Stable: a field may be added, none is renamed or removed. Tests hold every real output against them.
  */
 import { z } from "zod";
-
-const pathType = z.enum(["bus-addr", "host-bridge", "unsupported", "unknown"]);
-const bdf = z.string().regex(/^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/);
-const reasons = z.array(
-  z.strictObject({ code: z.string(), at: z.string().optional(), text: z.string() }),
-);
+import { bdf, labelled, pathType, reasons } from "./shape-atoms.ts";
 
 /** `peerbuf matrix --json`. */
 export const matrixShape: z.ZodType = z.strictObject({
@@ -32,40 +27,6 @@ export const comparisonShape: z.ZodType = z.strictObject({
   comparedKernel: z.string(),
   changes: z.array(
     z.strictObject({ provider: bdf, client: bdf, before: pathType, after: pathType }),
-  ),
-});
-
-const labelled = { bdf, label: z.string() };
-const acsBits = z.array(z.string());
-
-/** `peerbuf explain --json`. */
-export const explainShape: z.ZodType = z.strictObject({
-  kernel: z.string(),
-  provider: z.strictObject(labelled),
-  client: z.strictObject(labelled),
-  type: pathType,
-  distance: z.int().min(-1),
-  reasons,
-  hops: z.array(
-    z.strictObject({
-      ...labelled,
-      role: z.enum(["provider", "client", "bridge", "common"]),
-      acs: z.union([
-        z.enum(["absent", "unknown"]),
-        z.strictObject({ capability: acsBits, control: acsBits }),
-      ]),
-      redirects: z.enum(["yes", "no", "unknown"]),
-    }),
-  ),
-  rootBuses: z.array(z.string()),
-  remedies: z.array(
-    z.strictObject({
-      kind: z.enum(["clear-acs", "move", "capture", "limit"]),
-      text: z.string(),
-      changes: z.array(z.strictObject({ at: bdf, controlBefore: z.int(), controlAfter: z.int() })),
-      /** The verdict after the changes, where they can be tried on the model. */
-      result: pathType.optional(),
-    }),
   ),
 });
 
@@ -186,11 +147,23 @@ export const runShape: z.ZodType = z.strictObject({
       sha256: z.strictObject({ source: sha256.nullable(), destination: sha256.nullable() }),
       /** The two are equal, and equal to what was put in. */
       arrived: z.boolean(),
+      /** Virtual time from the first request to the last completion; left out when it did not get that far. */
+      elapsedNs: z.number().optional(),
+      /** `bytes` by `elapsedNs`; left out when nothing took time. */
+      gigabytesPerSecond: z.number().optional(),
       /** Why it did not run to its end; left out when it did. */
       error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
       decisions: z.array(decision),
       /** Bytes that bridges and the root complex carried meanwhile, by the machine's own counters. */
       passed: z.array(z.strictObject({ at: z.string(), bytes: z.number() })),
+      /** Bytes that devices moved from and to host memory meanwhile, and that drivers copied there on the processors. */
+      hostMemory: z.array(
+        z.strictObject({
+          machine: z.string().optional(),
+          deviceBytes: z.number(),
+          processorBytes: z.number(),
+        }),
+      ),
       /** Bytes of requests that reached nothing. */
       lostBytes: z.number(),
       /** The same by requester, kind, reason and place; requests that fared alike are one entry. */
@@ -205,6 +178,33 @@ export const runShape: z.ZodType = z.strictObject({
           bytes: z.number(),
         }),
       ),
+      /** Functions with bits set in their error registers afterwards, by the names of the bits. */
+      busErrors: z.array(
+        z.strictObject({
+          at: z.string(),
+          uncorrectable: z.array(z.string()),
+          deviceStatus: z.array(z.string()),
+        }),
+      ),
+      /** Faults of the scenario that struck. */
+      injected: z.array(
+        z.strictObject({
+          fault: z.string(),
+          rule: z.int(),
+          timeNs: z.number(),
+          device: z.string(),
+          kind: z.string(),
+          address: z.number().optional(),
+          lengthBytes: z.number().optional(),
+          text: z.string(),
+        }),
+      ),
+      /** Device models and drivers' handlers that threw. */
+      failures: z.array(
+        z.strictObject({ place: z.string(), who: z.string(), message: z.string() }),
+      ),
+      /** What was not given back afterwards, in sentences; the machine's drivers were opened anew then. */
+      leftBehind: z.array(z.string()),
     }),
   ),
   ok: z.boolean(),
