@@ -7,6 +7,7 @@ import type { Stats } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "@peerbuf/core";
+import { mergeCaptures } from "../merge/merge-captures.ts";
 import type { Topology } from "../topology.ts";
 import { type CaptureHead, isPipe, readHead } from "./capture-head.ts";
 import { looksLikeCompanion, readCompanion } from "./companion-text.ts";
@@ -44,14 +45,44 @@ const FILE_READERS: readonly FileReader[] = [
 
 const JSON_NAME = "sysfs.json";
 const TAR_NAMES: readonly string[] = ["sysfs.tar", "sysfs.tar.gz", "sysfs.tgz"];
-const LOOKED_FOR = `a sysfs.json, a copy of /sys (sys/bus/pci or sys/devices), or ${TAR_NAMES.join(", ")}`;
+const LOOKED_FOR = `a sysfs.json, a copy of /sys (sys/bus/pci or sys/devices), ${TAR_NAMES.join(", ")}, or files of a format that is read here`;
+/** Files of a folder without /sys that are looked at, at most. */
+const FOLDER_FILES_MAX = 64;
 
 /**
- * A topology from a capture: a capture folder, a sysfs.json, a copy of /sys, or a tar of one.
- * A folder with several forms is read from its sysfs.json, then its copy of /sys, then its tar.
+ * A topology from a capture: a capture folder, a copy of /sys, or a file of any format in `FILE_READERS`;
+ * `-` for standard input. A folder is read from its sysfs.json, then its copy of /sys, then its tar; a
+ * folder with none of these from all files in it that are recognised, which complete each other.
  * @throws InputError for anything that cannot be read, is no capture, or contradicts itself
  */
 export async function readCapture(path: string): Promise<Topology> {
+  return readCaptures([path]);
+}
+
+/**
+ * One topology from several captures of one machine, which complete each other; see `mergeCaptures`.
+ * @throws InputError as above, and when the captures cannot be of one machine
+ */
+export async function readCaptures(paths: readonly string[]): Promise<Topology> {
+  const captures: Topology[] = [];
+  for (const path of paths) {
+    captures.push(await readAny(path));
+  }
+  const topology = mergeCaptures(captures);
+  const { facts } = topology;
+  if (topology.count === 0 && facts.tree === "none" && facts.pathClasses === undefined) {
+    throw new InputError({
+      source: facts.source,
+      cause: `${facts.format} completes a capture and is none itself`,
+      remedy:
+        "Name it together with a capture of the machine, such as the output of lspci -Dvvvxxxx",
+    });
+  }
+  return topology;
+}
+
+/** A capture, or a text that completes one. */
+async function readAny(path: string): Promise<Topology> {
   try {
     if (await isPipe(path)) {
       return await readFile(path);
@@ -66,7 +97,7 @@ export async function readCapture(path: string): Promise<Topology> {
 async function readFolder(path: string): Promise<Topology> {
   const names = await readdir(path);
   if (names.includes(JSON_NAME)) {
-    return readCapture(join(path, JSON_NAME));
+    return readAny(join(path, JSON_NAME));
   }
   const tree = findSysfsFolder(path);
   if (tree !== undefined) {
@@ -74,14 +105,35 @@ async function readFolder(path: string): Promise<Topology> {
   }
   const tar = TAR_NAMES.find((name) => names.includes(name));
   if (tar !== undefined) {
-    return readCapture(join(path, tar));
+    return readAny(join(path, tar));
   }
-  throw new InputError({
-    source: path,
-    cause: `this folder is no capture: looked for ${LOOKED_FOR}`,
-    remedy: "Name the capture itself",
-  });
+  return readFilesOf(path, names.sort());
 }
+
+/** All files of a folder that are recognised; one that is, but cannot be read, is refused and not passed over. */
+async function readFilesOf(folder: string, names: readonly string[]): Promise<Topology> {
+  const captures: Topology[] = [];
+  for (const name of names.slice(0, FOLDER_FILES_MAX)) {
+    const path = join(folder, name);
+    const isFile = (await stat(path)).isFile();
+    const head = isFile ? await readHead(path).catch(() => undefined) : undefined;
+    const reader = head === undefined || looksLikeJson(head) ? undefined : readerOf(head);
+    if (head !== undefined && reader !== undefined) {
+      captures.push(await reader.read(head));
+    }
+  }
+  if (captures.length === 0) {
+    throw new InputError({
+      source: folder,
+      cause: `this folder is no capture: looked for ${LOOKED_FOR}`,
+      remedy: "Name the capture itself",
+    });
+  }
+  return mergeCaptures(captures);
+}
+
+const readerOf = (head: CaptureHead): FileReader | undefined =>
+  FILE_READERS.find(({ recognises }) => recognises(head));
 
 async function readRegularFile(path: string, stats: Stats): Promise<Topology> {
   if (!stats.isFile()) {
@@ -96,7 +148,7 @@ async function readRegularFile(path: string, stats: Stats): Promise<Topology> {
 
 async function readFile(path: string): Promise<Topology> {
   const head = await readHead(path);
-  const reader = FILE_READERS.find(({ recognises }) => recognises(head));
+  const reader = readerOf(head);
   if (reader === undefined) {
     const formats = FILE_READERS.map(({ format }) => format).join(", ");
     throw new InputError({

@@ -73,7 +73,7 @@ function tableOf(source: string, lines: readonly string[]): PathClassTable {
   const rows = new Map<string, Row>();
   for (const [offset, line] of lines.slice(at + 1).entries()) {
     const [name = "", ...cells] = line.trim().split(/\s+/);
-    if (columns.includes(name) && !rows.has(name)) {
+    if (columns.includes(name) && cells.length > 0 && !rows.has(name)) {
       rows.set(name, rowOf(source, at + 2 + offset, cells, columns.length));
     }
   }
