@@ -28,6 +28,11 @@ export {
   type Severity,
 } from "./diagnosis/finding.ts";
 export type { LinkState } from "./diagnosis/link-state.ts";
+export {
+  compareKernels,
+  diagnoseMachine,
+  type MachineDiagnosis,
+} from "./diagnosis/machine-diagnosis.ts";
 export { type MemoryReach, memoryReachOf, type ReachLimit } from "./diagnosis/memory-reach.ts";
 export {
   type Advice,
@@ -93,11 +98,13 @@ export {
   type PeerLink,
   type TreeCoverage,
 } from "./machine-facts.ts";
+export { functionsOfMatrix } from "./merge/matrix-functions.ts";
+export { MERGE_COUNT_MAX, mergeCaptures } from "./merge/merge-captures.ts";
 export { FACT_NAMES, type FactName, type MissingFact, missingFacts } from "./missing-fact.ts";
 export { DeviceNames, loadDeviceNames } from "./names/device-names.ts";
 export { PciIdList, SYSTEM_PCI_IDS } from "./names/pci-id-list.ts";
 export type { PathClass, PathClassTable } from "./path-class.ts";
-export { readCapture } from "./readers/capture.ts";
+export { readCapture, readCaptures } from "./readers/capture.ts";
 export { PIPE_BYTES_MAX } from "./readers/capture-head.ts";
 export { topologyFromLspci } from "./readers/lspci/lspci-topology.ts";
 export { TEXT_BYTES_MAX } from "./readers/lspci/text-lines.ts";
