@@ -9,6 +9,6 @@ export {
   comparisonShape,
   fleetShape,
   matrixShape,
-  runShape,
   topoShape,
 } from "./shapes.ts";
+export { runShape } from "./transfer/run-shape.ts";

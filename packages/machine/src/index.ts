@@ -1,6 +1,7 @@
 /** The public surface of `@peerbuf/machine`. Everything not named here is private. */
 export { EVENTS_PER_DRAIN_MAX, VirtualClock } from "./clock.ts";
 export type { CommandBits } from "./command-register.ts";
+export { FAILURES_KEPT_MAX, type Failure, type FailureLog } from "./containment/failure-log.ts";
 export type {
   BarModel,
   BarShape,
@@ -28,6 +29,23 @@ export { createUsbDrive, type UsbDriveOptions } from "./devices/usb-drive.ts";
 export type { DmaPlatform, DmaPlatformOptions, SwiotlbOptions } from "./dma-platforms.ts";
 export type { FunctionErrors, UncorrectableError } from "./error-registers.ts";
 export { FAULTS_KEPT_MAX, type Fault } from "./fault-log.ts";
+export {
+  ANSWERS_KEPT_MAX,
+  type Choice,
+  type ChoiceSource,
+  RecordedChoices,
+  ReplayedChoices,
+  SeededChoices,
+} from "./faults/choice-source.ts";
+export {
+  FAULT_RULES_MAX,
+  type FaultInjector,
+  type FaultOptions,
+  injectFaults,
+} from "./faults/fault-injector.ts";
+export { FAULT_KINDS, type FaultKind, type FaultRule } from "./faults/fault-rule.ts";
+export { INJECTED_KEPT_MAX, type InjectedFault } from "./faults/injected-fault.ts";
+export { type SeededFaultOptions, seededFaults } from "./faults/seeded-faults.ts";
 export type { HandleCounts } from "./handle-ledger.ts";
 export type { CarveOut, ModelledHostMemory, PagePlacement } from "./host-memory.ts";
 export type { BarPlace, Inspect, Trace, TraceHop, UnreachableBar } from "./inspect.ts";

@@ -10,6 +10,7 @@ import { InputError, PeerbufError } from "@peerbuf/core";
 import { ACS_PRESENT, type Topology } from "@peerbuf/topology";
 import { EVENTS_PER_DRAIN_MAX, VirtualClock } from "./clock.ts";
 import type { CommandBits } from "./command-register.ts";
+import { FailureLog } from "./containment/failure-log.ts";
 import { Corruption } from "./corruption.ts";
 import type { DeviceModel, DevicePort } from "./device-model.ts";
 import { DeviceSlot } from "./device-slot.ts";
@@ -64,6 +65,8 @@ export class Machine {
   readonly memory: ModelledHostMemory;
   readonly fabric: Fabric;
   readonly faultLog: FaultLog = new FaultLog();
+  /** Device models and drivers' handlers that threw where nobody could be told; the run goes on. */
+  readonly failures: FailureLog = new FailureLog(() => this.clock.nowNs);
   /** How long transfers take, and what went through each link. */
   readonly links: MachineLinks;
   /** The harness's view: not hardware. */
@@ -100,7 +103,7 @@ export class Machine {
 
   /**
    * Places a model behind a captured function. `InputError` for an unknown function or one whose BARs
-   * do not fit, `WRONG_ORDER` when it has a model.
+   * do not fit, `DEVICE_FAILED` for a model that throws, `WRONG_ORDER` when it has a model.
    */
   place(bdf: string, model: DeviceModel): void {
     const row = this.topology.require(bdf);
@@ -109,7 +112,7 @@ export class Machine {
     }
     const link = new FabricPort(row, this.fabric, this.interruptsOf(row), this.clock, this.links);
     const bars = this.fabric.map.slots.filter((slot) => slot.row === row);
-    const slot = new DeviceSlot(model, link, bars);
+    const slot = new DeviceSlot(model, link, bars, this.failures);
     this.#slots.set(row, slot);
     this.#plug(slot);
   }
@@ -202,7 +205,7 @@ export class Machine {
   interruptsOf(row: number): InterruptLines {
     let lines = this.#interrupts.get(row);
     if (lines === undefined) {
-      lines = new InterruptLines(this.topology.bdfOf(row), this.clock);
+      lines = new InterruptLines(this.topology.bdfOf(row), this.clock, this.failures);
       this.#interrupts.set(row, lines);
     }
     return lines;

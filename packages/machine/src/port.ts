@@ -7,6 +7,8 @@
  */
 import { type Clock, PeerbufError, type ScheduledEvent } from "@peerbuf/core";
 import type { Bytes } from "./carry.ts";
+import { ContainedClock } from "./containment/contained-clock.ts";
+import type { Containment } from "./containment/containment.ts";
 import type { Completion, DevicePort } from "./device-model.ts";
 import type { Fabric } from "./fabric.ts";
 import type { InterruptLines } from "./interrupts.ts";
@@ -109,11 +111,16 @@ export class SocketPort implements DevicePort {
   readonly bdf: string;
   readonly #attributed: { readonly socket: SocketPort; readonly attributes: RequestAttributes }[] =
     [];
+  readonly #containment: Containment;
   #plug: DevicePort;
+  /** The model's events run contained. */
+  readonly clock: Clock;
 
-  constructor(plug: DevicePort) {
+  constructor(plug: DevicePort, containment: Containment) {
     this.bdf = plug.bdf;
     this.#plug = plug;
+    this.#containment = containment;
+    this.clock = new ContainedClock(() => this.#plug.clock, containment);
   }
 
   /** Where requests go. */
@@ -128,16 +135,12 @@ export class SocketPort implements DevicePort {
     }
   }
 
-  get clock(): Clock {
-    return this.#plug.clock;
-  }
-
   get attributes(): RequestAttributes {
     return this.#plug.attributes;
   }
 
   as(attributes: RequestAttributes): DevicePort {
-    const socket = new SocketPort(this.#plug.as(attributes));
+    const socket = new SocketPort(this.#plug.as(attributes), this.#containment);
     this.#attributed.push({ socket, attributes });
     return socket;
   }
@@ -174,7 +177,7 @@ export class SocketPort implements DevicePort {
   }
 
   transfer(plan: TransferPlan, done: () => void): ScheduledEvent {
-    return this.#plug.transfer(plan, done);
+    return this.#plug.transfer(plan, this.#containment.event(done));
   }
 
   interrupt(vector: number): void {

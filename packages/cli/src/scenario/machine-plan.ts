@@ -3,11 +3,14 @@
  */
 import { PAGE_BYTES } from "@peerbuf/core";
 import { z } from "zod";
+import { type FaultPlan, faultShape } from "./fault-plan.ts";
 import { section, seed, sizeBytes } from "./fields.ts";
 
 /** Size of a drive's namespace unless the scenario says otherwise, in bytes. */
 export const NAMESPACE_BYTES_DEFAULT: number = 64 * 2 ** 20;
 
+/** Most faults in one machine. */
+const FAULTS_MAX = 64;
 const MIB = 2 ** 20;
 const TIB = 2 ** 40;
 
@@ -35,6 +38,7 @@ const ROOT_COMPLEXES = [
   "same-host-bridge",
   "writes-only",
   "none",
+  "answers-ones",
   "corrupts-until-pass-through",
 ] as const;
 const DMA_PLATFORMS = ["direct", "iommu", "iommu-lazy", "pass-through", "swiotlb"] as const;
@@ -69,6 +73,7 @@ export interface MachinePlan {
   readonly machine?: HardwarePlan | undefined;
   /** By PCI address. */
   readonly devices: Readonly<Record<string, DeviceChoice>>;
+  readonly faults?: readonly FaultPlan[] | undefined;
 }
 
 const memory = section({
@@ -121,11 +126,13 @@ export const machineFields: {
   readonly kernel: z.ZodType<string | undefined>;
   readonly trust: z.ZodType<Trust | undefined>;
   readonly machine: z.ZodType<HardwarePlan | undefined>;
+  readonly faults: z.ZodType<readonly FaultPlan[] | undefined>;
 } = {
   capture: z.string().min(1).optional(),
   kernel: kernel.optional(),
   trust: z.enum(["rules", "assume-p2p", "assume-bus-addr"]).optional(),
   machine: hardware.optional(),
+  faults: z.array(faultShape).max(FAULTS_MAX, `expected at most ${FAULTS_MAX} faults`).optional(),
 };
 
 export const devicesShape: z.ZodType<Readonly<Record<string, DeviceChoice>>> = z.record(

@@ -45,7 +45,12 @@ export interface TransferPlan {
   /** RDMA only. Left out: loop-back into the system heap. */
   readonly remote?: RemotePlan | undefined;
   readonly data?: { readonly seed: number } | undefined;
+  /** Virtual time after which it is ended; 120 s unless told. */
+  readonly limitNs?: number | undefined;
 }
+
+/** A day. */
+const LIMIT_NS_MAX = 86_400e9;
 
 const place = z.enum(["visible", "hidden", "any"]);
 
@@ -75,4 +80,5 @@ export const transferShape: z.ZodType<TransferPlan> = section({
   operation: z.enum(["nvme-write", "nvme-read", "nvme-write-read", "rdma-write", "rdma-read"]),
   remote: remote.optional(),
   data: section({ seed }).optional(),
+  limitNs: z.number().positive().max(LIMIT_NS_MAX).optional(),
 });

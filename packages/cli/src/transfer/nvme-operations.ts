@@ -19,8 +19,9 @@ export function nvmeWrite({ rig, plan, buffer, pattern }: Workpiece): Operation 
       await buffer.write(0, pattern);
     },
     async run() {
-      await drive.api.write(buffer, { lba: FIRST_BLOCK });
+      const { elapsedNs } = await drive.api.write(buffer, { lba: FIRST_BLOCK });
       await drive.api.flush();
+      return elapsedNs;
     },
     hashes: () => ({
       source: hashOrNull(site, site.traced.lastMappedFor(drive.device)),
@@ -40,7 +41,8 @@ export function nvmeRead({ rig, plan, buffer, pattern }: Workpiece): Operation {
       drive.medium.write(pattern);
     },
     async run() {
-      await drive.api.read(buffer, { lba: FIRST_BLOCK });
+      const { elapsedNs } = await drive.api.read(buffer, { lba: FIRST_BLOCK });
+      return elapsedNs;
     },
     hashes: () => ({
       source: drive.medium.hash(buffer.sizeBytes),
@@ -63,11 +65,12 @@ export function nvmeWriteRead({ rig, plan, buffer, pattern }: Workpiece): Operat
       await buffer.write(0, pattern);
     },
     async run() {
-      await drive.api.write(buffer, { lba: FIRST_BLOCK });
+      const there = await drive.api.write(buffer, { lba: FIRST_BLOCK });
       written = site.traced.lastMappedFor(drive.device);
       site.traced.forget();
       back = allocateFor(rig, plan, `${plan.name} (read back)`);
-      await drive.api.read(back, { lba: FIRST_BLOCK });
+      const home = await drive.api.read(back, { lba: FIRST_BLOCK });
+      return there.elapsedNs + home.elapsedNs;
     },
     hashes: () => {
       const last = site.traced.lastMappedFor(drive.device);

@@ -21,7 +21,8 @@ export interface Workpiece {
 
 export interface Operation extends Disposable {
   prepare(): Promise<void>;
-  run(): Promise<void>;
+  /** Answers how long the bytes were on their way: from the first request to the last completion. */
+  run(): Promise<number>;
   hashes(): Hashes;
 }
 

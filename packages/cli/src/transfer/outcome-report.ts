@@ -11,7 +11,7 @@ import { wrap } from "../wrap.ts";
 import { ROOT_COMPLEX } from "./carried-bytes.ts";
 import type { Loss } from "./loss-log.ts";
 import type { LoggedDecision } from "./negotiation-log.ts";
-import type { Outcome } from "./outcome.ts";
+import { gigabytesPerSecond, type Outcome } from "./outcome.ts";
 import { PlaceLabels } from "./place-labels.ts";
 import type { Site } from "./site.ts";
 
@@ -20,6 +20,8 @@ const MARGIN: string = " ".repeat(INDENT);
 /** Characters of a checksum that are shown; JSON has all. */
 const HASH_CHARACTERS = 12;
 const WIDTH_MAX = 120;
+/** Lines of each kind of trouble; JSON has more. */
+const TROUBLES_SHOWN_MAX = 8;
 
 export class OutcomeReport {
   readonly #paint: Paint;
@@ -133,10 +135,29 @@ export class OutcomeReport {
       ["passed", this.#passed(outcome)],
       ...(lostBytes > 0 ? [["lost", bad(`${formatSize(lostBytes)} reached nothing`)]] : []),
       ...outcome.losses.map((loss) => ["", this.#lossOf(loss)]),
+      ...timeRows(outcome),
+      ...this.#troubleRows(outcome),
       ["sha256", proof.join("  ")],
       ...(error === undefined ? [] : this.#errorRows(error)),
     ];
     return rows.map(([label = "", text = ""]) => [faint(label), text]);
+  }
+
+  /** What was done to the machine, what broke in it, and what was left lying. */
+  #troubleRows({ injected, failures, leftBehind }: Outcome): string[][] {
+    return [
+      ...titled(
+        "injected",
+        injected.map(
+          ({ fault, place, text }) => `${fault} at ${this.#labels.of(place).name}: ${text}`,
+        ),
+      ),
+      ...titled(
+        "threw",
+        failures.map(({ message }) => this.#paint.bad(message)),
+      ),
+      ...titled("left", leftBehind),
+    ];
   }
 
   #lossOf({ requester, kind, bytes, reason, at }: Loss): string {
@@ -168,6 +189,25 @@ export class OutcomeReport {
     });
     return [...ports, ...roots].join(", ");
   }
+}
+
+/** `0.21 ms, 5.0 GB/s`, in virtual time. */
+function timeRows(outcome: Outcome): string[][] {
+  const rate = gigabytesPerSecond(outcome);
+  return outcome.elapsedNs === undefined || rate === undefined
+    ? []
+    : [["time", `${formatTime(outcome.elapsedNs)}, ${rate.toFixed(2)} GB/s`]];
+}
+
+const formatTime = (ns: number): string =>
+  ns < 1e6 ? `${(ns / 1e3).toFixed(1)} µs` : `${(ns / 1e6).toFixed(2)} ms`;
+
+/** At most some lines; the first has the title. */
+function titled(title: string, lines: readonly string[]): string[][] {
+  const shown = lines.slice(0, TROUBLES_SHOWN_MAX);
+  const more = lines.length - shown.length;
+  const all = more > 0 ? [...shown, `and ${more} more`] : shown;
+  return all.map((line, index) => [index === 0 ? title : "", line]);
 }
 
 const shortHash = (hash: string | null): string => hash?.slice(0, HASH_CHARACTERS) ?? "nothing";

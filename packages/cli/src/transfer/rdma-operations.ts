@@ -49,12 +49,13 @@ class RdmaOperation implements Operation {
     this.#remote = this.#allocateRemote();
   }
 
-  async run(): Promise<void> {
+  async run(): Promise<number> {
     const { rig, plan, buffer } = this.#piece;
     const near = rig.nic(plan.importer);
     const far = rig.nic(this.#far);
     const remote = this.#remote as DmaBuf;
     const isRead = this.#verb === "read";
+    let elapsedNs: number;
     {
       await using local = await near.api.register(buffer, { remoteRead: isRead });
       this.#sourceHash = this.#hashOfMapped(plan.importer);
@@ -63,9 +64,9 @@ class RdmaOperation implements Operation {
         remoteWrite: !isRead,
       });
       this.#targetHash ??= this.#hashOfMapped(this.#far);
-      await this.#transfer(near, far, local, target);
+      elapsedNs = await this.#transfer(near, far, local, target);
     }
-    await this.#store(remote);
+    return elapsedNs + (await this.#store(remote));
   }
 
   hashes(): Hashes {
@@ -97,24 +98,27 @@ class RdmaOperation implements Operation {
     });
   }
 
-  async #transfer(near: Nic, far: Nic, local: RdmaRegion, target: RdmaRegion): Promise<void> {
+  async #transfer(near: Nic, far: Nic, local: RdmaRegion, target: RdmaRegion): Promise<number> {
     await using nearEnd = await near.api.createQueuePair();
     await using farEnd = await far.api.createQueuePair();
     await nearEnd.connect(farEnd.address);
     await farEnd.connect(nearEnd.address);
-    if (this.#verb === "write") {
-      await nearEnd.write(local, target);
-    } else {
-      await farEnd.read(target, local);
-    }
+    const { elapsedNs } =
+      this.#verb === "write"
+        ? await nearEnd.write(local, target)
+        : await farEnd.read(target, local);
+    return elapsedNs;
   }
 
-  async #store(arrived: DmaBuf): Promise<void> {
+  /** How long the drive took; 0 without one. */
+  async #store(arrived: DmaBuf): Promise<number> {
     const { rig, plan } = this.#piece;
-    if (plan.remote?.drive !== undefined) {
-      const { api } = rig.drive(plan.remote.drive);
-      await api.write(arrived, { lba: 0 });
-      await api.flush();
+    if (plan.remote?.drive === undefined) {
+      return 0;
     }
+    const { api } = rig.drive(plan.remote.drive);
+    const { elapsedNs } = await api.write(arrived, { lba: 0 });
+    await api.flush();
+    return elapsedNs;
   }
 }

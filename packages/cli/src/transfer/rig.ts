@@ -9,15 +9,23 @@ import { RdmaWire, VirtualClock } from "@peerbuf/machine";
 import { type KernelRules, rulesForKernel } from "@peerbuf/topology";
 import type { FittedMachine } from "../scenario/fit-machine.ts";
 import type { FittedScenario } from "../scenario/fit-scenario.ts";
-import { splitPlace } from "../scenario/place-name.ts";
+import { joinPlace, splitPlace } from "../scenario/place-name.ts";
 import { atField, type ScenarioFile } from "../scenario/scenario-file.ts";
 import type { TransferPlan } from "../scenario/transfer-plan.ts";
+import { type PlannedFault, plannedFaults } from "./planned-fault.ts";
 import { type Drive, type Nic, Site } from "./site.ts";
+import { endsWithin } from "./time-limit.ts";
+
+/** Longer than any driver waits for its device. */
+const IDLE_LIMIT_NS = 120e9;
 
 export class Rig implements Disposable {
   readonly transfers: readonly TransferPlan[];
   readonly clock: VirtualClock = new VirtualClock();
   readonly #sites = new Map<string, Site>();
+  readonly #faults: PlannedFault[] = [];
+  /** Their drivers were closed: they need new software. */
+  readonly #ended = new Set<Site>();
 
   /**
    * `folder`: where relative paths start. `kernel`: whose rules, instead of those that the scenario names.
@@ -39,6 +47,7 @@ export class Rig implements Disposable {
         const site = atField(file, [...path, "machine"], make);
         this.#sites.set(name, site);
         addDevices(file, machine, site);
+        this.#faults.push(...plannedFaults(file, machine, site));
       }
     } catch (error) {
       this[Symbol.dispose]();
@@ -78,9 +87,36 @@ export class Rig implements Disposable {
     }
   }
 
-  /** No closed buffer waits for work on its bytes any more. */
-  async idle(): Promise<void> {
-    await Promise.all(this.sites.map(({ framework }) => framework.idle()));
+  /** Puts the faults to work that are for one transfer, until they are disposed of. */
+  faultsDuring(transfer: string): Disposable {
+    const added = this.#faults
+      .filter(({ during }) => during === transfer)
+      .map(({ site, rule }) => site.addFault(rule));
+    return { [Symbol.dispose]: () => added.forEach((fault) => void fault.remove()) };
+  }
+
+  /** Ends what the drivers of a transfer's machines have under way. */
+  endWork({ importer, remote }: TransferPlan): void {
+    const places = [importer, ...(remote === undefined ? [] : [remote.importer])];
+    for (const site of new Set(places.map((place) => this.siteOf(place)))) {
+      site.endWork();
+      this.#ended.add(site);
+    }
+  }
+
+  /**
+   * After a transfer: waits for work on closed buffers. A machine whose drivers were closed, or which has something
+   * out that was not out before, gets new software. Returns what was left behind.
+   */
+  async tidy(): Promise<string[]> {
+    const left: string[] = [];
+    for (const site of this.sites) {
+      const isIdle = await isIdleSoon(this.clock, site);
+      if (this.#ended.delete(site) || !isIdle || holdsBuffers(site)) {
+        left.push(...site.reboot().map((what) => joinPlace(site.name, what)));
+      }
+    }
+    return left;
   }
 
   [Symbol.dispose](): void {
@@ -103,4 +139,18 @@ function addDevices(file: ScenarioFile, { devices }: FittedMachine, site: Site):
   for (const [bdf, { choice, path }] of devices) {
     atField(file, path, () => site.add(bdf, choice));
   }
+}
+
+async function isIdleSoon(clock: VirtualClock, { framework }: Site): Promise<boolean> {
+  try {
+    await endsWithin(clock, IDLE_LIMIT_NS, framework.idle());
+    return true;
+  } catch {
+    return false; // What it waits for is named when the framework closes.
+  }
+}
+
+function holdsBuffers({ framework }: Site): boolean {
+  const { buffers, attachments, mappings, pins } = framework.handles();
+  return buffers + attachments + mappings + pins > 0;
 }

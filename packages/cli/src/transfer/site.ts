@@ -1,35 +1,36 @@
 /**
- * Site: one modelled machine of a scenario with its devices in it and their drivers opened.
+ * Site: one machine of a scenario: the modelled hardware with its devices, and the software on it.
  *
  * The only place of the command that chooses a platform. Everything in it is closed together.
  */
 import { existsSync } from "node:fs";
-import { createFramework, type Device, type Framework, type OpenedExporter } from "@peerbuf/core";
-import { gpu, nvmeCmb, systemHeap } from "@peerbuf/exporters";
-import { type Nvme, nvme, type PeerOptions, type Rdma, rdma } from "@peerbuf/importers";
+import type { Device, Framework, OpenedExporter } from "@peerbuf/core";
+import type { Nvme, Rdma } from "@peerbuf/importers";
 import {
   createGpu,
   createMachine,
-  createModelledPlatform,
   createNvmeController,
   createRdmaNic,
+  type DeviceModel,
+  type FaultInjector,
+  type FaultRule,
+  injectFaults,
   type Machine,
   type NvmeController,
   type RdmaWire,
   type VirtualClock,
 } from "@peerbuf/machine";
-import { createJudge, type KernelRules, type Topology } from "@peerbuf/topology";
+import type { KernelRules, Topology } from "@peerbuf/topology";
 import { pathFrom } from "../machine-source.ts";
 import {
   type DeviceChoice,
+  type HardwarePlan,
   type MachinePlan,
   NAMESPACE_BYTES_DEFAULT,
-  type PeerChoice,
 } from "../scenario/machine-plan.ts";
-import { SYSTEM_HEAP } from "../scenario/transfer-plan.ts";
 import { fileMedium, type Medium, memoryMedium } from "./medium.ts";
-import { type TracedPlatform, tracePlatform } from "./traced-platform.ts";
-import { trusting } from "./trusting-judge.ts";
+import { type OpenImporter, Software } from "./software.ts";
+import type { TracedPlatform } from "./traced-platform.ts";
 
 /** A drive with its driver, and its medium for the instruments. */
 export interface Drive {
@@ -38,11 +39,7 @@ export interface Drive {
   readonly medium: Medium;
 }
 
-/** A NIC with its driver. All of a rig are on one wire. */
-export interface Nic {
-  readonly device: Device;
-  readonly api: Rdma;
-}
+export type Nic = OpenImporter<Rdma>;
 
 /** What the machines of a scenario have in common. */
 export interface Shared {
@@ -52,16 +49,22 @@ export interface Shared {
   readonly folder: string;
 }
 
+interface Placed {
+  readonly choice: DeviceChoice;
+  readonly model: DeviceModel;
+}
+
 export class Site implements Disposable {
   readonly name: string;
   readonly machine: Machine;
-  readonly traced: TracedPlatform;
-  readonly framework: Framework;
-  readonly #exporters = new Map<string, OpenedExporter<object>>();
-  readonly #drives = new Map<string, Drive>();
-  readonly #nics = new Map<string, Nic>();
-  readonly #files: NvmeController[] = [];
+  readonly faults: FaultInjector;
+  readonly #plan: MachinePlan;
+  readonly #rules: KernelRules;
   readonly #shared: Shared;
+  readonly #placed = new Map<string, Placed>();
+  readonly #media = new Map<string, Medium>();
+  readonly #drives: NvmeController[] = [];
+  #software: Software;
 
   /** An empty machine with a system heap. `InputError` when the plan does not fit the topology. */
   constructor(
@@ -71,116 +74,143 @@ export class Site implements Disposable {
     plan: MachinePlan,
     shared: Shared,
   ) {
-    const { machine, trust } = plan;
     this.name = name;
+    this.#plan = plan;
+    this.#rules = rules;
     this.#shared = shared;
-    this.machine = createMachine({
-      topology,
-      clock: shared.clock,
-      ...(machine?.memory?.perNode !== undefined && {
-        memoryBytesPerNode: machine.memory.perNode,
-      }),
-      ...(machine?.memory?.pages !== undefined && { pagePlacement: machine.memory.pages }),
-      ...(machine?.rootComplex !== undefined && { rootComplex: machine.rootComplex }),
-      ...(machine?.busOffset !== undefined && { busOffset: machine.busOffset }),
-      ...(machine?.seed !== undefined && { seed: machine.seed }),
-    });
-    for (const [bdf, bits] of Object.entries(machine?.acsControl ?? {})) {
-      this.machine.setAcsControl(bdf, bits);
-    }
-    const dma = machine?.dma === undefined ? {} : { dma: machine.dma };
-    this.traced = tracePlatform(createModelledPlatform(this.machine, dma));
-    this.framework = createFramework({
-      platform: this.traced.platform,
-      judge: trusting(trust ?? "rules", createJudge(topology, rules)),
-    });
-    this.#exporters.set(SYSTEM_HEAP, this.framework.openExporter(systemHeap, undefined, undefined));
+    this.machine = machineOf(topology, plan.machine ?? {}, shared.clock);
+    const { seed } = plan.machine ?? {};
+    this.faults = injectFaults(this.machine, seed === undefined ? {} : { seed });
+    this.#software = new Software(this.machine, plan, rules, this.faults);
+  }
+
+  get framework(): Framework {
+    return this.#software.framework;
+  }
+
+  get traced(): TracedPlatform {
+    return this.#software.traced;
   }
 
   /** Places a model behind a function and opens its driver. `InputError` when it does not fit. */
   add(bdf: string, choice: DeviceChoice): void {
-    switch (choice.model) {
-      case "gpu":
-        this.#addGpu(bdf, choice.vram);
-        break;
-      case "nvme":
-        this.#addDrive(bdf, choice);
-        break;
-      case "rdma":
-        this.#addNic(bdf, choice);
-        break;
-    }
+    const model = this.#modelOf(bdf, choice);
+    this.machine.place(bdf, model);
+    this.#placed.set(bdf, { choice, model });
+    this.#software.open(bdf, choice);
   }
 
-  /** The driver that owns memory: a GPU or a drive with a memory buffer by BDF, or the system heap. */
   exporter(local: string): OpenedExporter<object> {
-    return found(this.#exporters, local);
+    return this.#software.exporter(local);
   }
 
   drive(local: string): Drive {
-    return found(this.#drives, local);
+    const { device, api } = this.#software.drive(local);
+    return { device, api, medium: this.#media.get(local) as Medium };
   }
 
   nic(local: string): Nic {
-    return found(this.#nics, local);
+    return this.#software.nic(local);
+  }
+
+  /** Closes the drivers that move bytes; see `reboot`. */
+  endWork(): void {
+    this.#software.endWork();
+  }
+
+  /**
+   * Closes all software, resets the devices and opens it again. Returns what was not given back: each a
+   * sentence; empty when everything was.
+   */
+  reboot(): string[] {
+    const left = closed(this.#software, this.machine);
+    for (const bdf of this.#placed.keys()) {
+      resetIfThere(this.machine, bdf);
+    }
+    this.#software = new Software(this.machine, this.#plan, this.#rules, this.faults);
+    for (const [bdf, { choice }] of this.#placed) {
+      this.#software.tryOpen(bdf, choice);
+    }
+    return left;
+  }
+
+  /** Puts a rule to work. `InputError` when it means nothing here. */
+  addFault(rule: FaultRule): { remove(): void } {
+    return this.faults.add(rule);
   }
 
   [Symbol.dispose](): void {
     try {
-      this.framework.close();
+      this.faults.remove();
+      this.#software.close();
     } finally {
-      for (const drive of this.#files) {
+      for (const drive of this.#drives) {
         drive.close();
       }
     }
   }
 
-  #addGpu(bdf: string, vramBytes: number | undefined): void {
-    this.machine.place(bdf, createGpu(vramBytes === undefined ? {} : { vramBytes }));
-    this.#exporters.set(bdf, this.framework.openExporter(gpu, bdf, undefined));
-  }
-
-  #addDrive(bdf: string, choice: DeviceChoice & { model: "nvme" }): void {
-    const capacityBytes = choice.namespace ?? NAMESPACE_BYTES_DEFAULT;
-    const memoryBuffer = choice.memoryBuffer === true;
-    const path = choice.file && pathFrom(this.#shared.folder, choice.file);
-    const controller = createNvmeController({
-      capacityBytes,
-      memoryBuffer,
-      ...(path !== undefined && { file: { path, create: !existsSync(path) } }),
-    });
-    this.#files.push(controller);
-    this.machine.place(bdf, controller);
-    const { api } = this.framework.openImporter(nvme, bdf, stated(choice));
-    const device = this.framework.platform.device(bdf);
-    const medium =
-      path === undefined ? memoryMedium(controller.inspect().namespace) : fileMedium(path);
-    this.#drives.set(bdf, { device, api, medium });
-    if (memoryBuffer) {
-      this.#exporters.set(bdf, this.framework.openExporter(nvmeCmb, bdf, undefined));
+  #modelOf(bdf: string, choice: DeviceChoice): DeviceModel {
+    switch (choice.model) {
+      case "gpu":
+        return createGpu(choice.vram === undefined ? {} : { vramBytes: choice.vram });
+      case "nvme":
+        return this.#driveModel(bdf, choice);
+      case "rdma":
+        return createRdmaNic({ wire: this.#shared.wire });
     }
   }
 
-  #addNic(bdf: string, choice: DeviceChoice & { model: "rdma" }): void {
-    this.machine.place(bdf, createRdmaNic({ wire: this.#shared.wire }));
-    const { api } = this.framework.openImporter(rdma, bdf, stated(choice));
-    this.#nics.set(bdf, { device: this.framework.platform.device(bdf), api });
+  #driveModel(bdf: string, choice: DeviceChoice & { model: "nvme" }): DeviceModel {
+    const path = choice.file && pathFrom(this.#shared.folder, choice.file);
+    const drive = createNvmeController({
+      capacityBytes: choice.namespace ?? NAMESPACE_BYTES_DEFAULT,
+      memoryBuffer: choice.memoryBuffer === true,
+      ...(path !== undefined && { file: { path, create: !existsSync(path) } }),
+    });
+    this.#drives.push(drive);
+    const medium = path === undefined ? memoryMedium(drive.inspect().namespace) : fileMedium(path);
+    this.#media.set(bdf, medium);
+    return drive;
   }
 }
 
-/** The scenario was checked against its devices, so a missing one is our mistake. */
-function found<T>(devices: ReadonlyMap<string, T>, name: string): T {
-  const device = devices.get(name);
-  if (device === undefined) {
-    throw new Error(`peerbuf invariant broken: ${name} was not opened`);
+function machineOf(topology: Topology, plan: HardwarePlan, clock: VirtualClock): Machine {
+  const { memory, rootComplex, busOffset, seed } = plan;
+  const machine = createMachine({
+    topology,
+    clock,
+    ...(memory?.perNode !== undefined && { memoryBytesPerNode: memory.perNode }),
+    ...(memory?.pages !== undefined && { pagePlacement: memory.pages }),
+    ...(rootComplex !== undefined && { rootComplex }),
+    ...(busOffset !== undefined && { busOffset }),
+    ...(seed !== undefined && { seed }),
+  });
+  for (const [bdf, bits] of Object.entries(plan.acsControl ?? {})) {
+    machine.setAcsControl(bdf, bits);
   }
-  return device;
+  return machine;
 }
 
-/** Options without those that were left out: drivers tell "not stated" from "undefined". */
-function stated({ peerToPeer, peerSegmentsMax }: PeerChoice): PeerOptions {
-  return {
-    ...(peerToPeer !== undefined && { peerToPeer }),
-    ...(peerSegmentsMax !== undefined && { peerSegmentsMax }),
-  };
+/** Closes the software; what it held all the same is given back by force and returned. */
+function closed(software: Software, machine: Machine): string[] {
+  const left: string[] = [];
+  try {
+    software.close();
+  } catch (error) {
+    left.push(error instanceof Error ? error.message : String(error));
+  }
+  for (const [what, count] of Object.entries(machine.handles())) {
+    if (count > 0) {
+      left.push(`${count} ${what} of the machine are still out`);
+    }
+  }
+  return left;
+}
+
+/** A card that was taken out stays out. */
+function resetIfThere(machine: Machine, bdf: string): void {
+  if (machine.inspect.command(bdf).present) {
+    machine.resetFunction(bdf);
+  }
 }
