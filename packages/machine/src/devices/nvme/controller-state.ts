@@ -15,7 +15,7 @@ import { decodeCommand, type NvmeCommand } from "./command.ts";
 import { ErrorLog, NO_COMMAND } from "./error-log.ts";
 import type { ControllerIdentity } from "./identify.ts";
 import { prepareIo } from "./io-commands.ts";
-import { ADMIN_NS, baseLatencyNs, DOORBELL_NS, ENABLE_NS } from "./latency.ts";
+import { ADMIN_NS, DOORBELL_NS, ENABLE_NS } from "./latency.ts";
 import { CAP_HIGH_CMB, type MemoryBuffer } from "./memory-buffer.ts";
 import type { Namespace } from "./namespace.ts";
 import type { NvmePace } from "./pace.ts";
@@ -262,7 +262,7 @@ export class ControllerState implements Registers32 {
       queue.onTheWay.set(command.id, this.#port.transfer(plan, this.#whileAlive(finish)));
     };
     const isMoving = io.runs.length > 0;
-    queue.onTheWay.set(command.id, this.#later(baseLatencyNs(io), isMoving ? move : finish));
+    queue.onTheWay.set(command.id, this.#later(this.#pace.waitNs(io), isMoving ? move : finish));
   }
 
   #abort(queueId: number, commandId: number): boolean {

@@ -14,6 +14,9 @@ export const DOORBELL_NS = 500;
 export const ADMIN_NS = 10_000;
 
 /** Reads wait for flash, writes only for the drive's buffer. */
-const BASE_NS = { read: 60_000, write: 12_000, flush: 5_000, zero: 10_000 } as const;
-
-export const baseLatencyNs = (io: PreparedIo): number => BASE_NS[io.kind];
+export const BASE_NS: Readonly<Record<PreparedIo["kind"], number>> = {
+  read: 60_000,
+  write: 12_000,
+  flush: 5_000,
+  zero: 10_000,
+};

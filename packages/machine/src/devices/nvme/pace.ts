@@ -9,6 +9,7 @@ import { InputError } from "@peerbuf/core";
 import type { DeviceLimit, TransferLeg, TransferPlan } from "../../links/transfer-plan.ts";
 import { type NvmeCommand, POINTER } from "./command.ts";
 import type { PreparedIo } from "./io-commands.ts";
+import { BASE_NS } from "./latency.ts";
 import type { SubmissionQueue } from "./queues.ts";
 import { CQ_ENTRY_BYTES, NVME_PAGE_BYTES, SQ_ENTRY_BYTES } from "./registers.ts";
 
@@ -20,6 +21,9 @@ export interface NvmePaceOptions {
   readonly writeBytesPerNs?: number;
   /** Read and write commands a nanosecond, whatever their size. Default 0.001, a million a second. */
   readonly commandsPerNs?: number;
+  /** What a read or write waits inside the drive before its data moves. Default 60,000 and 12,000 ns. */
+  readonly readNs?: number;
+  readonly writeNs?: number;
 }
 
 const PRP_ENTRY_BYTES = 8;
@@ -31,11 +35,25 @@ export class NvmePace {
   readonly #write: DeviceLimit;
   readonly #commands: DeviceLimit;
 
+  readonly #waitNs: Readonly<Record<PreparedIo["kind"], number>>;
+
   /** `InputError` for what is no rate. */
-  constructor({ readBytesPerNs = 7, writeBytesPerNs = 7, commandsPerNs = 0.001 }: NvmePaceOptions) {
+  constructor({
+    readBytesPerNs = 7,
+    writeBytesPerNs = 7,
+    commandsPerNs = 0.001,
+    readNs = BASE_NS.read,
+    writeNs = BASE_NS.write,
+  }: NvmePaceOptions) {
+    this.#waitNs = { ...BASE_NS, read: readNs, write: writeNs };
     this.#read = limit("media reads", readBytesPerNs);
     this.#write = limit("media writes", writeBytesPerNs);
     this.#commands = limit("commands", commandsPerNs);
+  }
+
+  /** What a command waits before its data moves. */
+  waitNs(io: PreparedIo): number {
+    return this.#waitNs[io.kind];
   }
 
   /** What a command that moves data takes, fetched from `entry` of its queue. */
