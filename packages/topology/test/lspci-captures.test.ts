@@ -4,33 +4,31 @@
  * With config space in the text, everything that /sys says is there, so every verdict is the kernel's.
  * With less, what is still claimed is true, and the rest is unknown.
  */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
 import {
   ACS_UNKNOWN,
   cpuAnswer,
   type FunctionRecord,
   hostBridgesOf,
-  ID_UNKNOWN,
   judgePair,
   PORT_TYPE_UNKNOWN,
   readCapture,
   rulesForKernel,
-  type Topology,
   topologyFromLspci,
 } from "@peerbuf/topology";
 import { describe, expect, it } from "vitest";
 import { CAPTURES, captureFolder, kernelVerdicts } from "./captures.ts";
+import {
+  expectNothingInvented,
+  expectSubset,
+  fullFile,
+  fullText,
+  HEX_ROW,
+  isLegacyIde,
+  plain,
+  textOf,
+} from "./lspci-claims.ts";
 
 const rules = rulesForKernel("6.12.117");
-const HEX_ROW = /^[0-9a-f]{2,3}: [0-9a-f]{2} .*\n/gm;
-
-const fullFile = (name: string): string => join(captureFolder(name), "lspci-vvvxxxx.txt.gz");
-const fullText = (name: string): string => gunzipSync(readFileSync(fullFile(name))).toString();
-const textOf = (name: string, file: string): string =>
-  readFileSync(join(captureFolder(name), file), "utf8");
-
 /** What an ordinary user's lspci prints: no capabilities where there are any. */
 const asUser = (text: string): string =>
   text
@@ -39,50 +37,6 @@ const asUser = (text: string): string =>
       /^\tCapabilities: \[.*\n(?:\t\t.*\n|\tCapabilities: \[.*\n)*/gm,
       "\tCapabilities: <access denied>\n",
     );
-
-/** The legacy ports of an IDE controller, of which lspci prints the register and the kernel the port. */
-const isLegacyIde = ({ classCode = 0 }: FunctionRecord): boolean => classCode >> 8 === 0x0101;
-
-/** The kernel's answer for every pair is what we say, or we say unknown; how many are unknown. */
-function expectNothingInvented(topology: Topology, name: string): number {
-  let unknownCount = 0;
-  for (const { provider, client, type, distance } of kernelVerdicts(name)) {
-    const [from, to] = [topology.require(provider), topology.require(client)];
-    const ours = judgePair(topology, rules, from, to);
-    expect([type, "unknown"]).toContain(ours.type);
-    expect([distance, -1]).toContain(ours.distance);
-    unknownCount += ours.type === "unknown" ? 1 : 0;
-  }
-  return unknownCount;
-}
-
-/** Every fact in `part` that is known is the same in `whole`. */
-function expectSubset(part: Topology, whole: Topology): void {
-  for (const ours of part.records()) {
-    const theirs = whole.record(whole.require(ours.bdf));
-    const places =
-      part.facts.tree === "whole" ? { parent: ours.parent, rootBus: ours.rootBus } : {};
-    expect(theirs).toMatchObject({
-      ...places,
-      ...(ours.vendor !== ID_UNKNOWN && { vendor: ours.vendor }),
-      ...(ours.device !== ID_UNKNOWN && { device: ours.device }),
-      ...(ours.portType !== PORT_TYPE_UNKNOWN && { portType: ours.portType }),
-      ...(ours.secondaryBus !== undefined && { secondaryBus: ours.secondaryBus }),
-      ...(ours.subordinateBus !== undefined && { subordinateBus: ours.subordinateBus }),
-      ...(ours.acs === "absent" && { acs: "absent" }),
-      ...(ours.iommuGroup !== -1 && { iommuGroup: ours.iommuGroup }),
-      ...(ours.numaNode !== -1 && { numaNode: ours.numaNode }),
-      ...(ours.driver !== "" && { driver: ours.driver }),
-      ...((ours.windows?.length ?? 0) > 0 && { windows: ours.windows }),
-      ...((ours.bars?.length ?? 0) > 0 && !isLegacyIde(ours) && { bars: ours.bars }),
-    });
-    if (typeof ours.acs === "object" && typeof theirs.acs === "object") {
-      expect(ours.acs.control & 0x7f).toBe(theirs.acs.control & 0x7f);
-    }
-    // A format without the programming interface leaves it zero.
-    expect([theirs.classCode, (theirs.classCode ?? 0) & ~0xff, 0]).toContain(ours.classCode);
-  }
-}
 
 describe.each(CAPTURES)("captured machine %s, as lspci printed it", (name) => {
   it("gets the kernel's type and distance for every pair from -vvvxxxx and the CPU", async () => {
@@ -104,16 +58,18 @@ describe.each(CAPTURES)("captured machine %s, as lspci printed it", (name) => {
     const whole = await readCapture(captureFolder(name));
     const topology = await readCapture(fullFile(name));
 
-    const bare = (record: FunctionRecord) =>
-      isLegacyIde(record) ? { ...record, bars: [] } : record;
-    expect(topology.records().map(bare)).toEqual(whole.records().map(bare));
+    const withoutIde = (records: object[]) =>
+      records.map((record) =>
+        isLegacyIde(record as FunctionRecord) ? { ...record, bars: [] } : record,
+      );
+    expect(withoutIde(plain(topology))).toEqual(withoutIde(plain(whole)));
     expect(topology.facts.tree).toBe("whole");
   });
 
   it("claims nothing from -vvvxxxx that hangs on the CPU, which lspci does not show", async () => {
     const topology = await readCapture(fullFile(name));
 
-    expectNothingInvented(topology, name);
+    expectNothingInvented(topology, rules, name);
     expect(cpuAnswer(topology, rules)).toBe("unknown");
     expect(topology.facts.missing.map(({ fact }) => fact)).toContain("cpu");
     const refusals = kernelVerdicts(name).filter(({ type }) => type === "unsupported");
@@ -139,7 +95,7 @@ describe.each(CAPTURES)("captured machine %s, as lspci printed it", (name) => {
 
     expect(topology.count).toBe(whole.count);
     expectSubset(topology, whole);
-    expectNothingInvented(topology, name);
+    expectNothingInvented(topology, rules, name);
   });
 
   it("does not take an ordinary user's listing for one without ACS", () => {
@@ -166,7 +122,7 @@ describe.each(CAPTURES)("captured machine %s, as lspci printed it", (name) => {
     expect(topology.count).toBe(whole.count);
     expectSubset(topology, whole);
     const verdicts = kernelVerdicts(name);
-    expect(expectNothingInvented(topology, name)).toBe(verdicts.length);
+    expect(expectNothingInvented(topology, rules, name)).toBe(verdicts.length);
     expect(topology.facts.missing.map(({ fact }) => fact)).toContain("acs");
   });
 
@@ -181,7 +137,7 @@ describe.each(CAPTURES)("captured machine %s, as lspci printed it", (name) => {
     expect(topology.records().map(({ bdf, parent, rootBus }) => [bdf, parent, rootBus])).toEqual(
       whole.records().map(({ bdf, parent, rootBus }) => [bdf, parent, rootBus]),
     );
-    expect(expectNothingInvented(topology, name)).toBe(kernelVerdicts(name).length);
+    expect(expectNothingInvented(topology, rules, name)).toBe(kernelVerdicts(name).length);
     expect(hostBridgesOf(topology, rules).every(({ alone }) => alone !== "yes")).toBe(true);
   });
 });

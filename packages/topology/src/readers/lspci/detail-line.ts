@@ -155,7 +155,7 @@ const READERS: ReadonlyMap<string, Read> = new Map<string, Read>([
 
 /** Words that start a detail line though nothing is read from it: such a line continues no other. */
 const OTHER_STARTS =
-  /^(?:Control|Latency|Interrupt|DeviceName|Physical Slot|Secondary status|BridgeCtl|Region \d|Expansion ROM|BIST|Memory at|I\/O ports|DevCap|DevCtl|DevSta|LnkCtl|SltC|SltS|Root[CS]|UE[SM]|CE[SM]|AERCap|HeaderLog|BAR \d)/;
+  /^(?:\w+:\t|Control|Latency|Interrupt|DeviceName|Physical Slot|Secondary status|BridgeCtl|Region \d|Expansion ROM|BIST|Memory at|I\/O ports|DevCap|DevCtl|DevSta|LnkCtl|SltC|SltS|Root[CS]|UE[SM]|CE[SM]|AERCap|HeaderLog|BAR \d)/;
 
 export function startsDetail(text: string): boolean {
   return READERS.has(text.slice(0, Math.max(text.indexOf(":"), 0))) || OTHER_STARTS.test(text);
