@@ -31,7 +31,7 @@ describe("explain", () => {
   });
 
   it("answers 1 where P2P is not possible, and says what would have to change", async () => {
-    const { code, stdout } = await peerbuf(["explain", "gpu0", "nvme2"]);
+    const { code, stdout } = await peerbuf(["explain", "gpu0", "3e:00.0"]);
 
     expect(code).toBe(1);
     expect(stdout).toContain("verdict   unsupported, distance 8");
@@ -61,12 +61,14 @@ describe("explain", () => {
     expect(stdout).toMatch(/ACS .*: redirects$/m);
     expect(stdout).toMatch(/^ {3}fix +\S/m);
     expect(stdout).toContain("disable_acs_redir=");
-    expect(stdout).toMatch(/result +.* to bus-addr, [^)]*\\(computed by judging the\\s+changed machine\\)/);
+    expect(stdout).toMatch(
+      /result +.* to bus-addr, [^)]*\(computed by judging the\s+changed machine\)/,
+    );
     expect(stdout).toMatch(/^ {3}cost /m);
   });
 
   it("says which directions the root complex is known to carry, and how fast the way could be", async () => {
-    const { stdout } = await peerbuf(["explain", "gpu0", "nvme1"]);
+    const { stdout } = await peerbuf(["explain", "gpu0", "17:00.0"]);
 
     expect(stdout).toMatch(/^class {5}PHB /m);
     expect(stdout).toMatch(/^reads {5}carried: /m);
@@ -75,7 +77,7 @@ describe("explain", () => {
   });
 
   it("blames a redirect only where it matters to this pair", async () => {
-    const { stdout } = await peerbuf(["explain", "gpu0", "nvme2"]);
+    const { stdout } = await peerbuf(["explain", "gpu0", "3e:00.0"]);
 
     expect(stdout).toMatch(/10:02\.0 .*ACS SV RR CR UF \(no matter here\)$/m);
     expect(stdout).not.toContain(": redirects");
@@ -83,7 +85,7 @@ describe("explain", () => {
 
   it("names the fact on which an unknown verdict hangs, with the answers either way", async () => {
     const tar = join(FIXTURES, "server-05", "sysfs.tar.gz");
-    const { code, stdout } = await peerbuf(["explain", "gpu0", "nvme2", "--capture", tar]);
+    const { code, stdout } = await peerbuf(["explain", "gpu0", "3e:00.0", "--capture", tar]);
 
     expect(code).toBe(1);
     expect(stdout).toContain("verdict   unknown");
@@ -97,6 +99,12 @@ describe("explain", () => {
 
     expect(stderr).toBe("");
     expect(JSON.parse(stdout).provider.bdf).toBe("0000:01:00.0");
+  });
+
+  it("calls drives what the captured system called them", async () => {
+    const drive = await peerbuf(["explain", "gpu0", "nvme1", "--json"]);
+
+    expect(JSON.parse(drive.stdout).client.bdf).toBe("0000:3e:00.0");
   });
 
   it("an unknown function is refused with those near it", async () => {

@@ -15,7 +15,7 @@ import { fixLines } from "../doctor/fix-lines.ts";
 import { pairFacts } from "../doctor/pair-facts.ts";
 import { namesOf } from "../doctor/pair-words.ts";
 import { EXIT } from "../exit-code.ts";
-import { describeFunction, requireFunction, shortNames } from "../function-label.ts";
+import { describeFunction, modelName, requireFunction, shortNames } from "../function-label.ts";
 import { addMachineOptions, type MachineChoice, openMachine } from "../machine-source.ts";
 import type { Session } from "../session.ts";
 import { paintType } from "../verdict-words.ts";
@@ -147,10 +147,10 @@ function item({ paint, io }: Session, label: string, text: string): string[] {
   });
 }
 
-function nameLine({ paint }: Session, topology: Topology, bdf: string): string {
+function nameLine({ paint, names }: Session, topology: Topology, bdf: string): string {
   const row = topology.indexOf(bdf);
   const short = shortNames(topology).get(row) ?? "";
-  return `${bdf}  ${paint.name(short)}  ${describeFunction(topology, row)}`;
+  return `${bdf}  ${paint.name(short)}  ${modelName(names, topology, row)}`;
 }
 
 /** The hops, with the root complex between the two sides where the way goes through it. */
@@ -162,7 +162,7 @@ function pathRows(
   const rows = hops.map((hop) => [
     hop.bdf,
     hop.role,
-    describeFunction(topology, hop.row),
+    modelName(session.names, topology, hop.row),
     acsText(session, hop, diagnosis.redirecting.includes(hop.bdf)),
   ]);
   const turn = hops.findIndex(({ role }) => role === "common");

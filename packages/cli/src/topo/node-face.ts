@@ -1,12 +1,13 @@
 /** Node face: what is written on a node of the machine tree, in text and picture alike. */
 import {
   cpuAnswer,
+  type DeviceNames,
   hostBridgesOf,
   type KernelRules,
   type RootBus,
   type Topology,
 } from "@peerbuf/topology";
-import { describeFunction, shortBdf } from "../function-label.ts";
+import { modelName, shortBdf } from "../function-label.ts";
 import type { DeviceNode, TreeNode } from "./machine-tree.ts";
 import { type AcsWords, acsWords, type LinkWords, linkWords, portWords } from "./port-words.ts";
 
@@ -23,6 +24,8 @@ interface Machine {
   readonly topology: Topology;
   readonly rules: KernelRules;
   readonly harmful: ReadonlySet<number>;
+  /** What people call devices. */
+  readonly models: DeviceNames;
 }
 
 export function nodeFace(
@@ -52,7 +55,7 @@ export function nodeFace(
 }
 
 function deviceFace(
-  { topology, rules, harmful }: Machine,
+  { topology, rules, harmful, models }: Machine,
   names: ReadonlyMap<number, string>,
   node: DeviceNode,
 ): NodeFace {
@@ -63,7 +66,7 @@ function deviceFace(
   return {
     title,
     bdf: topology.bdfOf(row),
-    detail: `${rows.length === 1 ? "" : `${rows.length} × `}${describeFunction(topology, row)}`,
+    detail: `${rows.length === 1 ? "" : `${rows.length} × `}${modelName(models, topology, row)}`,
     link: linkWords(topology, row),
     // What an endpoint keeps to itself matters only where it stands in the way.
     ...(acs.state === "redirects" && { acs }),

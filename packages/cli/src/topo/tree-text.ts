@@ -4,7 +4,7 @@
  * The tree stands on the left, what is known of each function in aligned columns beside it. Redirecting
  * ports are red; members of one P2P group carry its letter.
  */
-import type { KernelRules, Topology } from "@peerbuf/topology";
+import type { DeviceNames, KernelRules, Topology } from "@peerbuf/topology";
 import { shortBdf, shortNames } from "../function-label.ts";
 import type { Paint } from "../paint.ts";
 import { visibleLength } from "../wrap.ts";
@@ -21,6 +21,8 @@ export interface TreeView {
   readonly groups: P2pGroups;
   /** Ports whose redirect is on the way between two of the rows. */
   readonly harmful: ReadonlySet<number>;
+  /** What people call devices. */
+  readonly models: DeviceNames;
 }
 
 /** One line a node, without the machine itself. */
