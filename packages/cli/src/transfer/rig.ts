@@ -87,6 +87,13 @@ export class Rig implements Disposable {
     }
   }
 
+  /** All drivers are started, so that what follows is of the transfer alone. Those that cannot be say so when they are used. */
+  async ready(): Promise<void> {
+    for (const site of this.sites) {
+      await endsWithin(this.clock, IDLE_LIMIT_NS, site.started()).catch(() => undefined);
+    }
+  }
+
   /** Puts the faults to work that are for one transfer, until they are disposed of. */
   faultsDuring(transfer: string): Disposable {
     const added = this.#faults
@@ -105,14 +112,14 @@ export class Rig implements Disposable {
   }
 
   /**
-   * After a transfer: waits for work on closed buffers. A machine whose drivers were closed, or which has something
-   * out that was not out before, gets new software. Returns what was left behind.
+   * After a transfer: waits for work on closed buffers. A machine gets new software when `isBroken`, when its drivers
+   * were closed, or when something is out that was not out before. Returns what was left behind.
    */
-  async tidy(): Promise<string[]> {
+  async tidy(isBroken: boolean): Promise<string[]> {
     const left: string[] = [];
     for (const site of this.sites) {
       const isIdle = await isIdleSoon(this.clock, site);
-      if (this.#ended.delete(site) || !isIdle || holdsBuffers(site)) {
+      if (this.#ended.delete(site) || isBroken || !isIdle || holdsBuffers(site)) {
         left.push(...site.reboot().map((what) => joinPlace(site.name, what)));
       }
     }

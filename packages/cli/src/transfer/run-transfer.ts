@@ -5,7 +5,7 @@
  * answers. Evidence is taken while the buffer still lives. What was not given back afterwards is named, and
  * the machine's software made anew, so that the next transfer finds what the first one found.
  */
-import { PeerbufError } from "@peerbuf/core";
+import { PeerbufError, type PeerbufErrorCode } from "@peerbuf/core";
 import { joinPlace, splitPlace } from "../scenario/place-name.ts";
 import { SYSTEM_HEAP, type TransferPlan } from "../scenario/transfer-plan.ts";
 import { allocateFor } from "./allocate.ts";
@@ -29,11 +29,11 @@ export const LIMIT_NS_DEFAULT = 120e9;
 export async function runTransfer(rig: Rig, plan: TransferPlan, seed: number): Promise<Outcome> {
   const pattern = patternBytes(plan.data?.seed ?? seed, plan.buffer.size);
   rig.forget();
+  await rig.ready();
   using log = new NegotiationLog(rig.sites);
   using troubles = new Troubles(rig.sites);
-  using _ = rig.faultsDuring(plan.name);
-  const evidence = await moveBytes(rig, plan, pattern);
-  const leftBehind = await rig.tidy();
+  const evidence = await withFaults(rig, plan, pattern);
+  const leftBehind = await rig.tidy(isBroken(evidence, troubles));
   const expected = hashOf(pattern);
   const { sha256, error } = evidence;
   const mapped = log.mapped(driverOf(plan), plan.importer, plan.name);
@@ -52,6 +52,24 @@ export async function runTransfer(rig: Rig, plan: TransferPlan, seed: number): P
     ...evidence,
   };
 }
+
+/** The faults of this transfer are gone before anything is tidied up. */
+async function withFaults(rig: Rig, plan: TransferPlan, pattern: Uint8Array): Promise<Evidence> {
+  using _ = rig.faultsDuring(plan.name);
+  return await moveBytes(rig, plan, pattern);
+}
+
+/** A driver or a device may be in a state in which it serves nobody any more. */
+function isBroken({ error }: Evidence, { failures, injected }: Troubles): boolean {
+  const hasGivenUp = error !== undefined && BROKEN_CODES.includes(error.code);
+  return hasGivenUp || failures.length > 0 || (error !== undefined && injected.length > 0);
+}
+
+const BROKEN_CODES: readonly PeerbufErrorCode[] = [
+  "DEVICE_GONE",
+  "DRIVER_BROKEN",
+  "WAIT_TIMED_OUT",
+];
 
 const NOTHING: Hashes = { source: null, destination: null };
 

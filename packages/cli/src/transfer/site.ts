@@ -113,6 +113,11 @@ export class Site implements Disposable {
     return this.#software.nic(local);
   }
 
+  /** Resolves when the drives' controllers are; rejects when one cannot be. */
+  async started(): Promise<void> {
+    await this.#software.started();
+  }
+
   /** Closes the drivers that move bytes; see `reboot`. */
   endWork(): void {
     this.#software.endWork();

@@ -92,6 +92,11 @@ export class Software {
     return this.#found(this.#nics, local);
   }
 
+  /** Drives start by themselves after they were opened: resolves when all have. */
+  async started(): Promise<void> {
+    await Promise.all([...this.#drives.values()].map(({ api }) => api.identity()));
+  }
+
   /** Closes the drivers that move bytes: what they have under way ends. What they throw is their affair. */
   endWork(): void {
     for (const { close } of [...this.#drives.values(), ...this.#nics.values()]) {

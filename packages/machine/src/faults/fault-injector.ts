@@ -28,9 +28,15 @@ export interface FaultOptions {
   readonly choices?: ChoiceSource;
 }
 
+/** A rule at work. */
+export interface ActiveFault {
+  /** Takes it out: what it began ends, as when all are taken out. A second time does nothing. */
+  remove(): void;
+}
+
 export interface FaultInjector extends Disposable {
   /** `InputError` for a rule that means nothing or names no function; `MEMORY_EXHAUSTED` for more than 256. */
-  add(rule: FaultRule): { remove(): void };
+  add(rule: FaultRule): ActiveFault;
   /** The platform for drivers, with what the rules refuse. */
   platform(inner: Platform): Platform;
   /** What was injected: the last 1,024, oldest first. */
@@ -38,7 +44,7 @@ export interface FaultInjector extends Disposable {
   /** All of it since the start. */
   readonly injectedCount: number;
   readonly events: Observable<InjectedFault>;
-  /** Takes all rules and all wrappers out: late writes arrive, stalled engines get on. A lost device stays lost. */
+  /** Takes all rules and all wrappers out: late writes arrive, stalled engines get on, a lost device is put back. */
   remove(): void;
 }
 
@@ -79,7 +85,7 @@ class LiveInjector implements FaultInjector {
     return this.#log.recent();
   }
 
-  add(rule: FaultRule): { remove(): void } {
+  add(rule: FaultRule): ActiveFault {
     const { topology } = this.#machine;
     const bdf = (name: string): string => topology.bdfOf(topology.require(name));
     const { device, target } = rule;
@@ -102,8 +108,9 @@ class LiveInjector implements FaultInjector {
   }
 
   remove(): void {
-    this.#rules = [];
-    this.#begun.clear();
+    for (const active of this.#rules) {
+      this.#drop(active);
+    }
     this.#interposed.remove();
     for (const state of this.#functions.values()) {
       state.release();
@@ -131,7 +138,17 @@ class LiveInjector implements FaultInjector {
           rules.filter((other) => other !== active),
         );
         this.#functions.get(device)?.release();
+        if (active.rule.fault === "device-lost") {
+          this.#putBack(device);
+        }
       }
+    }
+  }
+
+  /** Its card, unless somebody else has put it back. */
+  #putBack(device: string): void {
+    if (!this.#machine.inspect.command(device).present) {
+      this.#machine.insert(device);
     }
   }
 

@@ -16,7 +16,7 @@ import { InputError } from "@peerbuf/core";
  * - `reorder`: the next write with Relaxed Ordering overtakes this one;
  * - `corrupt`: one byte arrives changed;
  * - `iommu-fault`: the request is stopped as if the IOMMU had no translation for it;
- * - `device-lost`: the function is gone from the bus from here on;
+ * - `device-lost`: the card is gone from the bus from here on, with all its functions;
  * - `engine-stall`: the device does not get on with its work from here on;
  * - `fence-stuck`: its interrupts stay away from here on, so no driver hears of finished work;
  * - `refuse-memory`, `refuse-coherent`, `refuse-mapping`: no host memory, no coherent memory, no DMA addresses
