@@ -14,10 +14,13 @@ export { buildPrps, type ListMemory, listPagesFor, type PrpList } from "./nvme/p
 export { buildSgl, type Sgl } from "./nvme/sgl-list.ts";
 export type { PeerOptions } from "./peer-policy.ts";
 export { platformDevice } from "./platform-device.ts";
+export type { RdmaProtectionDomain } from "./rdma/protection-domain.ts";
 export {
   connectQueuePairs,
   type RdmaAddress,
+  type RdmaPart,
   type RdmaQueuePair,
+  type RdmaQueuePairOptions,
   type RdmaRange,
   type RdmaTransfer,
 } from "./rdma/queue-pair.ts";
