@@ -207,6 +207,17 @@ describe("a text beyond the limits", () => {
     expect(answer).toMatchObject({ problem: { cause: expect.stringMatching(/8192 characters/) } });
   });
 
+  it.each([
+    ["blanks", "00:00.0 PCI bridge: A", " ", "x"],
+    ["brackets", "00:00.0 PCI bridge [0604]: A", " [8086:1234] x", ""],
+    ["sizes without an end", "\tRegion 0: Memory at 0 (64-bit, prefetchable) ", "[size=", ""],
+    ["revisions", "00:00.0 PCI bridge: A", " (rev (a)", ""],
+  ])("takes no more time for a line than its length: one full of %s", (_, head, body, tail) => {
+    const line = head + body.repeat(8000 / body.length - head.length) + tail;
+
+    expectAnswer(read(`00:01.0 Host bridge: A\n${`${line}\n`.repeat(500)}`), `${line}00:01.0`);
+  });
+
   it("is refused for more functions than a machine can have", () => {
     const lines = Array.from({ length: FUNCTION_COUNT_MAX + 1 }, (_, index) => {
       const bus = ((index >> 8) & 0xff).toString(16).padStart(2, "0");

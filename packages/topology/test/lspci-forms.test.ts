@@ -182,6 +182,29 @@ describe("what a listing says in words", () => {
     expect(topology.facts.modelNames.get("0000:01:00.0")).toBe("Intel Corporation X710");
   });
 
+  it.each([
+    [
+      "Memory at <unassigned> (64-bit, prefetchable) [disabled]",
+      { start: 0, wide: true, prefetchable: true, assigned: false },
+    ],
+    [
+      "[virtual] Memory at 92000000 (32-bit, non-prefetchable) [size=8M]",
+      { start: 0x92000000, size: 2 ** 23, assigned: true },
+    ],
+    [
+      "Memory at 92000000 (32-bit, non-prefetchable) [disabled] [size=256]",
+      { start: 0x92000000, size: 256, assigned: true },
+    ],
+    ["I/O ports at e000 [size=64]", { kind: "io", start: 0xe000, size: 64 }],
+    ["Memory at 92000000 (64-bit, prefetch", undefined],
+    ["Memory at ffffffffffff0000 (64-bit, prefetchable) [size=64K]", undefined],
+  ])("is a BAR in every state: %s", (region, expected) => {
+    const row = read(ROOT + NIC.replace(/Region 0: Memory.*/, `Region 0: ${region}`));
+
+    const bar = row.barOf(row.require("01:00.0"), 0);
+    expect(bar).toEqual(expected === undefined ? undefined : expect.objectContaining(expected));
+  });
+
   it("is ACS as the register, so that a redirect is seen without config space", () => {
     expect(topology.acsOf(topology.require("00:01.0"))).toMatchObject({
       capability: 0x1f,

@@ -68,7 +68,9 @@ function busesOf(records: readonly FunctionRecord[]): Buses {
     const { secondaryBus = 0, subordinateBus = secondaryBus } = record;
     if (secondaryBus > 0) {
       below.add(formatBus(domain, secondaryBus));
-      ranges.set(domain, [...(ranges.get(domain) ?? []), [secondaryBus, subordinateBus]]);
+      const inDomain = ranges.get(domain) ?? [];
+      inDomain.push([secondaryBus, subordinateBus]);
+      ranges.set(domain, inDomain);
     }
   }
   return { byId, below, ranges };

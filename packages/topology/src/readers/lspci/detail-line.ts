@@ -203,7 +203,7 @@ function readNumbered(
 }
 
 function readWithoutColon(text: string, draft: FunctionDraft, place: BlockPlace): void {
-  const rom = /^Expansion ROM at (.*)$/.exec(text)?.[1];
+  const rom = /^(?:\[virtual\] )?Expansion ROM at (.*)$/.exec(text)?.[1];
   if (rom !== undefined && place.capability === "") {
     addBar(draft, barOfRom(rom));
   }

@@ -44,8 +44,15 @@ export function slotOf(text: string): Slot | undefined {
 
 export const isBuslessSlot = (text: string): boolean => BUSLESS_SLOT.test(text);
 
+/** Characters of a model's name that are kept; the longest in the PCI id list has about 150. */
+const NAME_CHARS_MAX = 200;
+
+/** Single blanks only: what follows then takes time in proportion to the line. */
+const singleSpaced = (text: string): string => text.replace(/\s+/g, " ").trim();
+
 /** Fills in what the line says besides the address. */
-export function readHeader(rest: string, draft: FunctionDraft): void {
+export function readHeader(line: string, draft: FunctionDraft): void {
+  const rest = singleSpaced(line);
   if (rest.startsWith('"')) {
     readQuoted(rest, draft);
     return;
@@ -64,9 +71,10 @@ export function readHeader(rest: string, draft: FunctionDraft): void {
 }
 
 /** Vendor and model, with `[vvvv:dddd]` at the end where `-nn` was given. */
-export function readModel(words: string, draft: FunctionDraft): void {
+export function readModel(line: string, draft: FunctionDraft): void {
+  const words = singleSpaced(line);
   const match = /^(.*?)\s*\[([0-9a-f]{4}):([0-9a-f]{4})\]$/i.exec(words);
-  const name = (match?.[1] ?? words).trim();
+  const name = (match?.[1] ?? words).trim().slice(0, NAME_CHARS_MAX);
   setIds(draft, { vendor: match?.[2], device: match?.[3] });
   if (name === "") {
     return;
@@ -115,7 +123,8 @@ export function readWords(
   }
   const name = [vendor, device].map(nameIn).filter((part) => part !== "");
   if (name.length > 0) {
-    draft.modelName = [draft.modelName, ...name].filter((part) => part !== undefined).join(" ");
+    const parts = [draft.modelName, ...name].filter((part) => part !== undefined);
+    draft.modelName = parts.join(" ").slice(0, NAME_CHARS_MAX);
   }
 }
 

@@ -13,6 +13,7 @@ import { draftAt, type FunctionDraft } from "./function-draft.ts";
 import { isBuslessSlot, readHeader, type Slot, slotOf } from "./header-line.ts";
 import { ConfigRows, hexRowStart } from "./hex-row.ts";
 import { completeDraft } from "./second-listing.ts";
+import { LINE_CHARS_MAX } from "./text-lines.ts";
 import { isTreeLine, TreeReader } from "./tree-line.ts";
 
 /** A block of lines about one function. */
@@ -150,7 +151,7 @@ export class LspciListing {
     // Mail programs wrap at a blank and start the rest at the margin, where no detail starts.
     const isRest = isAtMargin && !block.isClosed && !startsDetail(text);
     if (isRest) {
-      block.pending += ` ${text}`;
+      block.pending += block.pending.length < LINE_CHARS_MAX ? ` ${text}` : "";
       return;
     }
     this.#flush(block);

@@ -26,7 +26,8 @@ export function sizeOf(text: string): number | undefined {
 }
 
 /** The BAR of `Region N: ...`, or undefined when the line does not say enough. */
-export function barOfRegion(index: number, text: string): BarRecord | undefined {
+export function barOfRegion(index: number, line: string): BarRecord | undefined {
+  const text = line.replace(/^\[virtual\] /, ""); // pciutils before 3.7 put it first.
   const memory = MEMORY.exec(text);
   if (memory !== null) {
     const [, address = "", width = "", kind = "", rest = ""] = memory;
@@ -62,7 +63,7 @@ function bar(
 ): BarRecord | undefined {
   const assigned = !address.startsWith("<");
   const start = assigned ? Number.parseInt(address, 16) : 0;
-  const size = sizeOf(/\[size=([^\]]*)\]/.exec(rest)?.[1] ?? "");
+  const size = sizeOf(/\[size=([^\]]{1,20})\]/.exec(rest)?.[1] ?? "");
   if (start > ADDRESS_MAX - (size ?? 1)) {
     return undefined;
   }

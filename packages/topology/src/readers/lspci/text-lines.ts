@@ -12,7 +12,7 @@ import { unreadable } from "../capture-text.ts";
 /** Unpacked bytes of one file, at most. `lspci -vvvxxxx` prints about 14 KiB a function. */
 export const TEXT_BYTES_MAX: number = 2 ** 28;
 /** Characters in a line, at most; lspci's longest are below 400. */
-const LINE_CHARS_MAX = 8192;
+export const LINE_CHARS_MAX = 8192;
 
 /** Takes one line and its number in the file, from 1. */
 export type LineTaker = (line: string, number: number) => void;
