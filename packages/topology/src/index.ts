@@ -18,6 +18,11 @@ export {
   type SriovFacts,
   sriovOfConfig,
 } from "./capabilities.ts";
+export {
+  type CaptureOptions,
+  captureMachine,
+  type MachineCapture,
+} from "./capture/capture-machine.ts";
 export { barsOfConfig, knownConfig, windowsOfConfig } from "./config-space.ts";
 export {
   FINDING_CODES,
@@ -46,6 +51,14 @@ export { pathClassOf } from "./diagnosis/path-class-of.ts";
 export { type Translation, translationOf } from "./diagnosis/translation.ts";
 export type { FabricOptions, FabricRole, Id, Span } from "./fabric/fabric-options.ts";
 export { FABRIC_ENDPOINTS_MAX, generateFabric, regularFabric } from "./fabric/generate-fabric.ts";
+export { type AcsSetting, controlUnder, parseAcsSettings } from "./fixes/acs-parameters.ts";
+export { type Complaint, checkCommandLine } from "./fixes/check-command-line.ts";
+export { type KernelWord, parseCommandLine } from "./fixes/command-line.ts";
+export {
+  type DeviceList,
+  type DeviceSelector,
+  parseDeviceList,
+} from "./fixes/device-list.ts";
 export type {
   Effect,
   Fix,
@@ -56,6 +69,8 @@ export type {
   Move,
   PairChange,
 } from "./fixes/fix.ts";
+export { iommuGroupsOf } from "./fixes/iommu-groups.ts";
+export { movedTopology } from "./fixes/move-card.ts";
 export {
   type AcsRecord,
   type BarKind,
@@ -109,7 +124,7 @@ export { PIPE_BYTES_MAX } from "./readers/capture-head.ts";
 export { topologyFromLspci } from "./readers/lspci/lspci-topology.ts";
 export { TEXT_BYTES_MAX } from "./readers/lspci/text-lines.ts";
 export { MemoryTree } from "./readers/memory-tree.ts";
-export { readLive } from "./readers/sysfs-folder.ts";
+export { liveTree, readLive } from "./readers/sysfs-folder.ts";
 export { JSON_BYTES_MAX, treeFromJson } from "./readers/sysfs-json.ts";
 export { TAR_BYTES_MAX, TAR_ENTRY_COUNT_MAX, TAR_KEPT_BYTES_MAX } from "./readers/sysfs-tar.ts";
 export { topologyFromSysfs } from "./readers/sysfs-topology.ts";

@@ -13,21 +13,25 @@ export const PAIRS_LISTED_MAX = 64;
 /** Codes are stable; texts are not. */
 const MEANINGS = {
   P2PDMA_NOT_COMPILED: "the kernel was built without CONFIG_PCI_P2PDMA",
-  ROOT_COMPLEX_REFUSED: "pairs that meet only in the root complex are refused by the kernel",
+  DRIVER_OPTION_OFF: "a driver was built without its own peer-to-peer option",
+  DRIVER_MISSING: "no driver of the host is bound to the device",
   REDIRECT_REFUSED:
     "ACS redirect sends pairs below one bridge to a root complex that the kernel refuses",
+  REDIRECT_TRANSLATED:
+    "ACS redirect sends pairs below one bridge through the root complex, where the IOMMU translates",
   REDIRECT_DETOUR: "ACS redirect sends pairs below one bridge through the root complex",
-  REDIRECT_TRANSLATED: "ACS redirect sends pairs below one bridge to an IOMMU that translates",
+  ROOT_COMPLEX_REFUSED: "pairs that meet only in the root complex are refused by the kernel",
+  WRITES_ONLY: "the root complex is known to lose peer reads",
   FACTS_MISSING: "verdicts hang on facts that the capture lacks",
-  WRITES_ONLY: "this root complex carries peer writes and drops or corrupts reads",
-  BAR_SMALL: "most of the device's memory is out of reach of its peers",
-  LINK_NARROW: "a link runs with fewer lanes than both ends have",
-  LINK_SLOW: "a link runs slower than both ends can",
-  SOCKETS_CROSSED: "P2P is possible between sockets, but slower than it looks",
-  IOMMU_TRANSLATES: "the IOMMU translates what passes the root complex",
-  PARAMETER_IGNORED: "a part of the kernel command line is ignored or means something else",
   VIRTUAL_MACHINE: "the topology is what a hypervisor shows",
-  SPLIT_FUNCTION: "a device's memory is its own package's system memory",
+  PARAMETER_IGNORED: "a part of the kernel command line does not do what it seems to say",
+  IOMMU_TRANSLATES: "the IOMMU translates what passes the root complex",
+  SOCKETS_CROSSED: "P2P is possible between sockets, and not advised",
+  BAR_SMALL: "most of a device's memory is out of reach of its peers",
+  MEMORY_IN_PACKAGE: "a device's memory is the system memory of its own package",
+  LINK_NARROW: "a link runs with fewer lanes than both of its ends have",
+  LINK_SLOW: "a link runs slower than both of its ends can",
+  GROUPS_OUTDATED: "IOMMU groups claim an isolation that ACS does not give any more",
 } as const;
 
 export type FindingCode = keyof typeof MEANINGS;

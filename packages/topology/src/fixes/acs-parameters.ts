@@ -97,8 +97,9 @@ export function controlUnder(
     }
     const setting = settings.find(({ selector }) => matches(topology, row, selector));
     if (setting !== undefined) {
+      // It starts from the firmware's value, so what the other parameter cleared is back.
       // Bits without capability are read-only zero in the register.
-      control = ((control & ~setting.mask) | setting.flags) & (acsCapability[row] as number);
+      control = ((before & ~setting.mask) | setting.flags) & (acsCapability[row] as number);
     }
     if (control !== before) {
       controlByRow.set(row, control);

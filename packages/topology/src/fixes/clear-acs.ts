@@ -9,12 +9,14 @@ import { acsBits } from "../acs.ts";
 import { hex } from "../bdf.ts";
 import { EXTENDED_ACS, findExtendedCapability } from "../capabilities.ts";
 import type { PairScope } from "../diagnosis/pair-scope.ts";
+import { ID_UNKNOWN } from "../function-record.ts";
 import type { KernelRules } from "../rules/kernel-rules.ts";
 import type { AcsChange } from "../rules/remedy.ts";
 import type { Topology } from "../topology.ts";
-import { REDIRECT_BITS } from "./acs-parameters.ts";
+import { parseAcsSettings, REDIRECT_BITS } from "./acs-parameters.ts";
 import { bootSteps } from "./boot-loader.ts";
 import { COMMAND_LINE_BYTES_MAX, parseCommandLine, pciOption } from "./command-line.ts";
+import { matches } from "./device-list.ts";
 import { effectOf } from "./effect.ts";
 import type { Fix, FixStep } from "./fix.ts";
 import { mergedBy } from "./merged-groups.ts";
@@ -43,7 +45,7 @@ export function clearAcs(
     moves: [],
     effect: effectOf({ topology, rules }, { topology: after, rules }, scope),
     cost: {
-      text: "Functions below these ports can then read and write each other past the IOMMU: they share an IOMMU group and can only be given to a virtual machine together.",
+      text: "Functions below these ports can then read and write each other without the IOMMU seeing it, also where the kernel goes on to show them in IOMMU groups of their own.",
       ...(mergedGroups !== undefined && { mergedGroups }),
     },
     isPromised: true,
@@ -67,16 +69,45 @@ function changeOf(topology: Topology, row: number): AcsChange {
 /** Empty when the whole command line would be longer than the kernel takes. */
 function parameterSteps(topology: Topology, rows: readonly number[]): FixStep[] {
   const { commandLine = "" } = topology.facts;
-  const word = `pci=disable_acs_redir=${[...earlier(commandLine), ...rows.map((row) => topology.bdfOf(row))].join(";")}`;
-  const isTooLong = commandLine.length + 1 + word.length > COMMAND_LINE_BYTES_MAX;
-  return isTooLong ? [] : bootSteps(word);
+  const words = parseCommandLine(commandLine);
+  const named = (pciOption(words, "disable_acs_redir") ?? "").split(";");
+  const devices = [...named, ...devicesFor(topology, rows)].filter((device) => device !== "");
+  const word = `pci=disable_acs_redir=${[...new Set(devices)].join(";")}`;
+  if (commandLine.length + 1 + word.length > COMMAND_LINE_BYTES_MAX) {
+    return [];
+  }
+  const overruling = parseAcsSettings(pciOption(words, "config_acs") ?? "").settings;
+  const overruled = rows.filter((row) =>
+    overruling.some(({ selector }) => matches(topology, row, selector)),
+  );
+  const steps = bootSteps(word);
+  const note = `pci=config_acs= on the command line names ${overruled.map((row) => topology.bdfOf(row)).join(", ")} as well and overrules this: take it out there`;
+  return overruled.length === 0 ? steps : steps.map((step) => ({ ...step, note }));
 }
 
-/** What the command line names already; it would be lost to the new list otherwise. */
-const earlier = (commandLine: string): string[] =>
-  (pciOption(parseCommandLine(commandLine), "disable_acs_redir") ?? "")
-    .split(";")
-    .filter((device) => device !== "");
+/**
+ * The functions as the parameter names them. One kind of port that is named whole needs no list, so it also
+ * needs no `;` that a boot loader could cut it at, and it survives new bus numbers.
+ */
+function devicesFor(topology: Topology, rows: readonly number[]): string[] {
+  const { vendor, device, acsControl } = topology.table;
+  const [first] = rows;
+  const isKind = (row: number): boolean =>
+    first !== undefined && vendor[row] === vendor[first] && device[row] === device[first];
+  const others = [...topology.table.bdf.keys()].filter(
+    (row) => isKind(row) && ((acsControl[row] as number) & REDIRECT_BITS) !== 0,
+  );
+  const isWhole =
+    rows.length > 1 &&
+    rows.every(isKind) &&
+    others.length === rows.length &&
+    first !== undefined &&
+    vendor[first] !== ID_UNKNOWN &&
+    device[first] !== ID_UNKNOWN;
+  return isWhole
+    ? [`pci:${hex(vendor[first] as number, 4)}:${hex(device[first] as number, 4)}`]
+    : rows.map((row) => topology.bdfOf(row));
+}
 
 function setpciStep(topology: Topology, rows: readonly number[]): FixStep {
   const lines = rows.map((row) => {

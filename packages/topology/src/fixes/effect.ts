@@ -19,7 +19,7 @@ export interface Judged {
 }
 
 /** The higher, the better; `unknown` is worse than a way that works and better than a refusal. */
-const WORTH: Readonly<Record<PathType, number>> = {
+export const WORTH: Readonly<Record<PathType, number>> = {
   "bus-addr": 3,
   "host-bridge": 2,
   unknown: 1,
