@@ -2,6 +2,7 @@
  * Sysfs facts: what /proc and /sys say about the machine as a whole.
  */
 import { type CpuFacts, factsNamed, type MachineFacts, type NumaNode } from "../machine-facts.ts";
+import { missingFacts } from "../missing-fact.ts";
 import { osNamesOf } from "./sysfs-os-names.ts";
 import type { SysfsTree } from "./sysfs-tree.ts";
 import { refused } from "./sysfs-value.ts";
@@ -9,7 +10,7 @@ import { refused } from "./sysfs-value.ts";
 const NODE_FOLDER = "sys/devices/system/node";
 const GROUP_FOLDER = "sys/kernel/iommu_groups";
 
-const DMI_FOLDER = "sys/devices/virtual/dmi/id";
+export const DMI_FOLDER = "sys/devices/virtual/dmi/id";
 
 /** @param folderByBdf where each PCI function is in the tree */
 export function factsOf(tree: SysfsTree, folderByBdf: ReadonlyMap<string, string>): MachineFacts {
@@ -26,6 +27,7 @@ export function factsOf(tree: SysfsTree, folderByBdf: ReadonlyMap<string, string
   return {
     ...factsNamed(tree.source),
     format: "sysfs",
+    missing: missingFacts(...(tree.notReadable ?? [])),
     osNames: osNamesOf(tree, folderByBdf),
     ...(product !== undefined && { product }),
     ...(isVirtualMachine !== undefined && { isVirtualMachine }),
@@ -67,6 +69,28 @@ export function virtualMachineOf(
   const flags = field(cpuinfo, "flags")?.split(" ");
   const isVirtual = (flags?.includes("hypervisor") ?? false) || VIRTUAL_PRODUCT.test(product ?? "");
   return isVirtual || flags !== undefined ? isVirtual : undefined;
+}
+
+/** Fields of /proc/cpuinfo that say what the processor is, on any architecture. */
+const CPU_FIELDS = [
+  "vendor_id",
+  "cpu family",
+  "model",
+  "model name",
+  "CPU implementer",
+  "cpu",
+  "isa",
+];
+
+/** The first processor's identity as lines of /proc/cpuinfo; of its flags only whether a hypervisor is there. */
+export function cpuinfoLines(cpuinfo: string): string[] {
+  const lines = CPU_FIELDS.flatMap((name) => {
+    const value = field(cpuinfo, name);
+    return value === undefined ? [] : [`${name}\t: ${value}`];
+  });
+  const flags = field(cpuinfo, "flags")?.split(" ");
+  const shown = flags?.includes("hypervisor") === true ? "fpu hypervisor" : "fpu";
+  return ["processor\t: 0", ...lines, ...(flags === undefined ? [] : [`flags\t: ${shown}`])];
 }
 
 /** Lines of the kernel's configuration that matter here: whether P2PDMA and its neighbours are built in. */

@@ -38,12 +38,21 @@ export function osNamesOf(
 }
 
 function namesBelow(tree: SysfsTree, folder: string): string[] {
+  return osNameFolders(tree, folder).map((path) => path.slice(path.lastIndexOf("/") + 1));
+}
+
+/** The folders below a function that are named as people call the device. */
+export function osNameFolders(tree: SysfsTree, folder: string): string[] {
   const present = new Set(tree.list(folder));
   const found = CLASS_FOLDERS.filter((name) => present.has(name)).flatMap((name) =>
     tree
       .list(`${folder}/${name}`)
       .filter((entry) => SHOWN[name].test(entry))
-      .flatMap((entry) => (name === "nvme" ? namespacesOf(tree, `${folder}/nvme`, entry) : entry)),
+      .flatMap((entry) =>
+        name === "nvme"
+          ? namespacesOf(tree, `${folder}/nvme`, entry)
+          : `${folder}/${name}/${entry}`,
+      ),
   );
   return found.slice(0, NAME_COUNT_MAX);
 }
@@ -51,5 +60,6 @@ function namesBelow(tree: SysfsTree, folder: string): string[] {
 /** The namespaces of a controller, which are what people mount; the controller itself where it has none. */
 function namespacesOf(tree: SysfsTree, folder: string, controller: string): string[] {
   const namespaces = tree.list(`${folder}/${controller}`).filter((name) => NAMESPACE.test(name));
-  return namespaces.length > 0 ? namespaces : [controller];
+  const names = namespaces.length > 0 ? namespaces.map((name) => `/${name}`) : [""];
+  return names.map((name) => `${folder}/${controller}${name}`);
 }
