@@ -39,11 +39,12 @@ export class CommandRegisters {
     return ((this.#bits[row] as number) & BUS_MASTER) !== 0;
   }
 
-  set(
-    row: number,
-    { memory = this.memory(row), busMaster = this.busMaster(row) }: CommandBits,
-  ): void {
+  /** True when a bit is another one now. */
+  set(row: number, bits: CommandBits): boolean {
+    const { memory = this.memory(row), busMaster = this.busMaster(row) } = bits;
+    const before = this.#bits[row];
     this.#bits[row] = (memory ? MEMORY : 0) | (busMaster ? BUS_MASTER : 0);
+    return this.#bits[row] !== before;
   }
 }
 

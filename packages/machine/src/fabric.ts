@@ -131,11 +131,11 @@ export class Fabric {
 
   /** Changes command register bits of these functions, all alike. */
   setCommand(rows: readonly number[], bits: CommandBits): void {
-    for (const row of rows) {
-      this.command.set(row, bits);
+    const changed = rows.filter((row) => this.command.set(row, bits));
+    if (changed.length > 0) {
+      this.map.update(changed);
+      this.#generation++;
     }
-    this.map.update(rows);
-    this.#generation++;
   }
 
   /** These functions are taken out, or put back. */
