@@ -88,8 +88,18 @@ describe.skipIf(COLLECTION_MISSING !== "")("a real machine", () => {
     });
     expect(judgePair(picked, rules, gpu, picked.require("c2:00.0")).type).toBe("unknown");
     await expect(open(`${folder}/lspci-vvv-grep-ACSCtl.txt`)).rejects.toThrow(
-      /none of the 26 functions with ACS redirects/,
+      /none of 26 redirects peer traffic.*completes a capture/,
     );
+  });
+
+  it("completes its tree by the picked details, and keeps what ACS lines without functions say", async () => {
+    const topology = await open("puget-wrx90-2xrtx6000ada-cx7-nvme");
+
+    const gpu = topology.require("c1:00.0");
+    expect(topology.facts.tree).toBe("whole");
+    expect(topology.rootBusOf(gpu).id).toBe("0000:c0");
+    expect(topology.barOf(gpu, 1)?.size).toBe(64 * 2 ** 30);
+    expect(topology.facts.format).toContain("none of 26 redirects peer traffic");
   });
 
   it("captured by an ordinary user has buses and BARs, and ACS nowhere but where none can be", async () => {

@@ -37,7 +37,6 @@ export class LspciListing {
   #block: Block | undefined;
   /** ACS control registers of nobody knows which function. */
   #loneAcs: number[] = [];
-  #loneLine = 0;
 
   constructor(source: string) {
     this.source = source;
@@ -63,14 +62,29 @@ export class LspciListing {
     }
   }
 
-  /** The functions, after the last line. In the order of the file. */
+  /** The functions, after the last line, in the order of the file; none when there are only ACS lines. */
   finish(): FunctionDraft[] {
     this.#endBlock(false);
     this.#tree.finish();
-    if (this.#drafts.size === 0) {
-      throw this.#nothingFound();
+    if (this.#drafts.size === 0 && this.#loneAcs.length === 0) {
+      throw new InputError({
+        source: this.source,
+        cause: "there are no PCI functions in it",
+        remedy: "Capture with sudo lspci -Dvvvxxxx -nn > lspci.txt",
+      });
     }
     return [...this.#drafts.values()];
+  }
+
+  /**
+   * What the ACS control lines outside any function say (`lspci -vvv | grep ACSCtl`), undefined without
+   * any: how many there are, and how many redirect; never of which function.
+   */
+  get loneAcs(): { readonly count: number; readonly redirecting: number } | undefined {
+    const count = this.#loneAcs.length;
+    // Redirect and egress control, as the kernel counts them (p2pdma.c pci_bridge_has_acs_redir, 6.12).
+    const redirecting = this.#loneAcs.filter((control) => (control & 0x2c) !== 0).length;
+    return count === 0 ? undefined : { count, redirecting };
   }
 
   refused(line: number, cause: string): InputError {
@@ -110,7 +124,7 @@ export class LspciListing {
     } else if (isBuslessSlot(text)) {
       throw this.refused(number, "lspci -P leaves the bus numbers out (lspci -PP prints them)");
     } else if (this.#block === undefined) {
-      this.#takeLone(text, number);
+      this.#takeLone(text);
     } else {
       this.#takeDetail(this.#block, text, at === 0);
     }
@@ -203,33 +217,11 @@ export class LspciListing {
   }
 
   /** A line outside any function: only an ACS register says something, of which nobody knows whose it is. */
-  #takeLone(text: string, number: number): void {
+  #takeLone(text: string): void {
     const control = text.startsWith("ACSCtl:") ? acsRegister(text) : undefined;
     if (control !== undefined && this.#loneAcs.length < FUNCTION_COUNT_MAX) {
       this.#loneAcs.push(control);
-      this.#loneLine = number;
     }
-  }
-
-  #nothingFound(): InputError {
-    const count = this.#loneAcs.length;
-    if (count === 0) {
-      return new InputError({
-        source: this.source,
-        cause: "there are no PCI functions in it",
-        remedy: "Capture with sudo lspci -Dvvvxxxx -nn > lspci.txt",
-      });
-    }
-    // Redirect and egress control, as the kernel counts them (p2pdma.c pci_bridge_has_acs_redir, 6.12).
-    const redirecting = this.#loneAcs.filter((control) => (control & 0x2c) !== 0).length;
-    const what =
-      redirecting === 0
-        ? `none of the ${count} functions with ACS redirects peer traffic`
-        : `${redirecting} of the ${count} functions with ACS redirect peer traffic, but not which ones`;
-    return this.refused(
-      this.#loneLine,
-      `these are ACS control lines without the functions they belong to: they say that ${what}, and nothing about a path`,
-    );
   }
 }
 

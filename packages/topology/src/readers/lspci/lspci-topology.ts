@@ -32,14 +32,14 @@ import { virtualPlatformOf } from "./virtual-platform.ts";
 /** Whether the first bytes of a capture are those of an lspci text. */
 export const looksLikeLspci = (head: CaptureHead): boolean => looksLikeLspciText(headText(head));
 
-/** @throws InputError for a text without functions, one that contradicts itself, or one beyond the limits */
+/** @throws InputError for a text that says nothing, one that contradicts itself, or one beyond the limits */
 export async function readLspci(head: CaptureHead): Promise<Topology> {
   const listing = new LspciListing(head.path);
   await readTextLines(head, (line, number) => listing.take(line, number));
   return topologyOf(listing);
 }
 
-/** The same from text in memory. @param source what errors call the text */
+/** The same from text in memory. Without functions for ACS lines alone. @param source what errors call the text */
 export function topologyFromLspci(source: string, text: string): Topology {
   const listing = new LspciListing(source);
   const cutter = new LineCutter(source, (line, number) => listing.take(line, number));
@@ -59,7 +59,10 @@ function topologyOf(listing: LspciListing): Topology {
     return physicalFunction === undefined ? record : { ...record, physicalFunction };
   });
   const placed = placeVirtualBuses(records);
-  return buildTopology(factsOf(listing.source, drafts, placed), placed);
+  const facts = factsOf(listing.source, drafts, placed);
+  return drafts.length === 0
+    ? buildTopology({ ...facts, tree: "none", format: acsLinesFormat(listing) }, [])
+    : buildTopology(facts, placed);
 }
 
 const extendedDomainsOf = (drafts: readonly FunctionDraft[]): ReadonlySet<string> =>
@@ -82,6 +85,16 @@ function factsOf(
     ),
     ...(isVirtualMachine && { isVirtualMachine }),
   };
+}
+
+/** Lines without functions are no capture, but they say something, which whoever reports them should see. */
+function acsLinesFormat({ loneAcs = { count: 0, redirecting: 0 } }: LspciListing): string {
+  const { count, redirecting } = loneAcs;
+  const what =
+    redirecting === 0
+      ? `none of ${count} redirects peer traffic`
+      : `${redirecting} of ${count} redirect peer traffic, but not which`;
+  return `ACS control lines without the functions they belong to (${what})`;
 }
 
 /** `lspci (details, config space)`: the forms that were found. */
