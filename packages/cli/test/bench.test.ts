@@ -23,6 +23,10 @@ const NAMES = [
   "machine.dma-64KiB",
   "machine.dma-4KiB",
   "machine.dma-iommu-2MiB",
+  "machine.requests-iommu-4KiB",
+  "machine.transfers",
+  "machine.clock-events",
+  "machine.memory",
 ];
 
 describe("bench", () => {
