@@ -136,3 +136,49 @@ export const explainShape: z.ZodType = z.strictObject({
   bandwidth: z.strictObject({ bytesPerSecond: z.number(), at: bdf, text: z.string() }).optional(),
   fixes: z.array(fix),
 });
+
+const pairCounts = {
+  "bus-addr": z.int(),
+  "host-bridge": z.int(),
+  unsupported: z.int(),
+  unknown: z.int(),
+};
+
+/** `peerbuf doctor --json`. */
+export const doctorShape: z.ZodType = z.strictObject({
+  kernel: z.string(),
+  source: z.string(),
+  /** What the capture is, e.g. `lspci -vvv`. */
+  format: z.string(),
+  /** The first line that people get. */
+  answer: z.string(),
+  /** The functions looked at. */
+  devices: z.array(z.strictObject({ ...labelled, name: z.string() })),
+  /** Ordered pairs whose provider has memory to share, by the kernel's verdict. */
+  pairs: z.strictObject({ count: z.int(), ...pairCounts }),
+  /** The most important first. */
+  findings: z.array(
+    z.strictObject({
+      code: z.string(),
+      severity: z.enum(["blocks", "open", "slows", "note"]),
+      /** BDFs or root buses to blame; empty for the whole machine. */
+      at: z.array(z.string()),
+      text: z.string(),
+      source: z.string(),
+      /** Not all where there are many; `pairCount` counts all. */
+      pairs: z.array(pairName),
+      pairCount: z.int(),
+      fixes: z.array(fix),
+    }),
+  ),
+  /** Facts that a capture of this format cannot hold, with commands that supply them. */
+  missing: z.array(z.strictObject({ fact: z.string(), command: z.string() })),
+  /** What captures that were given together say differently. */
+  contradictions: z.array(
+    z.strictObject({
+      fact: z.string(),
+      at: z.string().optional(),
+      values: z.array(z.strictObject({ source: z.string(), value: z.string() })),
+    }),
+  ),
+});

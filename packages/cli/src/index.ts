@@ -1,5 +1,5 @@
 /** The public surface of the `peerbuf` package: the command as a function, and the shapes of its JSON. */
-export { explainShape } from "./diagnosis-shapes.ts";
+export { doctorShape, explainShape } from "./diagnosis-shapes.ts";
 export type { ExitCode } from "./exit-code.ts";
 export { EXIT } from "./exit-code.ts";
 export { type Io, type Output, PipeClosed } from "./io.ts";

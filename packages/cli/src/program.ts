@@ -6,6 +6,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { benchCommand } from "./commands/bench.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { fleetCommand } from "./commands/fleet.ts";
 import { matrixCommand } from "./commands/matrix.ts";
@@ -54,6 +55,7 @@ function buildProgram(session: Session, printed: string[]): Command {
   const commands = [
     runCommand,
     scenarioCommand,
+    doctorCommand,
     matrixCommand,
     explainCommand,
     topoCommand,
@@ -68,8 +70,8 @@ function buildProgram(session: Session, printed: string[]): Command {
 
 const PROGRAM_HELP = `
 Example:
+  $ peerbuf doctor              what keeps this machine from P2P DMA, and the fix
   $ peerbuf run                 the proof, on a machine that comes with peerbuf
-  $ peerbuf matrix --live       what this machine will do
 
 Exit codes: 0 yes or fine, 1 a real finding or failure, 2 wrong usage or unreadable input,
 70 a bug in peerbuf.`;

@@ -124,7 +124,16 @@ describe("docs/cli.md", () => {
     const { stdout } = await peerbuf(["--help"]);
     const commands = [...stdout.matchAll(/^ {2}(\w+) \[options\]/gm)].map(([, name]) => name ?? "");
 
-    expect(commands).toEqual(["run", "scenario", "matrix", "explain", "topo", "fleet", "bench"]);
+    expect(commands).toEqual([
+      "run",
+      "scenario",
+      "doctor",
+      "matrix",
+      "explain",
+      "topo",
+      "fleet",
+      "bench",
+    ]);
     for (const command of commands) {
       expect(page).toContain(`## ${command}\n`);
       const help = (await peerbuf([command, "--help"])).stdout;

@@ -7,6 +7,7 @@ import type { Effect, Fix, FixStep } from "@peerbuf/topology";
 import { oneLine } from "../report-error.ts";
 import type { Session } from "../session.ts";
 import { paintType } from "../verdict-words.ts";
+import { briefly } from "./brief-text.ts";
 import { item, TEXT_START } from "./labelled-lines.ts";
 import { type Names, nameOf, pairText } from "./pair-words.ts";
 
@@ -17,15 +18,21 @@ const STEP_WORDS: Readonly<Record<FixStep["by"], string>> = {
   grubby: "grubby,",
 };
 
+/** Lines of one step, when not everything is asked for. */
+const STEP_LINES_MAX = 4;
+
 /** @param isWhole every way to make it, not only one that lasts and one for now */
 export function fixLines(session: Session, names: Names, fix: Fix, isWhole: boolean): string[] {
   const { paint } = session;
+  const told = isWhole ? oneLine : briefly;
   const steps = isWhole ? fix.steps : bestSteps(fix.steps);
   return [
-    ...item(session, fix.isPromised ? "fix" : "try", paint.strong(oneLine(fix.text))),
-    ...steps.flatMap((step) => stepLines(session, step)),
-    ...item(session, "result", resultText(session, fix, names)),
-    ...(fix.cost.text === "" ? [] : item(session, "cost", costText(fix, names))),
+    ...item(session, fix.isPromised ? "fix" : "try", paint.strong(told(fix.text))),
+    ...steps.flatMap((step) => stepLines(session, step, isWhole)),
+    ...(fix.effect === undefined
+      ? []
+      : item(session, "result", resultText(session, fix.effect, names))),
+    ...(fix.cost.text === "" ? [] : item(session, "cost", told(costText(fix, names)))),
   ];
 }
 
@@ -38,24 +45,27 @@ function bestSteps(steps: readonly FixStep[]): FixStep[] {
   return chosen.filter((step) => step !== undefined);
 }
 
-function stepLines(session: Session, { by, where, lines, lasts, note }: FixStep): string[] {
+function stepLines(
+  session: Session,
+  { by, where, lines, lasts, note }: FixStep,
+  isWhole: boolean,
+): string[] {
   const { paint } = session;
   const until = lasts === "until-reboot" ? " (lost at reboot)" : "";
   const margin = " ".repeat(TEXT_START);
+  const shown =
+    isWhole || lines.length <= STEP_LINES_MAX ? lines : lines.slice(0, STEP_LINES_MAX - 1);
+  const rest = lines.length - shown.length;
   return [
     ...item(session, "", paint.faint(`${STEP_WORDS[by]} ${where}${until}:`)),
     // Never wrapped: it is there to be copied.
-    ...lines.map((line) => `${margin}  ${paint.name(oneLine(line))}`),
+    ...shown.map((line) => `${margin}  ${paint.name(oneLine(line))}`),
+    ...(rest > 0 ? [`${margin}  ${paint.faint(`... and ${rest} more lines (--all)`)}`] : []),
     ...(note === undefined ? [] : item(session, "", paint.faint(oneLine(note)))),
   ];
 }
 
-function resultText(session: Session, { effect, isPromised }: Fix, names: Names): string {
-  if (effect === undefined) {
-    return isPromised
-      ? "not to be tried on the model"
-      : "advice; nobody can say from here whether it helps";
-  }
+function resultText(session: Session, effect: Effect, names: Names): string {
   const changed = changesText(session, effect, names);
   const worse = effect.worsenedCount === 0 ? "" : `; ${effect.worsenedCount} get worse`;
   return effect.changedCount === 0
