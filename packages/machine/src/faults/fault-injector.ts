@@ -58,7 +58,8 @@ class LiveInjector implements FaultInjector {
   readonly #choices: ChoiceSource;
   readonly #log = new InjectedFaults();
   readonly #functions = new Map<string, FunctionState>();
-  readonly #interposed: { remove(): void };
+  /** Only while there are rules: without, every request goes its own way untouched. */
+  #interposed: { remove(): void } | undefined;
   #rules: readonly ActiveRule[] = [];
   /** Those that last and have begun, by device. */
   readonly #begun = new Map<string, ActiveRule[]>();
@@ -70,7 +71,6 @@ class LiveInjector implements FaultInjector {
     for (const rule of rules) {
       this.add(rule);
     }
-    this.#interposed = machine.interpose((port) => this.#wrap(port));
   }
 
   get injectedCount(): number {
@@ -100,6 +100,7 @@ class LiveInjector implements FaultInjector {
     }
     const active = new ActiveRule(checked, this.#added++);
     this.#rules = [...this.#rules, active];
+    this.#interposed ??= this.#machine.interpose((port) => this.#wrap(port));
     return { remove: () => this.#drop(active) };
   }
 
@@ -110,10 +111,6 @@ class LiveInjector implements FaultInjector {
   remove(): void {
     for (const active of this.#rules) {
       this.#drop(active);
-    }
-    this.#interposed.remove();
-    for (const state of this.#functions.values()) {
-      state.release();
     }
   }
 
@@ -133,15 +130,36 @@ class LiveInjector implements FaultInjector {
     this.#rules = this.#rules.filter((other) => other !== active);
     for (const [device, rules] of this.#begun) {
       if (rules.includes(active)) {
-        this.#begun.set(
-          device,
-          rules.filter((other) => other !== active),
-        );
-        this.#functions.get(device)?.release();
-        if (active.rule.fault === "device-lost") {
-          this.#putBack(device);
-        }
+        const others = rules.filter((other) => other !== active);
+        this.#begun.set(device, others);
+        this.#end(active, device);
       }
+    }
+    if (this.#rules.length === 0) {
+      this.#interposed?.remove();
+      this.#interposed = undefined;
+      this.#releaseAll();
+    }
+  }
+
+  /** What lasted is over. */
+  #end({ rule }: ActiveRule, device: string): void {
+    this.#functions.get(device)?.release();
+    if (rule.fault === "device-lost") {
+      this.#putBack(device);
+    }
+  }
+
+  #releaseAll(): void {
+    for (const state of this.#functions.values()) {
+      state.release();
+    }
+  }
+
+  /** It may be gone already, with another function of its card. */
+  #lose(device: string): void {
+    if (this.#machine.inspect.command(device).present) {
+      this.#machine.surpriseRemove(device);
     }
   }
 
@@ -206,7 +224,7 @@ class LiveInjector implements FaultInjector {
       }),
     lasting: (fault, device) =>
       this.#begun.get(device)?.find((active) => active.rule.fault === fault),
-    lose: (device) => this.#machine.surpriseRemove(device),
+    lose: (device) => this.#lose(device),
     logIommuFault: (requester, address, lengthBytes, kind) =>
       this.#machine.faultLog.add({
         requester,

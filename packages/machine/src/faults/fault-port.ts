@@ -115,30 +115,26 @@ export class FaultPort implements DevicePort {
     const send = (): void => this.#inner.interrupt(vector);
     const lasting = this.#faults.lasting("fence-stuck", this.bdf);
     const rule = lasting ?? this.#faults.strike(occasion);
-    const say = (text: string): void => {
-      if (rule !== undefined) {
-        this.#faults.report(rule, occasion, `vector ${vector} ${text}`);
-      }
-    };
+    const say = this.#sayer(rule, occasion);
     switch (rule?.rule.fault) {
       case "drop":
       case "fence-stuck":
-        say("stays away");
+        say(`vector ${vector} stays away`);
         return;
       case "device-lost":
-        say("stays away: the function is gone");
+        say(`vector ${vector} stays away: the function is gone`);
         this.#lose();
         return;
       case "delay":
-        say(`comes ${rule.rule.delayNs} ns late`);
-        this.#state.late.add(rule.rule.delayNs, send);
+        say(`vector ${vector} comes ${rule.rule.delayNs} ns late`);
+        this.#late(rule, send);
         return;
       case "duplicate":
-        say("comes twice");
-        this.#posted(send);
+        say(`vector ${vector} comes twice`);
+        this.#state.post(send);
         break;
     }
-    this.#posted(send);
+    this.#state.post(send);
   }
 
   #read(
@@ -148,14 +144,10 @@ export class FaultPort implements DevicePort {
     lengthBytes: number,
     pass: () => Completion,
   ): Completion {
-    this.#state.late.push();
+    this.#state.arrive();
     const occasion = this.#request("read", address, lengthBytes);
     const rule = this.#faults.strike(occasion);
-    const say = (text: string): void => {
-      if (rule !== undefined) {
-        this.#faults.report(rule, occasion, text);
-      }
-    };
+    const say = this.#sayer(rule, occasion);
     switch (rule?.rule.fault) {
       case "drop":
         say("the completion never comes");
@@ -169,12 +161,7 @@ export class FaultPort implements DevicePort {
         this.#lose();
         return lostRead(target, targetOffset, lengthBytes);
       case "duplicate":
-        if (this.#faults.isMemory(this.bdf, address)) {
-          say("read twice");
-          pass();
-        } else {
-          say("left alone: reading it twice could have side effects");
-        }
+        this.#readAgain(address, say, pass);
         return pass();
       case "corrupt": {
         const answer = pass();
@@ -185,6 +172,16 @@ export class FaultPort implements DevicePort {
     return pass();
   }
 
+  /** What has side effects is not read twice. */
+  #readAgain(address: number, say: (text: string) => void, pass: () => Completion): void {
+    if (this.#faults.isMemory(this.bdf, address)) {
+      say("read twice");
+      pass();
+    } else {
+      say("left alone: reading it twice could have side effects");
+    }
+  }
+
   #write(
     address: number,
     lengthBytes: number,
@@ -193,15 +190,42 @@ export class FaultPort implements DevicePort {
   ): Completion {
     const occasion = this.#request("write", address, lengthBytes);
     const rule = this.#faults.strike(occasion);
-    const say = (text: string): void => {
-      if (rule !== undefined) {
-        this.#faults.report(rule, occasion, text);
-      }
-    };
-    switch (rule?.rule.fault) {
-      case "drop":
-        say("vanishes");
-        return lost(lengthBytes);
+    return rule === undefined
+      ? this.#passOn(address, lengthBytes, copy, pass)
+      : this.#strikeWrite(rule, occasion, address, lengthBytes, copy());
+  }
+
+  #passOn(
+    address: number,
+    lengthBytes: number,
+    copy: () => Uint8Array,
+    pass: () => Completion,
+  ): Completion {
+    const { late, passable } = this.#state;
+    if (!late.isEmpty) {
+      const bytes = copy();
+      late.add(0, () => this.#inner.write(address, bytes, 0, lengthBytes));
+      return COMPLETED;
+    }
+    if (this.attributes.relaxedOrdering !== true) {
+      passable.arrive();
+      return pass();
+    }
+    const answer = pass();
+    passable.overtake();
+    return answer;
+  }
+
+  #strikeWrite(
+    rule: ActiveRule,
+    occasion: Occasion,
+    address: number,
+    lengthBytes: number,
+    bytes: Uint8Array,
+  ): Completion {
+    const say = this.#sayer(rule, occasion);
+    const deliver = (): void => void this.#inner.write(address, bytes, 0, lengthBytes);
+    switch (rule.rule.fault) {
       case "iommu-fault":
         say("stopped at the IOMMU");
         this.#faults.logIommuFault(this.bdf, address, lengthBytes, "write");
@@ -210,42 +234,37 @@ export class FaultPort implements DevicePort {
         say("lost: the function is gone");
         this.#lose();
         return lost(lengthBytes);
-      case "delay": {
-        const bytes = copy();
+      case "delay":
         say(`arrives ${rule.rule.delayNs} ns late`);
-        this.#state.late.add(rule.rule.delayNs, () => {
-          this.#inner.write(address, bytes, 0, lengthBytes);
-        });
+        this.#late(rule, deliver);
         return COMPLETED;
-      }
-      case "corrupt": {
-        const bytes = copy();
+      case "reorder":
+        this.#state.letPass(rule.rule.delayNs, deliver, () =>
+          say("was overtaken by a later write"),
+        );
+        return COMPLETED;
+      case "corrupt":
         say(this.#corrupt(rule, bytes, 0, lengthBytes));
-        return this.#send(() => this.#inner.write(address, bytes, 0, lengthBytes));
+        this.#state.post(deliver);
+        return COMPLETED;
+      default:
+        say("vanishes");
+        return lost(lengthBytes);
+    }
+  }
+
+  /** Behind what was posted before. */
+  #late({ rule }: ActiveRule, deliver: () => void): void {
+    this.#state.passable.arrive();
+    this.#state.late.add(rule.delayNs, deliver);
+  }
+
+  #sayer(rule: ActiveRule | undefined, occasion: Occasion): (text: string) => void {
+    return (text) => {
+      if (rule !== undefined) {
+        this.#faults.report(rule, occasion, text);
       }
-    }
-    if (this.#state.late.isEmpty) {
-      return pass();
-    }
-    const bytes = copy();
-    return this.#send(() => this.#inner.write(address, bytes, 0, lengthBytes));
-  }
-
-  /** A posted write, behind those that are late. */
-  #send(deliver: () => Completion): Completion {
-    if (this.#state.late.isEmpty) {
-      return deliver();
-    }
-    this.#state.late.add(0, deliver);
-    return COMPLETED;
-  }
-
-  #posted(deliver: () => void): void {
-    if (this.#state.late.isEmpty) {
-      deliver();
-    } else {
-      this.#state.late.add(0, deliver);
-    }
+    };
   }
 
   #request(kind: "read" | "write", address: number, lengthBytes: number): Occasion {
@@ -263,7 +282,7 @@ export class FaultPort implements DevicePort {
   }
 
   #lose(): void {
-    this.#state.late.forget();
+    this.#state.forget();
     this.#faults.lose(this.bdf);
   }
 }
