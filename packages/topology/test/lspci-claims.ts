@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
+import { InputError, type InputProblem } from "@peerbuf/core";
 import {
   type FunctionRecord,
   ID_UNKNOWN,
@@ -12,6 +13,7 @@ import {
   type KernelRules,
   PORT_TYPE_UNKNOWN,
   type Topology,
+  topologyFromLspci,
 } from "@peerbuf/topology";
 import { expect } from "vitest";
 import { captureFolder, kernelVerdicts } from "./captures.ts";
@@ -97,4 +99,17 @@ function expectSameRanges(ours: FunctionRecord, theirs: FunctionRecord): void {
   for (const bar of bars.filter(({ index }) => isComparable(index))) {
     expect(theirs.bars).toContainEqual(expect.objectContaining(bar));
   }
+}
+
+/** What a text is refused for. */
+export function problemOf(text: string): InputProblem {
+  try {
+    topologyFromLspci("listing", text);
+  } catch (error) {
+    if (error instanceof InputError) {
+      return error.problem;
+    }
+    throw error;
+  }
+  throw new Error("the text was read");
 }

@@ -1,7 +1,6 @@
 /**
  * Lspci forms: what people send: other options, picked parts, pasted text, several listings in one file.
  */
-import { InputError } from "@peerbuf/core";
 import {
   judgePair,
   PORT_TYPE,
@@ -11,67 +10,19 @@ import {
   topologyFromLspci,
 } from "@peerbuf/topology";
 import { describe, expect, it } from "vitest";
-import { CAPTURES, captureFolder } from "./captures.ts";
+import { captureFolder } from "./captures.ts";
 import {
   expectNothingInvented,
   expectSubset,
   formOf,
   fullText,
-  HEX_ROW,
-  plain,
-  textOf,
+  problemOf,
 } from "./lspci-claims.ts";
+import { NIC, ROOT, VIRTUAL } from "./lspci-sample.ts";
 
 const rules = rulesForKernel("6.12.117");
 const read = (text: string): Topology => topologyFromLspci("listing", text);
 const missing = (topology: Topology): string[] => topology.facts.missing.map(({ fact }) => fact);
-
-/** What a text is refused for. */
-function problemOf(text: string) {
-  try {
-    read(text);
-  } catch (error) {
-    if (error instanceof InputError) {
-      return error.problem;
-    }
-    throw error;
-  }
-  throw new Error("the text was read");
-}
-
-const ROOT = `00:00.0 Host bridge [0600]: Intel Corporation Device [8086:3c00]
-
-00:01.0 PCI bridge [0604]: Intel Corporation Root Port [8086:3c02] (prog-if 00 [Normal decode])
-	Control: I/O+ Mem+
-	Status: Cap+ 66MHz-
-	Bus: primary=00, secondary=01, subordinate=02, sec-latency=0
-	Capabilities: [90] Express (v2) Root Port (Slot+), MSI 00
-	Capabilities: [110 v1] Access Control Services
-		ACSCap:	SrcValid+ TransBlk+ ReqRedir+ CmpltRedir+ UpstreamFwd+ EgressCtrl- DirectTrans-
-		ACSCtl:	SrcValid+ TransBlk- ReqRedir+ CmpltRedir+ UpstreamFwd+ EgressCtrl- DirectTrans-
-
-`;
-const NIC = `01:00.0 Ethernet controller [0200]: Intel Corporation X710 [8086:1572]
-	Control: I/O- Mem+
-	Status: Cap+ 66MHz-
-	Region 0: Memory at 92000000 (64-bit, prefetchable) [size=8M]
-	Capabilities: [a0] Express (v2) Endpoint, MSI 00
-		LnkCap:	Port #0, Speed 8GT/s, Width x8, ASPM L0s L1
-		LnkSta:	Speed 8GT/s (ok), Width x4 (downgraded)
-	Capabilities: [160 v1] Single Root I/O Virtualization (SR-IOV)
-		IOVCap:	Migration- 10BitTagReq- IntMsgNum 0
-		Initial VFs: 64, Total VFs: 64, Number of VFs: 2, Function Dependency Link: 00
-		VF offset: 256, stride: 1, Device ID: 154c
-		Region 0: Memory at 0000000092800000 (64-bit, prefetchable)
-	Capabilities: [1a0 v1] Transaction Processing Hints
-	Kernel driver in use: i40e
-	Kernel modules: i40e
-
-`;
-const VIRTUAL = [0, 1].map(
-  (fn) =>
-    `02:00.${fn} Ethernet controller [0200]: Intel Corporation Virtual Function [8086:154c]\n\n`,
-);
 
 describe("the forms in which lspci prints server-05", () => {
   it.each([
@@ -274,176 +225,5 @@ describe("what a listing says in words", () => {
     expect(problemOf(text.replace(/(ACSCtl:.*)ReqRedir-/, "$1ReqRedir+")).cause).toMatch(
       /ACS control of .*RR/,
     );
-  });
-});
-
-describe("a part of a listing", () => {
-  it("without the bridges of what it shows has gaps, and no verdict", () => {
-    const topology = read(
-      fullText("server-05")
-        .split(/\n\n/)
-        .filter((block) => !/PCI bridge/.test(block))
-        .join("\n\n"),
-    );
-
-    expect(topology.facts.tree).toBe("none");
-    const first = topology.endpoints[0] as number;
-    const others = Array.from(topology.endpoints.subarray(1));
-    const types = others.map((row) => judgePair(topology, rules, first, row).type);
-    expect(new Set(types)).toEqual(new Set(["unknown"]));
-  });
-
-  it("with bridges picked by hand has chains, and does not name the host bridge", () => {
-    const topology = read(ROOT.slice(ROOT.indexOf("00:01.0")) + NIC);
-
-    expect(topology.facts.tree).toBe("chains");
-    expect(missing(topology)).toContain("functions");
-  });
-
-  it("of headers and ACSCtl lines keeps which register is whose", () => {
-    const grep = fullText("server-05")
-      .split("\n")
-      .filter((line) => /^[0-9a-f]{4}:[0-9a-f]{2}:|ACSCtl/.test(line))
-      .join("\n");
-    const whole = read(fullText("server-05"));
-
-    const topology = read(grep);
-
-    const seen = topology
-      .records()
-      .flatMap(({ bdf, acs }) => (typeof acs === "object" ? [[bdf, acs.control]] : []));
-    const all = whole
-      .records()
-      .flatMap(({ bdf, acs }) => (typeof acs === "object" ? [[bdf, acs.control & 0x7f]] : []));
-    expect(seen).toEqual(all);
-    expect(seen.length).toBeGreaterThan(5);
-    expect(topology.records().some(({ acs }) => acs === "absent")).toBe(false);
-  });
-
-  it.each([
-    ["none of them", ["-", "-"], "none of 2 redirects peer traffic"],
-    ["one of them", ["+", "-"], "1 of 2 redirect peer traffic, but not which"],
-  ])(
-    "of ACSCtl lines alone says that %s redirects, and nothing of a path",
-    (_, signs, expected) => {
-      const lines = signs.map(
-        (sign) =>
-          `\t\tACSCtl:\tSrcValid+ TransBlk- ReqRedir${sign} CmpltRedir- UpstreamFwd- EgressCtrl- DirectTrans-\n`,
-      );
-
-      const topology = read(lines.join(""));
-
-      expect([topology.count, topology.facts.tree]).toEqual([0, "none"]);
-      expect(topology.facts.format).toContain(expected);
-    },
-  );
-});
-
-describe("several listings in one file", () => {
-  it("complete each other: a tree, and details of what it draws", () => {
-    const details = fullText("server-05").replace(HEX_ROW, "");
-    const alone = read(details);
-
-    const topology = read(
-      `$ lspci -tv\n${textOf("server-05", "lspci-tv.txt")}\n$ sudo lspci -vvv\n${details}`,
-    );
-
-    expect(topology.facts.format).toBe("lspci (details, tree)");
-    expect(plain(topology)).toEqual(plain(alone));
-  });
-
-  it("are two machines when ids differ, and two moments when ACS does", () => {
-    const other = (from: string, to: string) => problemOf(ROOT + ROOT.replaceAll(from, to)).cause;
-
-    expect(other("8086:3c00", "8086:3c01")).toMatch(
-      /device id of 0000:00:00.0 is 0x3c00 in line 1 and 0x3c01 in line 12/,
-    );
-    expect(
-      other(
-        "ReqRedir+ CmpltRedir+ UpstreamFwd+ EgressCtrl- DirectTrans-\n\n",
-        "ReqRedir- CmpltRedir- UpstreamFwd- EgressCtrl- DirectTrans-\n\n",
-      ),
-    ).toMatch(/ACS control of 0000:00:01.0 is 0x1d/);
-  });
-});
-
-describe.each(["server-05", "conv-02", "sriov-01"])("the listing of %s, pasted", (name) => {
-  const text = fullText(name);
-  const expected = plain(read(text));
-
-  it.each<[string, (text: string) => string]>([
-    ["with a prompt and blank lines before", (t) => `\n\n[root@node ~]# lspci -vvv\n${t}`],
-    ["with carriage returns", (t) => t.replaceAll("\n", "\r\n")],
-    ["quoted in a mail", (t) => t.replace(/^/gm, "> ")],
-    ["quoted twice", (t) => t.replace(/^/gm, ">> ")],
-    ["with blanks for tabs", (t) => t.replaceAll("\t", "        ")],
-    ["indented as code", (t) => t.replace(/^(?=.)/gm, "    ")],
-    ["with all indentation lost", (t) => t.replace(/^[ \t]+/gm, "")],
-    ["with hard spaces", (t) => t.replace(/^(\t+)/gm, (tabs) => "\u00a0".repeat(tabs.length * 4))],
-    ["with terminal colours", (t) => t.replace(/^([0-9a-f:.]+) /gm, "\u001b[1m$1\u001b[0m ")],
-    ["with doubled line ends", (t) => t.replaceAll("\n", "\n\n")],
-    ["with upper case digits", (t) => t.replace(HEX_ROW, (row) => row.toUpperCase())],
-    ["with a byte order mark", (t) => `\ufeff${t}`],
-  ])("reads the same %s", (_, paste) => {
-    expect(plain(read(paste(text)))).toEqual(expected);
-  });
-
-  it("reads the same wrapped by a mail program", () => {
-    const wrapped = text.replace(/^(?![0-9a-f]{2,3}: ).{73,}$/gm, (line) =>
-      line.replace(/(.{40,72}) (?=\S)/g, "$1\n"),
-    );
-
-    expect(wrapped).not.toBe(text);
-    expect(plain(read(wrapped))).toEqual(expected);
-  });
-
-  it("reads the same with its functions in another order", () => {
-    const blocks = text.trimEnd().split("\n\n");
-
-    expect(plain(read(`${blocks.reverse().join("\n\n")}\n\n`))).toEqual(expected);
-  });
-});
-
-describe("a tree that was pasted", () => {
-  it.each<[string, (text: string) => string]>([
-    ["quoted in a mail", (t) => t.replace(/^/gm, "> ")],
-    ["indented as code", (t) => t.replace(/^/gm, "    ")],
-    [
-      "with tabs for blanks",
-      (t) => t.replace(/^( {8})+/gm, (blanks) => "\t".repeat(blanks.length / 8)),
-    ],
-    ["with names cut", (t) => t.replace(/^(.*[01][0-9a-f]\.[0-7] {2}.{3}).*$/gm, "$1")],
-    ["with names wrapped", (t) => t.replace(/^(.* {2}\S+ )(\S.*)$/gm, "$1\n$2")],
-  ])("reads the same %s", (_, paste) => {
-    for (const name of CAPTURES) {
-      const text = textOf(name, "lspci-tv.txt");
-      const places = (topology: Topology) =>
-        topology.records().map(({ bdf, parent, secondaryBus }) => [bdf, parent, secondaryBus]);
-
-      expect(places(read(paste(text)))).toEqual(places(read(text)));
-    }
-  });
-
-  it.each([
-    [
-      "a bridge's line was lost",
-      (t: string) => t.replace(/^.*-\[01\]-.*\n/m, ""),
-      /hangs on nothing/,
-    ],
-    [
-      "a line was cut within its branches",
-      (t: string) => t.replace(/^(.*\[02-06\]--).*$/m, "$1"),
-      /cut|expected a function|hangs on nothing/,
-    ],
-    [
-      "a line was cut behind a function",
-      (t: string) => t.replace(/^(.*\+-1f\.0).*$/m, "$1"),
-      /cut behind a function/,
-    ],
-  ])("is refused with the line when %s", (_, damage, expected) => {
-    const problem = problemOf(damage(textOf("sriov-01", "lspci-tv.txt")));
-
-    expect(problem.cause).toMatch(expected);
-    expect(problem.place).toMatch(/^line \d+$/);
   });
 });
