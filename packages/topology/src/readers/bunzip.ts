@@ -10,6 +10,7 @@ const PIECE_BYTES = 2 ** 20;
 class Full extends Error {}
 
 /**
+ * Unpacked bytes in pieces: a copy in one piece would need twice the memory.
  * @param limitBytes the most that is unpacked
  * @param wanted `start`: the first bytes are enough; `whole`: more than the limit is refused
  * @throws InputError when the data is damaged, cut short, or unpacks to more than the limit
@@ -19,7 +20,7 @@ export function bunzipped(
   packed: Uint8Array,
   limitBytes: number,
   wanted: "start" | "whole",
-): Uint8Array {
+): readonly Uint8Array[] {
   const output = new Pieces(limitBytes);
   try {
     Bunzip.decode(packed, output, true);
@@ -40,7 +41,7 @@ export function bunzipped(
       );
     }
   }
-  return output.bytes();
+  return output.all();
 }
 
 /** Takes the bytes one by one, as the library gives them. */
@@ -66,7 +67,7 @@ class Pieces {
     this.#piece[this.#used++] = byte;
   }
 
-  bytes(): Uint8Array {
-    return Buffer.concat([...this.#full, this.#piece.subarray(0, this.#used)]);
+  all(): readonly Uint8Array[] {
+    return [...this.#full, this.#piece.subarray(0, this.#used)];
   }
 }

@@ -67,9 +67,10 @@ async function unpackedHead(path: string): Promise<CaptureHead> {
     return { path, bytes, open: () => joined(content.open(), createGunzip()) };
   }
   if (startsWith(raw, BZIP2)) {
-    const all = await wholeOf(path, content);
-    const bytes = bunzipped(path, all, BZIP2_HEAD_BYTES, "start").subarray(0, HEAD_BYTES);
-    return { path, bytes, open: () => inChunks(bunzipped(path, all, PIPE_BYTES_MAX, "whole")) };
+    const all = Buffer.concat(await limitedChunks(path, content.open()));
+    const bytes = startOf(bunzipped(path, all, BZIP2_HEAD_BYTES, "start"));
+    const open = () => Readable.from(bunzipped(path, all, PIPE_BYTES_MAX, "whole"), BYTES);
+    return { path, bytes, open };
   }
   return { path, bytes: raw.subarray(0, HEAD_BYTES), open: content.open };
 }
@@ -89,14 +90,14 @@ interface Content {
 
 async function contentOf(path: string): Promise<Content> {
   if (await isPipe(path)) {
-    const all = await pipedBytes(path);
-    return { start: all, open: () => inChunks(all) };
+    const all = await pipedChunks(path);
+    return { start: startOf(all), open: () => Readable.from(all, BYTES) };
   }
   return { start: await firstBytes(path), open: () => createReadStream(path) };
 }
 
 /** Everything a pipe gives until its writer closes it. */
-async function pipedBytes(path: string): Promise<Uint8Array> {
+async function pipedChunks(path: string): Promise<Uint8Array[]> {
   if (STANDARD_INPUT.has(path) && process.stdin.isTTY) {
     throw refused(
       path,
@@ -105,14 +106,10 @@ async function pipedBytes(path: string): Promise<Uint8Array> {
     );
   }
   const stream = STANDARD_INPUT.has(path) ? process.stdin : createReadStream(path);
-  return limitedBytes(path, stream);
+  return limitedChunks(path, stream);
 }
 
-async function wholeOf(path: string, content: Content): Promise<Uint8Array> {
-  return limitedBytes(path, content.open());
-}
-
-async function limitedBytes(path: string, stream: AsyncIterable<unknown>): Promise<Uint8Array> {
+async function limitedChunks(path: string, stream: AsyncIterable<unknown>): Promise<Uint8Array[]> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of stream) {
@@ -123,7 +120,22 @@ async function limitedBytes(path: string, stream: AsyncIterable<unknown>): Promi
       throw refused(path, cause, "Name a capture file, packed with gzip or not at all");
     }
   }
-  return Buffer.concat(chunks);
+  return chunks;
+}
+
+const BYTES = { objectMode: false };
+
+/** The first bytes of some chunks; a pipe may give them one by one. */
+function startOf(chunks: readonly Uint8Array[]): Uint8Array {
+  const start = Buffer.alloc(HEAD_BYTES);
+  let bytes = 0;
+  for (const chunk of chunks) {
+    bytes += Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length).copy(start, bytes);
+    if (bytes === HEAD_BYTES) {
+      break;
+    }
+  }
+  return start.subarray(0, bytes);
 }
 
 async function firstBytes(path: string): Promise<Uint8Array> {
@@ -151,18 +163,6 @@ function unpackedStart(path: string, packed: Uint8Array): Uint8Array {
 function joined(source: Readable, through: ReturnType<typeof createGunzip>): Readable {
   pipeline(source, through, () => undefined);
   return through;
-}
-
-/** Pieces of a size that a parser can work on without holding everything else up. */
-const CHUNK_BYTES = 65_536;
-
-function inChunks(bytes: Uint8Array): Readable {
-  function* pieces(): Generator<Uint8Array> {
-    for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
-      yield bytes.subarray(at, at + CHUNK_BYTES);
-    }
-  }
-  return Readable.from(pieces(), { objectMode: false });
 }
 
 const startsWith = (bytes: Uint8Array, magic: readonly number[]): boolean =>
