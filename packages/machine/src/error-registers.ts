@@ -12,7 +12,7 @@
  */
 import { findExtendedCapability, type Topology } from "@peerbuf/topology";
 
-const EXTENDED_AER = 0x0001;
+export const EXTENDED_AER = 0x0001;
 
 /** Device Status. */
 const CORRECTABLE = 0x1;
@@ -31,6 +31,9 @@ export const UNCORRECTABLE = {
 } as const;
 
 export type UncorrectableError = keyof typeof UNCORRECTABLE;
+
+/** Correctable error status. */
+const ADVISORY_NON_FATAL = 0x2000;
 
 /** Status register at 0x06. */
 const SIGNALED_TARGET_ABORT = 0x0800;
@@ -52,6 +55,16 @@ export interface FunctionErrors {
   /** The error that came first since the log was cleared; `undefined` for none. */
   readonly firstError: UncorrectableError | undefined;
   /** Header of the packet that was the first error, four double words; empty for errors without one. */
+  readonly headerLog: readonly number[];
+}
+
+/** The same as numbers, bit for bit. */
+export interface RawErrors {
+  readonly status: number;
+  readonly deviceStatus: number;
+  readonly uncorrectable: number;
+  readonly correctable: number;
+  readonly firstErrorPointer: number;
   readonly headerLog: readonly number[];
 }
 
@@ -132,19 +145,43 @@ export class ErrorRegisters {
     };
   }
 
-  /** Every bit written back as 1, which clears them all; the next error is a first one again. */
+  /** As the bits stand in config space. */
+  raw(row: number): RawErrors {
+    const error = this.#first.get(row)?.error;
+    return {
+      status: this.#status[row] as number,
+      deviceStatus: this.#deviceStatus[row] as number,
+      uncorrectable: this.#uncorrectable[row] as number,
+      correctable: this.#advisory[row] === 0 ? 0 : ADVISORY_NON_FATAL,
+      firstErrorPointer: error === undefined ? 0 : Math.log2(UNCORRECTABLE[error]),
+      headerLog: this.#first.get(row)?.header ?? [],
+    };
+  }
+
+  /** Ones clear bits. With the bit of the first error the header log is free for the next. */
+  clearBits(row: number, bits: Partial<Omit<RawErrors, "firstErrorPointer" | "headerLog">>): void {
+    const { status = 0, deviceStatus = 0, uncorrectable = 0, correctable = 0 } = bits;
+    this.#status[row] = (this.#status[row] as number) & ~status;
+    this.#deviceStatus[row] = (this.#deviceStatus[row] as number) & ~deviceStatus;
+    this.#uncorrectable[row] = (this.#uncorrectable[row] as number) & ~uncorrectable;
+    if ((correctable & ADVISORY_NON_FATAL) !== 0) {
+      this.#advisory[row] = 0;
+    }
+    const first = this.#first.get(row);
+    if (first !== undefined && (UNCORRECTABLE[first.error] & uncorrectable) !== 0) {
+      this.#first.delete(row);
+    }
+  }
+
+  /** Ones to every bit; the next error is a first one again. */
   clear(row: number): void {
-    this.#status[row] = 0;
-    this.#deviceStatus[row] = 0;
-    this.#uncorrectable[row] = 0;
-    this.#advisory[row] = 0;
-    this.#first.delete(row);
+    const all = 0xffff_ffff;
+    this.clearBits(row, { status: all, deviceStatus: all, uncorrectable: all, correctable: all });
   }
 
   /** A reset of the function: AER's registers are sticky and survive it (7.8.4), the others do not. */
   reset(row: number): void {
-    this.#status[row] = 0;
-    this.#deviceStatus[row] = 0;
+    this.clearBits(row, { status: 0xffff, deviceStatus: 0xffff });
   }
 
   #raise(row: number, bit: number): void {

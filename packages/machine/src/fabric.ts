@@ -14,7 +14,7 @@
 import { assert } from "@peerbuf/core";
 import type { Topology } from "@peerbuf/topology";
 import { AcsGate } from "./acs-gate.ts";
-import { isAtsEnabled } from "./ats.ts";
+import { AtsControl } from "./ats.ts";
 import { type Bytes, carryRead, carryWrite, fillOnes } from "./carry.ts";
 import { type CommandBits, CommandRegisters } from "./command-register.ts";
 import type { Conditions } from "./conditions.ts";
@@ -45,6 +45,7 @@ export class Fabric {
   readonly map: FabricMap;
   readonly traffic: Traffic;
   readonly acs: AcsGate;
+  readonly ats: AtsControl;
   readonly command: CommandRegisters;
   readonly power: SlotPower;
   readonly errors: ErrorRegisters;
@@ -69,6 +70,7 @@ export class Fabric {
     nowNs: () => number,
   ) {
     this.acs = new AcsGate(topology);
+    this.ats = new AtsControl(topology);
     this.command = new CommandRegisters(topology);
     this.power = new SlotPower(topology);
     this.errors = new ErrorRegisters(topology);
@@ -86,7 +88,7 @@ export class Fabric {
       power: this.power,
       profile,
       translates: false,
-      trustsTranslated: (row) => isAtsEnabled(topology, row),
+      trustsTranslated: (row) => this.ats.isEnabled(row),
     };
     this.#offsets = offsets;
     this.#corruption = corruption;
@@ -126,6 +128,12 @@ export class Fabric {
   /** Changes a function's ACS control bits, as `setpci` would. The caller has checked that it has ACS. */
   setAcsControl(row: number, bits: number): void {
     this.acs.setControl(row, bits);
+    this.#generation++;
+  }
+
+  /** Changes a function's ATS Enable. The caller has checked that it has ATS. */
+  setAts(row: number, isEnabled: boolean): void {
+    this.ats.set(row, isEnabled);
     this.#generation++;
   }
 

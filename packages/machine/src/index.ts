@@ -1,6 +1,7 @@
 /** The public surface of `@peerbuf/machine`. Everything not named here is private. */
 export { EVENTS_PER_DRAIN_MAX, VirtualClock } from "./clock.ts";
 export type { CommandBits } from "./command-register.ts";
+export type { ConfigSpace } from "./config-space.ts";
 export { FAILURES_KEPT_MAX, type Failure, type FailureLog } from "./containment/failure-log.ts";
 export type {
   BarModel,

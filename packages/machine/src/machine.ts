@@ -10,6 +10,7 @@ import { InputError, PeerbufError } from "@peerbuf/core";
 import { ACS_PRESENT, type Topology } from "@peerbuf/topology";
 import { EVENTS_PER_DRAIN_MAX, VirtualClock } from "./clock.ts";
 import type { CommandBits } from "./command-register.ts";
+import { ConfigSpace } from "./config-space.ts";
 import { FailureLog } from "./containment/failure-log.ts";
 import { Corruption } from "./corruption.ts";
 import type { DeviceModel, DevicePort } from "./device-model.ts";
@@ -146,6 +147,13 @@ export class Machine {
    */
   setCommand(bdf: string, bits: CommandBits): void {
     this.fabric.setCommand([this.topology.require(bdf)], bits);
+  }
+
+  /**
+   * The function's config space as the processors read and write it. `InputError` when none was captured.
+   */
+  configSpace(bdf: string): ConfigSpace {
+    return new ConfigSpace(this.topology.require(bdf), this.fabric, this.hotPlug);
   }
 
   /**
