@@ -6,9 +6,13 @@ export { type Io, type Output, PipeClosed } from "./io.ts";
 export { main } from "./program.ts";
 export {
   benchShape,
+  captureShape,
   comparisonShape,
   fleetShape,
   matrixShape,
   topoShape,
 } from "./shapes.ts";
 export { runShape } from "./transfer/run-shape.ts";
+export type { Outcome } from "./transfer/outcome.ts";
+export type { Replacements } from "./transfer/replacements.ts";
+export { openScenario, type ScenarioOptions, type ScenarioRun } from "./transfer/scenario-run.ts";

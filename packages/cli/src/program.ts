@@ -6,6 +6,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { benchCommand } from "./commands/bench.ts";
+import { captureCommand } from "./commands/capture.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { fleetCommand } from "./commands/fleet.ts";
@@ -59,6 +60,7 @@ function buildProgram(session: Session, printed: string[]): Command {
     matrixCommand,
     explainCommand,
     topoCommand,
+    captureCommand,
     fleetCommand,
     benchCommand,
   ];

@@ -100,6 +100,17 @@ export const fleetShape: z.ZodType = z.strictObject({
   unreadable: z.array(z.strictObject({ name: z.string(), message: z.string() })),
 });
 
+/** `peerbuf capture --json`. */
+export const captureShape: z.ZodType = z.strictObject({
+  file: z.string(),
+  bytes: z.int(),
+  functionCount: z.int(),
+  /** Functions of which only the header could be read, as without root. */
+  headerOnlyCount: z.int(),
+  redacted: z.boolean(),
+  notReadable: z.array(z.strictObject({ fact: z.string(), command: z.string() })),
+});
+
 /** `peerbuf bench --json`. */
 export const benchShape: z.ZodType = z.strictObject({
   machine: z.strictObject({

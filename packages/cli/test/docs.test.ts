@@ -131,6 +131,7 @@ describe("docs/cli.md", () => {
       "matrix",
       "explain",
       "topo",
+      "capture",
       "fleet",
       "bench",
     ]);
