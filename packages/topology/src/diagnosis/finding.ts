@@ -29,6 +29,7 @@ const MEANINGS = {
   SOCKETS_CROSSED: "P2P is possible between sockets, and not advised",
   BAR_SMALL: "most of a device's memory is out of reach of its peers",
   MEMORY_IN_PACKAGE: "a device's memory is the system memory of its own package",
+  PRIVATE_LINKS: "some accelerators have links of their own beside PCIe",
   LINK_NARROW: "a link runs with fewer lanes than both of its ends have",
   LINK_SLOW: "a link runs slower than both of its ends can",
   GROUPS_OUTDATED: "IOMMU groups claim an isolation that ACS does not give any more",

@@ -17,6 +17,7 @@ export const machineFindings = (
   ...virtualMachine(topology, pairCount),
   ...commandLineFindings(topology, rules),
   ...outdatedGroups(topology),
+  ...privateLinks(topology),
 ];
 
 const everywhere = { at: [], pairs: [], fixes: [] } as const;
@@ -112,6 +113,24 @@ function outdatedGroups(topology: Topology): Finding[] {
           pairs: [],
           pairCount: 0,
           fixes: [],
+        },
+      ];
+}
+
+/** Said so that nobody worries about the PCIe way of pairs that do not take it. */
+function privateLinks({ facts }: Topology): Finding[] {
+  const ends = [...new Set(facts.peerLinks.flatMap(({ from, to }) => [from, to]))].sort();
+  return ends.length === 0
+    ? []
+    : [
+        {
+          ...everywhere,
+          code: "PRIVATE_LINKS",
+          severity: "note",
+          at: ends,
+          text: `${ends.length} functions have NVLink or xGMI between them: drivers send traffic between these over it, and the verdicts here are about PCIe.`,
+          source: "links in the capture",
+          pairCount: 0,
         },
       ];
 }

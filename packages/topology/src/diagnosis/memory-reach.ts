@@ -62,9 +62,13 @@ export function memoryReachOf(topology: Topology, row: number): MemoryReach | un
   return { ...reach, limit: limitOf(topology, row, reach) };
 }
 
-/** True when peers reach less of an accelerator's memory than the card could show, or the classic aperture only. */
+/**
+ * True when peers reach less of an accelerator's memory than the card could show, or the classic aperture only.
+ * Graphics on the root bus is part of the processor: its aperture shows system memory, and is no limit.
+ */
 export const isSmall = (topology: Topology, row: number, reach: MemoryReach): boolean =>
   kindOf(topology, row) === "accelerator" &&
+  topology.upstreamOf(row) >= 0 &&
   (!reach.isAssigned ||
     (reach.sizeBytes !== undefined &&
       (reach.sizeBytes < (reach.sizesSupported?.at(-1) ?? 0) ||

@@ -3,7 +3,7 @@
  *
  * A capture whose ACS could not be read never comes out "fine".
  */
-import { captureFacts } from "../fixes/advice.ts";
+import { captureCommands, captureFacts } from "../fixes/advice.ts";
 import type { AllPairs } from "../rules/all-pairs.ts";
 import type { HangFact } from "../rules/hangs-on.ts";
 import { judgePair } from "../rules/judge-pair.ts";
@@ -43,7 +43,7 @@ export function missingFindings(
     }
   });
   if (list.count === 0) {
-    return [];
+    return nothingToJudge(topology, scope);
   }
   const fix = captureFacts(placesByFact.keys());
   return [
@@ -51,13 +51,34 @@ export function missingFindings(
       code: "FACTS_MISSING",
       severity: "open",
       at: [...new Set([...placesByFact.values()].flatMap((places) => [...places]))].sort(),
-      text: `${list.count} pairs are not decided: ${topology.facts.format} as captured lacks ${[...placesByFact].map(factText).join(" and ")}.`,
+      text: `The verdict on ${list.text} is open: ${topology.facts.format} as captured lacks ${[...placesByFact].map(factText).join(" and ")}.`,
       source: "what the capture holds",
       pairs: list.listed,
       pairCount: list.count,
       fixes: fix === undefined ? [] : [fix],
     },
   ];
+}
+
+/** No pair in a capture that cannot show kinds of devices is not "fine" either. */
+function nothingToJudge({ facts, table, endpoints }: Topology, scope: PairScope): Finding[] {
+  const isBlind =
+    endpoints.every((row) => table.classCode[row] === 0) &&
+    (endpoints.length > 0 || facts.tree !== "whole");
+  return scope.rows.length > 1 || !isBlind
+    ? []
+    : [
+        {
+          code: "FACTS_MISSING",
+          severity: "open",
+          at: [],
+          text: `There is no pair to judge: ${facts.format} does not show which functions are accelerators, NICs or NVMe drives.`,
+          source: "what the capture holds",
+          pairs: [],
+          pairCount: 0,
+          fixes: [captureCommands(facts.missing)],
+        },
+      ];
 }
 
 const FACT_NAMES: Readonly<Record<HangFact, string>> = {

@@ -24,7 +24,7 @@ import type { Topology } from "../topology.ts";
 import { apuOf, rootComplexFact } from "./known-hardware.ts";
 import { type LinkState, linkStateOf } from "./link-state.ts";
 import { type MemoryReach, memoryReachOf } from "./memory-reach.ts";
-import { numaNodeOf, pathClassOf } from "./path-class-of.ts";
+import { pathClassOf, socketOf } from "./path-class-of.ts";
 import { type Translation, translationOf } from "./translation.ts";
 
 /** One direction of a pair. */
@@ -64,7 +64,7 @@ export interface PairDiagnosis {
   readonly redirecting: readonly string[];
   /** What NCCL and nvidia-smi would call it; undefined where the capture does not show it. */
   readonly pathClass?: PathClass;
-  /** NUMA nodes of provider and client differ. */
+  /** Sockets of provider and client differ; NUMA nodes where sockets are not in the capture. */
   readonly crossesSockets: Answer;
   readonly translation: {
     readonly provider: Translation;
@@ -137,7 +137,7 @@ function redirectingOf(topology: Topology, rules: KernelRules, walk: PathWalk): 
 }
 
 function crossing(topology: Topology, provider: number, client: number): Answer {
-  const nodes = [provider, client].map((row) => numaNodeOf(topology, row));
+  const nodes = [provider, client].map((row) => socketOf(topology, row));
   if (nodes.includes(-1)) {
     return topology.rootBusOf(provider) === topology.rootBusOf(client) ? "no" : "unknown";
   }
@@ -243,7 +243,9 @@ function boundOf(topology: Topology, type: PathType, walk: PathWalk): BandwidthB
   }
   const { linkSpeedMtps, linkWidth } = topology.table;
   const at = topology.bdfOf(slowest.row);
-  const speed = (linkSpeedMtps[slowest.row] as number) / 1000;
-  const text = `${speed} GT/s x${linkWidth[slowest.row]} above ${at}, after line coding; packet headers take a further part`;
+  const physical = topology.table.physicalFunction[slowest.row] as number;
+  const owner = physical < 0 ? slowest.row : physical;
+  const speed = (linkSpeedMtps[owner] as number) / 1000;
+  const text = `${speed} GT/s x${linkWidth[owner]} above ${at}, after line coding; packet headers take a further part`;
   return { bytesPerSecond: slowest.bytesPerSecond, at, text };
 }

@@ -13,6 +13,11 @@ export class PairList {
     this.#topology = topology;
   }
 
+  /** `1 pair`, `12 pairs`. */
+  get text(): string {
+    return `${this.count} ${this.count === 1 ? "pair" : "pairs"}`;
+  }
+
   add(provider: number, client: number): void {
     this.count += 1;
     if (this.listed.length < PAIRS_LISTED_MAX) {

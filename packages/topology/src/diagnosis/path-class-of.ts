@@ -19,10 +19,10 @@ export function pathClassOf(
   if (provider === client) {
     return "X";
   }
-  if (!hasEveryBridge(topology)) {
-    return undefined;
-  }
   const { common, providerSide, clientSide } = walkPair(topology, provider, client);
+  if (!hasEveryBridge(topology) && (common < 0 || !isWrittenByCcl(topology))) {
+    return nodesDiffer(topology, provider, client) ? "SYS" : undefined;
+  }
   if (common >= 0) {
     const switches = [...providerSide, ...clientSide].filter((row) => isSwitch(topology, row));
     return switches.length <= 1 ? "PIX" : "PXB";
@@ -31,6 +31,9 @@ export function pathClassOf(
     ? "PHB"
     : acrossHostBridges(topology, provider, client);
 }
+
+/** NCCL's own file leaves out ports, not switches: what it shows is what NCCL counts. */
+const isWrittenByCcl = ({ facts }: Topology): boolean => /^R?N?CCL topology/.test(facts.format);
 
 /** A bridge that stands for a switch: not a port of the root complex, not a port that repeats its switch. */
 function isSwitch(topology: Topology, row: number): boolean {
@@ -52,6 +55,9 @@ function acrossHostBridges(
   return nodes[0] === nodes[1] ? "NODE" : "SYS";
 }
 
+const nodesDiffer = (topology: Topology, provider: number, client: number): boolean =>
+  acrossHostBridges(topology, provider, client) === "SYS";
+
 /** The function's node, or that of a bridge above it; -1 unknown. A machine with one node has no other. */
 export function numaNodeOf(topology: Topology, row: number): number {
   for (let above = row; above >= 0; above = topology.upstreamOf(above)) {
@@ -62,4 +68,15 @@ export function numaNodeOf(topology: Topology, row: number): number {
   }
   const { numaNodes } = topology.facts;
   return numaNodes.length === 1 ? (numaNodes[0]?.id ?? -1) : -1;
+}
+
+/**
+ * The processor package of a function; where packages are not in the capture, its NUMA node. A processor
+ * can be several nodes, so two nodes are not always two sockets. -1 unknown.
+ */
+export function socketOf(topology: Topology, row: number): number {
+  const node = numaNodeOf(topology, row);
+  const { numaNodes } = topology.facts;
+  const areKnown = numaNodes.length > 0 && numaNodes.every(({ socket }) => socket !== undefined);
+  return areKnown ? (numaNodes.find(({ id }) => id === node)?.socket ?? -1) : node;
 }

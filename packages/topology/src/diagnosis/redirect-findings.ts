@@ -52,7 +52,7 @@ export function redirectFindings(
       code,
       severity: code === "REDIRECT_REFUSED" ? "blocks" : "slows",
       at: rows.map((row) => topology.bdfOf(row)),
-      text: textOf(topology, rules, rows, list.count, refusedCount, translatedCount),
+      text: textOf(topology, rules, rows, list.text, refusedCount, translatedCount),
       source: "ACS control registers, config space",
       pairs: list.listed,
       pairCount: list.count,
@@ -72,7 +72,7 @@ function textOf(
   topology: Topology,
   rules: KernelRules,
   rows: readonly number[],
-  pairCount: number,
+  pairsText: string,
   refusedCount: number,
   translatedCount: number,
 ): string {
@@ -80,9 +80,8 @@ function textOf(
   const bits = new Set(
     rows.flatMap((row) => acsBits((acsControl[row] as number) & rules.redirectMask)),
   );
-  const where = `${rows.length === 1 ? "one function" : `${rows.length} functions`} (${[...bits].join(", ")} set)`;
-  const refused = refusedCount > 0 ? `; ${rules.name} refuses ${refusedCount} of them there` : "";
-  const translated =
-    translatedCount > 0 ? `; for ${translatedCount} of them the IOMMU translates on that way` : "";
-  return `${pairCount} pairs have a bridge in common, but ACS redirect on ${where} sends their traffic up to the root complex${refused}${translated}.`;
+  const where = rows.length === 1 ? "one function" : `${rows.length} functions`;
+  const refused = refusedCount > 0 ? `; ${rules.name} refuses ${refusedCount} there` : "";
+  const translated = translatedCount > 0 ? `; the IOMMU translates ${translatedCount} there` : "";
+  return `ACS redirect on ${where} (${[...bits].join(", ")}) sends the traffic of ${pairsText} with a bridge in common up to the root complex${refused}${translated}.`;
 }

@@ -38,7 +38,7 @@ export function rootFindings(
       if (ways.isTranslated(client)) {
         translated.add(provider, client);
       }
-      if (ways.crossesNodes(provider, client)) {
+      if (ways.crossesSockets(provider, client)) {
         crossing.add(provider, client);
       }
     } else if (type === "unsupported" && !ways.meetBelowRoot(provider, client)) {
@@ -72,7 +72,7 @@ function refusedFinding(
     code: "ROOT_COMPLEX_REFUSED",
     severity: "blocks",
     at: refusing.map(({ root }) => root.id),
-    text: `${refused.count} pairs meet only in the root complex, and ${rules.name} does not trust it with their traffic. ${reasons} This is a limit of the machine, not a setting: do not force it.`,
+    text: `The traffic of ${refused.text} meets only in the root complex, and ${rules.name} does not trust it with their traffic. ${reasons} This is a limit of the machine, not a setting: do not force it.`,
     source: "kernel, pci_p2pdma_whitelist and cpu_supports_p2pdma()",
     pairs: refused.listed,
     pairCount: refused.count,
@@ -154,7 +154,7 @@ const translatedFinding = (topology: Topology, translated: PairList): Finding[] 
           code: "IOMMU_TRANSLATES",
           severity: "slows",
           at: [],
-          text: `${translated.count} pairs go through the root complex, where the IOMMU translates. A driver that says OK is no proof here: run a transfer with checksums. With translation on, several public reports saw P2P hang or lose data until the IOMMU passed requests through.`,
+          text: `The traffic of ${translated.text} goes through the root complex, where the IOMMU translates. A driver that says OK is no proof here: run a transfer with checksums. With translation on, several public reports saw P2P hang or lose data until the IOMMU passed requests through.`,
           source:
             "types of the IOMMU groups; public reports pytorch/pytorch#84803, NVIDIA/nccl#257, ROCm/rccl#1129",
           pairs: translated.listed,
@@ -171,8 +171,9 @@ const crossingFinding = (crossing: PairList): Finding[] =>
           code: "SOCKETS_CROSSED",
           severity: "slows",
           at: [],
-          text: `${crossing.count} pairs reach each other across NUMA nodes: P2P is possible and not advised, a copy through host memory is often as fast. Use pairs of one node where there is a choice.`,
-          source: "NUMA nodes of the devices; public reports NVIDIA/nccl-tests#74, NVIDIA/nccl#428",
+          text: `The way of ${crossing.text} crosses the link between sockets (NUMA nodes, where sockets are not in the capture): P2P is possible and not advised, a copy through host memory is often as fast. Use pairs of one socket where there is a choice.`,
+          source:
+            "NUMA nodes and sockets of the devices; public reports NVIDIA/nccl-tests#74, NVIDIA/nccl#428",
           pairs: crossing.listed,
           pairCount: crossing.count,
           fixes: [],

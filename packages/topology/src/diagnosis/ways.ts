@@ -6,7 +6,7 @@
 import { redirectAnswer } from "../rules/judge-pair.ts";
 import type { KernelRules } from "../rules/kernel-rules.ts";
 import type { Topology } from "../topology.ts";
-import { numaNodeOf } from "./path-class-of.ts";
+import { socketOf } from "./path-class-of.ts";
 import { translationOf } from "./translation.ts";
 
 export class Ways {
@@ -16,7 +16,7 @@ export class Ways {
   readonly #top: Int32Array;
   readonly #redirects: Uint8Array;
   readonly #isTranslated: Uint8Array;
-  readonly #node: Int32Array;
+  readonly #socket: Int32Array;
 
   constructor(topology: Topology, rules: KernelRules) {
     const { count } = topology;
@@ -25,11 +25,11 @@ export class Ways {
     this.#top = new Int32Array(count);
     this.#redirects = new Uint8Array(count);
     this.#isTranslated = new Uint8Array(count);
-    this.#node = new Int32Array(count);
+    this.#socket = new Int32Array(count);
     for (let row = 0; row < count; row++) {
       this.#redirects[row] = redirectAnswer(topology, rules, row) === "yes" ? 1 : 0;
       this.#isTranslated[row] = translationOf(topology, row).isTranslated === "yes" ? 1 : 0;
-      this.#node[row] = numaNodeOf(topology, row);
+      this.#socket[row] = socketOf(topology, row);
       this.#climb(row);
     }
   }
@@ -54,9 +54,9 @@ export class Ways {
     return this.#isTranslated[row] === 1;
   }
 
-  /** Are both nodes known, and different? */
-  crossesNodes(one: number, other: number): boolean {
-    const [near, far] = [this.#node[one] as number, this.#node[other] as number];
+  /** Are both sockets known, and different? */
+  crossesSockets(one: number, other: number): boolean {
+    const [near, far] = [this.#socket[one] as number, this.#socket[other] as number];
     return near !== far && near !== -1 && far !== -1;
   }
 

@@ -5,7 +5,7 @@
  * rules that are known, so its effect is computed.
  */
 import type { PairScope } from "../diagnosis/pair-scope.ts";
-import { type FactName, missingFacts } from "../missing-fact.ts";
+import { type FactName, type MissingFact, missingFacts } from "../missing-fact.ts";
 import type { HangFact } from "../rules/hangs-on.ts";
 import { KERNEL_VERSIONS, type KernelRules, rulesForKernel } from "../rules/kernel-rules.ts";
 import type { Topology } from "../topology.ts";
@@ -63,18 +63,24 @@ export function captureFacts(facts: Iterable<HangFact>): Fix | undefined {
   const names = [...new Set(facts)].filter(
     (fact): fact is Extract<HangFact, FactName> => fact !== "kernel-table",
   );
-  const commands = [...new Set(missingFacts(...names).map(({ command }) => command))];
-  return names.length === 0
-    ? undefined
-    : {
-        ...nothing,
-        kind: "capture",
-        text: `Supply what is missing: ${names.join(", ")}.`,
-        steps: [{ by: "shell", where: "a shell", lines: commands, lasts: "permanent" }],
-        cost: { text: "Nothing changes on the machine." },
-        isPromised: false,
-      };
+  return names.length === 0 ? undefined : captureCommands(missingFacts(...names));
 }
+
+export const captureCommands = (missing: readonly MissingFact[]): Fix => ({
+  ...nothing,
+  kind: "capture",
+  text: `Supply what is missing: ${missing.map(({ fact }) => fact).join(", ")}.`,
+  steps: [
+    {
+      by: "shell",
+      where: "a shell",
+      lines: [...new Set(missing.map(({ command }) => command))],
+      lasts: "permanent",
+    },
+  ],
+  cost: { text: "Nothing changes on the machine." },
+  isPromised: false,
+});
 
 /** P2PDMA compiled in. */
 export const kernelWithP2pdma: Fix = {
