@@ -33,6 +33,32 @@ describe("a part of a listing", () => {
     expect(missing(topology)).toContain("functions");
   });
 
+  it.each(["...", "[...]", "<snip>", "--", "--snip--", "\u2026", "[ snipped ]"])(
+    "with %s in it says that lines are missing: no capability is absent, no function either",
+    (mark) => {
+      const at = NIC.indexOf("\tCapabilities: [1a0");
+
+      const topology = read(
+        `${ROOT}${NIC.slice(0, at)}${mark}\n\n${NIC.replaceAll("01:00.0", "01:00.1")}`,
+      );
+
+      const acsOf = (bdf: string) => topology.acsOf(topology.require(bdf));
+      expect([acsOf("01:00.0"), acsOf("01:00.1")]).toEqual([undefined, "absent"]);
+      expect(topology.facts.tree).toBe("chains");
+    },
+  );
+
+  it("goes on behind what a person left out, but not behind what grep left out", () => {
+    const head = "01:00.0 PCI bridge: A\n\tCapabilities: [110 v1] Access Control Services\n";
+    const control =
+      "\t\tACSCtl:\tSrcValid+ TransBlk- ReqRedir+ CmpltRedir+ UpstreamFwd+ EgressCtrl- DirectTrans-\n";
+
+    const [person, grep] = [`${head}\t\t...\n${control}`, `${head}--\n${control}`].map(read);
+
+    expect(person?.acsOf(0)).toMatchObject({ control: 0x1d });
+    expect(grep?.acsOf(0)).toBeUndefined();
+  });
+
   it("of headers and ACSCtl lines keeps which register is whose", () => {
     const grep = fullText("server-05")
       .split("\n")

@@ -16,6 +16,9 @@ import { completeDraft } from "./second-listing.ts";
 import { LINE_CHARS_MAX } from "./text-lines.ts";
 import { isTreeLine, TreeReader } from "./tree-line.ts";
 
+/** What people and `grep -A` put where they left lines out: `[...]`, `<snip>`, `--`. */
+const OMISSION = /^(?:[[(<-]* ?(?:\.{3,}|\u2026|snip(?:ped)?) ?[\])>-]*|--)$/i;
+
 /** A block of lines about one function. */
 interface Block {
   readonly draft: FunctionDraft;
@@ -28,6 +31,8 @@ interface Block {
   isClosed: boolean;
   /** Details followed a blank line: then blank lines end nothing (text pasted with doubled line ends). */
   isLoose: boolean;
+  /** Lines of it were left out. */
+  hasOmissions: boolean;
 }
 
 export class LspciListing {
@@ -35,6 +40,7 @@ export class LspciListing {
   readonly #drafts = new Map<string, FunctionDraft>();
   readonly #tree: TreeReader;
   #block: Block | undefined;
+  #hasOmissions = false;
   /** ACS control registers of nobody knows which function. */
   #loneAcs: number[] = [];
 
@@ -74,6 +80,11 @@ export class LspciListing {
       });
     }
     return [...this.#drafts.values()];
+  }
+
+  /** True when the text says itself that something was left out of it. */
+  get hasOmissions(): boolean {
+    return this.#hasOmissions;
   }
 
   /**
@@ -118,6 +129,8 @@ export class LspciListing {
     const slot = slotOf(text) ?? slotOfRecord(text);
     if (slot !== undefined) {
       this.#startBlock(slot, number);
+    } else if (OMISSION.test(text)) {
+      this.#takeOmission(text);
     } else if (isTreeLine(line)) {
       this.#endBlock(true);
       this.#tree.read(line, number);
@@ -145,6 +158,7 @@ export class LspciListing {
       headerRest: rest,
       isClosed: false,
       isLoose: false,
+      hasOmissions: false,
     };
   }
 
@@ -174,6 +188,18 @@ export class LspciListing {
     block.isClosed = false;
   }
 
+  /** A person left out lines of the block; `grep -A` left out whatever there was, so the block ends. */
+  #takeOmission(mark: string): void {
+    this.#hasOmissions = true;
+    if (this.#block !== undefined) {
+      this.#block.hasOmissions = true;
+      this.#flush(this.#block);
+    }
+    if (mark === "--") {
+      this.#endBlock(false);
+    }
+  }
+
   /** Reads the line that was put together. */
   #flush(block: Block): void {
     if (block.isHeaderPending) {
@@ -195,7 +221,7 @@ export class LspciListing {
     this.#flush(block);
     const { draft } = block;
     draft.isFinished ||= isFollowed || (block.isClosed && !block.isLoose);
-    draft.hasAllCapabilities = showsAll(draft);
+    draft.hasAllCapabilities = showsAll(draft) && !block.hasOmissions;
     const known = this.#drafts.get(draft.bdf);
     if (known === undefined) {
       this.#add(draft);

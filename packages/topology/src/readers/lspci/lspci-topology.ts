@@ -59,7 +59,7 @@ function topologyOf(listing: LspciListing): Topology {
     return physicalFunction === undefined ? record : { ...record, physicalFunction };
   });
   const placed = placeVirtualBuses(records);
-  const facts = factsOf(listing.source, drafts, placed);
+  const facts = factsOf(listing, drafts, placed);
   return drafts.length === 0
     ? buildTopology({ ...facts, tree: "none", format: acsLinesFormat(listing) }, [])
     : buildTopology(facts, placed);
@@ -69,11 +69,12 @@ const extendedDomainsOf = (drafts: readonly FunctionDraft[]): ReadonlySet<string
   new Set(drafts.filter((draft) => draft.hasExtendedCapability).map(({ bdf }) => domainOf(bdf)));
 
 function factsOf(
-  source: string,
+  { source, hasOmissions }: LspciListing,
   drafts: readonly FunctionDraft[],
   records: readonly FunctionRecord[],
 ): MachineFacts {
-  const tree = coverageOf(records);
+  const shown = coverageOf(records);
+  const tree = hasOmissions && shown === "whole" ? "chains" : shown;
   const isVirtualMachine = virtualPlatformOf(drafts, records);
   return {
     ...factsNamed(source),
