@@ -77,6 +77,9 @@ describe.each(CAPTURES)("captured machine %s, as lspci printed it", (name) => {
       judgePair(topology, rules, topology.require(provider), topology.require(client)),
     );
     expect(ours.filter(({ type }) => type !== "unknown")).toEqual([]);
+    expect(ours.every(({ reasons }) => reasons.some(({ code }) => code === "CPU_UNKNOWN"))).toBe(
+      true,
+    );
   });
 
   it.each([
@@ -96,6 +99,22 @@ describe.each(CAPTURES)("captured machine %s, as lspci printed it", (name) => {
     expect(topology.count).toBe(whole.count);
     expectSubset(topology, whole);
     expectNothingInvented(topology, rules, name);
+  });
+
+  it("has from -vvv as root, without config space, all that decides but a host bridge's own ACS", async () => {
+    const whole = await readCapture(captureFolder(name));
+    const { cpu } = whole.facts;
+
+    const listing = topologyFromLspci("listing", fullText(name).replace(HEX_ROW, ""));
+    const topology = listing.withFacts(cpu === undefined ? {} : { cpu });
+
+    expect(Array.from(topology.table.portType)).toEqual(Array.from(whole.table.portType));
+    const isHostBridge = (row: number) => (whole.table.classCode[row] as number) >> 8 === 0x0600;
+    for (const { provider, client, type } of kernelVerdicts(name)) {
+      const [from, to] = [topology.require(provider), topology.require(client)];
+      const isOwn = from === to && isHostBridge(from);
+      expect(judgePair(topology, rules, from, to).type).toBe(isOwn ? "unknown" : type);
+    }
   });
 
   it("does not take an ordinary user's listing for one without ACS", () => {
