@@ -17,6 +17,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   machine: ["@peerbuf/core", "@peerbuf/topology", "rxjs"],
   exporters: ["@peerbuf/core"],
   importers: ["@peerbuf/core"],
+  linux: ["@peerbuf/core", "koffi"],
   cli: [
     "@peerbuf/core",
     "@peerbuf/topology",

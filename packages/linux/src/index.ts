@@ -1,0 +1,19 @@
+/** The public surface of `@peerbuf/linux`. Everything not named here is private. */
+export type { BufferIdentity, BufferKind } from "./buffers/descriptor-facts.ts";
+export type { Use } from "./buffers/dma-buf-requests.ts";
+export { dmaHeap, dmaHeapNames } from "./buffers/dma-heap.ts";
+export { fromFd, sharedMemory } from "./buffers/from-fd.ts";
+export { LinuxBuffer } from "./buffers/linux-buffer.ts";
+export { type MemfdPiece, UDMABUF_ITEMS_MAX, udmabuf } from "./buffers/udmabuf.ts";
+export { MonotonicClock } from "./clock.ts";
+export type { CpuAccess } from "./cpu-access/bracket.ts";
+export { MAPPED_BYTES_MAX } from "./cpu-access/map-cache.ts";
+export { exportSyncFile, importSyncFile } from "./fences/buffer-fences.ts";
+export { kernelFences } from "./fences/kernel-fence.ts";
+export { LinuxSyncFile } from "./fences/linux-sync-file.ts";
+export { Channel, channelPair, type Delivery } from "./sharing/channel.ts";
+export { type Json, MESSAGE_BYTES_MAX } from "./sharing/envelope.ts";
+export { connect, Listener } from "./sharing/listener.ts";
+export { Descriptor } from "./sys/descriptor.ts";
+export { type OpenHandle, openHandles } from "./sys/handle-ledger.ts";
+export type { ReadinessOptions } from "./sys/poller.ts";
