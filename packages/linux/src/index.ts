@@ -8,6 +8,8 @@ export { type MemfdPiece, UDMABUF_ITEMS_MAX, udmabuf } from "./buffers/udmabuf.t
 export { MonotonicClock } from "./clock.ts";
 export type { CpuAccess } from "./cpu-access/bracket.ts";
 export { MAPPED_BYTES_MAX } from "./cpu-access/map-cache.ts";
+export { DrmDevice, type DumbBuffer, drmNodes } from "./drm/drm-device.ts";
+export { attachVgemFence, signalVgemFence } from "./drm/vgem-fences.ts";
 export { exportSyncFile, importSyncFile } from "./fences/buffer-fences.ts";
 export { kernelFences } from "./fences/kernel-fence.ts";
 export { LinuxSyncFile } from "./fences/linux-sync-file.ts";

@@ -2,6 +2,8 @@
  * dma-heap: buffers of system memory from /dev/dma_heap/NAME (drivers/dma-buf/dma-heap.c, 6.12).
  */
 import { existsSync, readdirSync } from "node:fs";
+import { totalmem } from "node:os";
+import { PeerbufError } from "@peerbuf/core";
 import { Descriptor } from "../sys/descriptor.ts";
 import { missingNode } from "../sys/device-node.ts";
 import { ioctl, request } from "../sys/ioctl.ts";
@@ -27,6 +29,11 @@ export function dmaHeap(name: string, sizeBytes: number): LinuxBuffer {
   const path = `${FOLDER}/${name}`;
   if (!/^[\w.,-]+$/.test(name) || !existsSync(path)) {
     throw missingNode(path, "CONFIG_DMABUF_HEAPS and CONFIG_DMABUF_HEAPS_SYSTEM", dmaHeapNames());
+  }
+  // The kernel would try, and end processes for want of memory before it says no.
+  if (sizeBytes > totalmem()) {
+    const message = `${sizeBytes} bytes of the ${name} heap: this machine has ${totalmem()}`;
+    throw new PeerbufError("MEMORY_EXHAUSTED", message);
   }
   using heap = Descriptor.open(path, O_RDWR);
   const argument = new DataView(new ArrayBuffer(24));
