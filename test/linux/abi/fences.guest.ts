@@ -6,8 +6,8 @@ import {
   drmNodes,
   exportSyncFile,
   importSyncFile,
-  LinuxSyncFile,
   type LinuxBuffer,
+  LinuxSyncFile,
   signalVgemFence,
 } from "@peerbuf/linux";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";

@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Kernel } from "./debian-kernel.ts";
+import type { Kernel } from "./debian-kernel.ts";
 import { unpackModules } from "./kernel-modules.ts";
 import { pathOf } from "./tools.ts";
 

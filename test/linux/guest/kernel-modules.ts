@@ -50,5 +50,8 @@ function dependenciesOf(module: Buffer): string[] {
   }
   const from = start + "\0depends=".length;
   const text = module.toString("latin1", from, module.indexOf(0, from));
-  return text.split(",").filter((name) => name !== "").map(canonical);
+  return text
+    .split(",")
+    .filter((name) => name !== "")
+    .map(canonical);
 }

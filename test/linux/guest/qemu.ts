@@ -22,7 +22,14 @@ export interface Boot {
 const EXIT_LINE = /PEERBUF-GUEST-EXIT (\d+)/;
 
 /** The command's exit status; throws when the guest died or took too long without saying one. */
-export async function boot({ image, initramfs, tree, devices = [], limitMs, onLine }: Boot): Promise<number> {
+export async function boot({
+  image,
+  initramfs,
+  tree,
+  devices = [],
+  limitMs,
+  onLine,
+}: Boot): Promise<number> {
   const guest = spawn("qemu-system-x86_64", [
     ...["-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max", "-smp", "2", "-m", "3G"],
     ...["-nographic", "-no-reboot", "-nic", "none"],

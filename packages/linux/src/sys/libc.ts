@@ -5,6 +5,7 @@
  * an errno. What that means is said by the callers in this folder; nobody outside of it calls these.
  * Loaded at the first call, so that the package can be imported anywhere.
  */
+import { readFileSync } from "node:fs";
 import { PeerbufError } from "@peerbuf/core";
 import koffi, { type node } from "koffi";
 
@@ -102,6 +103,27 @@ function load(): Libc {
     );
   }
   const library = koffi.load(null);
+  pinKoffi(library);
   const functions = Object.entries(DECLARATIONS).map(([name, text]) => [name, library.func(text)]);
   return Object.fromEntries(functions) as Libc;
+}
+
+const RTLD_NOW = 2;
+const RTLD_NOLOAD = 4;
+const RTLD_NODELETE = 0x1000;
+
+/**
+ * Keeps koffi's own code in memory for as long as the process lives. Node unloads an addon with the last
+ * thread that used it, and a poll handle that is still closing then calls code that is gone (koffi 3.3.4,
+ * Node 20.20: a worker that ends while nobody else has koffi ends the process).
+ */
+function pinKoffi(library: ReturnType<typeof koffi.load>): void {
+  const maps = readFileSync("/proc/self/maps", "utf8");
+  const path = /\S*koffi\S*\.node$/m.exec(maps)?.[0];
+  if (path !== undefined) {
+    library.func("void *dlopen(const char *path, int flags)")(
+      path,
+      RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE,
+    );
+  }
 }
