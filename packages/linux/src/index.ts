@@ -8,11 +8,22 @@ export { type MemfdPiece, UDMABUF_ITEMS_MAX, udmabuf } from "./buffers/udmabuf.t
 export { MonotonicClock } from "./clock.ts";
 export type { CpuAccess } from "./cpu-access/bracket.ts";
 export { MAPPED_BYTES_MAX } from "./cpu-access/map-cache.ts";
+export { dmaBufExporter } from "./drivers/dma-buf-exporter.ts";
+export { type KernelImporterApi, kernelImporter } from "./drivers/kernel-importer-driver.ts";
 export { DrmDevice, type DumbBuffer, drmNodes } from "./drm/drm-device.ts";
 export { attachVgemFence, signalVgemFence } from "./drm/vgem-fences.ts";
 export { exportSyncFile, importSyncFile } from "./fences/buffer-fences.ts";
 export { kernelFences } from "./fences/kernel-fence.ts";
 export { LinuxSyncFile } from "./fences/linux-sync-file.ts";
+export { KERNEL_BUFFERS, type KernelBuffers } from "./platform/kernel-buffers.ts";
+export type { KernelAttachment, KernelImporter } from "./platform/kernel-importer.ts";
+export { kernelJudge } from "./platform/kernel-judge.ts";
+export type { MemorySource } from "./platform/linux-host-memory.ts";
+export {
+  createLinuxPlatform,
+  type LinuxPlatform,
+  type LinuxPlatformOptions,
+} from "./platform/linux-platform.ts";
 export { Channel, channelPair, type Delivery } from "./sharing/channel.ts";
 export { type Json, MESSAGE_BYTES_MAX } from "./sharing/envelope.ts";
 export { connect, Listener } from "./sharing/listener.ts";

@@ -23,6 +23,9 @@ const O_RDWR = 2;
 /** Items that fit the kernel's default `list_limit`. */
 export const UDMABUF_ITEMS_MAX = 1024;
 
+/** Has this machine got udmabuf? */
+export const hasUdmabuf = (): boolean => existsSync(NODE);
+
 /** A piece of a memfd. Offset and size in bytes, whole pages. */
 export interface MemfdPiece {
   readonly memfd: Descriptor | LinuxBuffer;
@@ -36,7 +39,7 @@ export interface MemfdPiece {
  * `SYSCALL_FAILED` with EINVAL for a range outside the file or beyond the module's limits.
  */
 export function udmabuf(source: number | readonly MemfdPiece[], name = "peerbuf"): LinuxBuffer {
-  if (!existsSync(NODE)) {
+  if (!hasUdmabuf()) {
     throw missingNode(NODE, "CONFIG_UDMABUF (modprobe udmabuf)");
   }
   if (typeof source !== "number") {
