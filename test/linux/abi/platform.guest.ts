@@ -37,9 +37,9 @@ function ground(memory: MemorySource): Ground {
 describe("on dma-heap buffers", () => platformScenarios(() => ground("dma-heap")));
 describe("on udmabufs", () => platformScenarios(() => ground("udmabuf")));
 
-describe.each(["vgem", "virtio_gpu"])("a buffer mapped for %s", (driver) => {
+describe("a buffer mapped for vgem", () => {
   it("is attached by its kernel driver, and let go at unmap", async () => {
-    const path = nodeOf(driver);
+    const path = nodeOf("vgem");
     using platform = createLinuxPlatform({ drm: [path] });
     using framework = createFramework({ platform, judge: kernelJudge });
     const heap = framework.openExporter(systemHeap, undefined, undefined);
@@ -51,14 +51,30 @@ describe.each(["vgem", "virtio_gpu"])("a buffer mapped for %s", (driver) => {
     );
 
     using attachment = buffer.attach(gpu.importer);
-    using mapping = attachment.map("bidirectional");
-    const [handle = 0] = gpu.handlesOf(mapping);
+    const mapping = attachment.map("bidirectional");
 
-    expect(handle).toBeGreaterThan(0);
+    expect(gpu.handlesOf(mapping)[0]).toBeGreaterThan(0);
     expect(mapping.target).toBe("system");
     expect((await buffer.read(4096, 2))[1]).toBe(1);
+    expect(platform.handles().mappings).toBe(1);
     mapping.unmap();
-    expect(gpu.handlesOf(mapping).length).toBe(0);
+    expect(platform.handles().mappings).toBe(0);
+  });
+});
+
+describe("a device whose kernel driver imports no foreign buffer (virtio_gpu on 6.12)", () => {
+  it("is refused with the kernel's errno, on the record, and holds nothing", () => {
+    const path = nodeOf("virtio_gpu");
+    using platform = createLinuxPlatform({ drm: [path] });
+    using framework = createFramework({ platform, judge: kernelJudge });
+    const heap = framework.openExporter(systemHeap, undefined, undefined);
+    const gpu = framework.openImporter(kernelImporter, path, undefined).api;
+    using buffer = heap.allocate(4096);
+    using attachment = buffer.attach(gpu.importer);
+
+    expect(() => attachment.map("to-device")).toThrow(/the kernel declines.*ENODEV/);
+    expect(attachment.decisions.at(-1)?.reason.code).toBe("KERNEL_ENODEV");
+    expect(platform.handles().mappings).toBe(0);
   });
 });
 
