@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 /** The table of `ARCHITECTURE.md`: what each package's sources may import. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   core: ["rxjs", "typedi"],
-  topology: ["@peerbuf/core", "tar-stream"],
+  topology: ["@peerbuf/core", "sax", "seek-bzip", "tar-stream"],
   machine: ["@peerbuf/core", "@peerbuf/topology", "rxjs"],
   exporters: ["@peerbuf/core"],
   importers: ["@peerbuf/core"],
@@ -30,6 +30,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "yaml",
     "cli-table3",
     "picocolors",
+    "d3-hierarchy",
+    "@resvg/resvg-js",
   ],
 };
 

@@ -69,6 +69,21 @@ interface Bench {
   readonly ports: ReadonlyMap<number, DevicePort>;
 }
 
+/**
+ * Upstream Forwarding wherever a function can: the kernel sets it together with the redirects (6.12,
+ * `pci_std_enable_acs`). Captures in which firmware set the redirects alone are looked at further down.
+ */
+function forwardingUp(topology: Topology): Topology {
+  const { acsState, acsCapability, acsControl } = topology.table;
+  const control = new Map<number, number>();
+  acsCapability.forEach((capability, row) => {
+    if (acsState[row] === ACS_PRESENT) {
+      control.set(row, (acsControl[row] as number) | (capability & ACS.UF));
+    }
+  });
+  return topology.withAcsControl(control);
+}
+
 /** A machine with memory devices in all endpoints. */
 function startBench(
   topology: Topology,
@@ -82,6 +97,8 @@ function startBench(
   for (const row of topology.endpoints) {
     const model = new MemoryDevice();
     machine.place(topology.bdfOf(row), model);
+    // The test is every function's driver: those without one in the capture are no bus masters.
+    machine.hotPlug.enable(row);
     ports.set(row, model.port as DevicePort);
   }
   return { topology, platform, ports };
@@ -254,7 +271,7 @@ describe("what the kernel's rules promise, on a captured machine", () => {
   it.each(readdirSync(CAPTURES))(
     "%s: every bus-addr and host-bridge pair moves every byte when the root complex forwards",
     async (name) => {
-      const bench = startBench(await readCapture(`${CAPTURES}${name}`), "forwards");
+      const bench = startBench(forwardingUp(await readCapture(`${CAPTURES}${name}`)), "forwards");
 
       expect(brokenPromises(bench, rules, ["bus-addr", "host-bridge"])).toEqual([]);
       expect(bench.platform.machine.inspect.totalTraffic().lostBytes).toBe(0);
@@ -264,7 +281,7 @@ describe("what the kernel's rules promise, on a captured machine", () => {
 
   it("the same with an IOMMU: its mappings carry every byte too", async () => {
     for (const name of readdirSync(CAPTURES)) {
-      const topology = await readCapture(`${CAPTURES}${name}`);
+      const topology = forwardingUp(await readCapture(`${CAPTURES}${name}`));
       const bench = startBench(topology, "forwards", {}, { dma: "iommu" });
 
       expect(brokenPromises(bench, rules, ["bus-addr", "host-bridge"])).toEqual([]);
@@ -275,7 +292,7 @@ describe("what the kernel's rules promise, on a captured machine", () => {
 
   it("bus-addr pairs need no root complex: they move every byte even when it forwards nothing", async () => {
     for (const name of readdirSync(CAPTURES)) {
-      const bench = startBench(await readCapture(`${CAPTURES}${name}`), "none");
+      const bench = startBench(forwardingUp(await readCapture(`${CAPTURES}${name}`)), "none");
 
       expect(brokenPromises(bench, rules, ["bus-addr"])).toEqual([]);
       expect(bench.platform.machine.inspect.totalTraffic().lostBytes).toBe(0);
@@ -285,7 +302,7 @@ describe("what the kernel's rules promise, on a captured machine", () => {
   it("pairs that need the root complex lose their bytes, counted and logged, when it forwards nothing", async () => {
     let lost = 0;
     for (const name of readdirSync(CAPTURES)) {
-      const bench = startBench(await readCapture(`${CAPTURES}${name}`), "none");
+      const bench = startBench(forwardingUp(await readCapture(`${CAPTURES}${name}`)), "none");
       const losses = ignoreVerdicts(bench, rules);
 
       expect(losses.wrong).toEqual([]);
@@ -307,7 +324,7 @@ describe("what the kernel's rules promise, on any generated machine", () => {
       acsChance: fc.constantFrom(0.3, 1),
       redirectChance: fc.constantFrom(0, 0.1, 0.5),
     })
-    .map((options) => generateFabric(options));
+    .map((options) => forwardingUp(generateFabric(options)));
 
   const dma = fc.constantFrom("direct" as const, "iommu" as const);
 
@@ -345,6 +362,22 @@ describe("what the kernel's rules promise, on any generated machine", () => {
 });
 
 describe("where hardware breaks the promise", () => {
+  it("a redirect below a port without upstream forwarding is the end of the request or its completion", async () => {
+    const reasons = async (name: string) => {
+      const bench = startBench(await readCapture(`${CAPTURES}${name}`), "forwards");
+      const broken = brokenPromises(bench, rulesForKernel("6.12"), ["host-bridge"]);
+      const seen = bench.platform.machine.inspect.recentFaults().map(({ reason }) => reason);
+      return { broken: broken.length, reasons: [...new Set(seen)].sort() };
+    };
+
+    expect(await reasons("nested-08")).toEqual({
+      broken: 14,
+      reasons: ["ACS_NOT_FORWARDED", "COMPLETION_LOST"],
+    });
+    // Requests go straight to the peer, and only the completions are redirected.
+    expect(await reasons("multifn-06")).toEqual({ broken: 12, reasons: ["COMPLETION_LOST"] });
+  });
+
   it("egress control without redirect blocks a pair that the rules send through the host bridge", () => {
     const topology = generateFabric({
       seed: 1,

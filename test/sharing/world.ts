@@ -109,6 +109,7 @@ export class World {
       const device = probe();
       this.#probes.set(bdf, device);
       this.machine.place(bdf, device);
+      this.machine.setCommand(bdf, { busMaster: true });
     }
     this.platform = createModelledPlatform(this.machine, options);
     const judge = createJudge(topology, rulesForKernel("6.12"));

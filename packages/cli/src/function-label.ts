@@ -4,7 +4,8 @@
  * Two forms: a short name that tells functions of one machine apart (`gpu0`, `nvme1`, counted in
  * order of BDF), and a description from class code and ids, which every capture has.
  */
-import type { Topology } from "@peerbuf/topology";
+import type { DeviceNames, Topology } from "@peerbuf/topology";
+import { oneLine } from "./report-error.ts";
 
 /** Base class and subclass (PCI Code and ID Assignment 1.11): short kind, description. */
 const KINDS: ReadonlyMap<number, readonly [string, string]> = new Map([
@@ -34,7 +35,7 @@ const BASES: ReadonlyMap<number, readonly [string, string]> = new Map([
   [0x06, ["bridge", "Bridge"]],
   [0x07, ["comm", "Communication controller"]],
   [0x08, ["system", "System peripheral"]],
-  [0x0b, ["cpu", "Co-processor"]],
+  [0x0b, ["accel", "Co-processor"]],
   [0x0c, ["serial", "Serial bus controller"]],
   [0x0d, ["radio", "Wireless controller"]],
   [0x10, ["crypto", "Encryption controller"]],
@@ -50,35 +51,76 @@ const kindOf = (topology: Topology, row: number): readonly [string, string] => {
   return KINDS.get(classCode >> 8) ?? BASES.get(classCode >> 16) ?? OTHER;
 };
 
+/** The short kind: `gpu`, `nic`, `bridge`, ... */
+export const kindName = (topology: Topology, row: number): string => kindOf(topology, row)[0];
+
 /** GPUs and accelerators, NICs, NVMe drives. */
 export const isInteresting = (topology: Topology, row: number): boolean =>
   INTERESTING.has(kindOf(topology, row)[0]);
 
-/** `Display controller 1002:740c`. */
+/** What people call it, with the operating system's own names where they were captured. */
+export function modelName(names: DeviceNames, topology: Topology, row: number): string {
+  const own = (topology.facts.osNames.get(topology.bdfOf(row)) ?? []).filter(
+    (name) => !/^nvme\d+$/.test(name),
+  );
+  const model = names.shortNameOf(topology, row);
+  return oneLine(own.length === 0 ? model : `${model} (${own.join(", ")})`);
+}
+
+/** `Display controller 1002:740c`: the same on every machine, whatever list of names it has. */
 export function describeFunction(topology: Topology, row: number): string {
   const { vendor, device } = topology.table;
   const hex = (id: number): string => id.toString(16).padStart(4, "0");
   return `${kindOf(topology, row)[1]} ${hex(vendor[row] as number)}:${hex(device[row] as number)}`;
 }
 
-/** Short names of all non-bridge functions by row: `gpu0`, `gpu1`, `nic0`, ... */
+/**
+ * Short names of all non-bridge functions by row: `gpu0`, `gpu1`, `nic0`, ... counted in order of BDF.
+ * Where the operating system's own `nvme0`, `nvme1`, ... were captured for all drives, they are the names:
+ * two things called nvme1 on one machine would be one too many.
+ */
 export function shortNames(topology: Topology): ReadonlyMap<number, string> {
   const counts = new Map<string, number>();
-  const names = new Map<number, string>();
+  const names = new Map<number, string>(driveNames(topology));
   for (const row of topology.endpoints) {
     const [kind] = kindOf(topology, row);
     const count = counts.get(kind) ?? 0;
     counts.set(kind, count + 1);
-    names.set(row, `${kind}${count}`);
+    if (!names.has(row)) {
+      names.set(row, `${kind}${count}`);
+    }
   }
   return names;
 }
 
-/** Row of a function named by BDF, with or without domain, or by short name. @throws InputError with near matches */
+/** The system's names of all NVMe controllers; none when one of them has none of its own. */
+function driveNames(topology: Topology): Iterable<[number, string]> {
+  const drives = [...topology.endpoints].filter((row) => kindName(topology, row) === "nvme");
+  const names = new Map<string, number>();
+  for (const row of drives) {
+    const own = topology.facts.osNames.get(topology.bdfOf(row)) ?? [];
+    const name = own.find((each) => /^nvme\d+$/.test(each));
+    if (name === undefined || names.has(name)) {
+      return [];
+    }
+    names.set(name, row);
+  }
+  return [...names].map(([name, row]) => [row, name]);
+}
+
+/**
+ * Row of a function named by BDF, with or without domain, by short name, or by what the operating system
+ * calls it (`mlx5_0`), in this order. @throws InputError with near matches
+ */
 export function requireFunction(topology: Topology, name: string): number {
   for (const [row, short] of shortNames(topology)) {
     if (short === name) {
       return row;
+    }
+  }
+  for (const [bdf, own] of topology.facts.osNames) {
+    if (own.includes(name) && topology.indexOf(bdf) >= 0) {
+      return topology.indexOf(bdf);
     }
   }
   return topology.require(name);

@@ -1,6 +1,18 @@
 /** The public surface of the `peerbuf` package: the command as a function, and the shapes of its JSON. */
+export { doctorShape, explainShape } from "./diagnosis-shapes.ts";
 export type { ExitCode } from "./exit-code.ts";
 export { EXIT } from "./exit-code.ts";
 export { type Io, type Output, PipeClosed } from "./io.ts";
 export { main } from "./program.ts";
-export { benchShape, explainShape, matrixShape, runShape } from "./shapes.ts";
+export {
+  benchShape,
+  captureShape,
+  comparisonShape,
+  fleetShape,
+  matrixShape,
+  topoShape,
+} from "./shapes.ts";
+export { runShape } from "./transfer/run-shape.ts";
+export type { Outcome } from "./transfer/outcome.ts";
+export type { Replacements } from "./transfer/replacements.ts";
+export { openScenario, type ScenarioOptions, type ScenarioRun } from "./transfer/scenario-run.ts";

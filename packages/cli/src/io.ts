@@ -4,6 +4,8 @@
  * `main` gets it handed in, so a test runs the whole command in its own process and reads what was
  * printed. Results go to `stdout`, everything else to `stderr`.
  */
+import type { DeviceNames } from "@peerbuf/topology";
+
 export interface Output {
   /** Resolves when the text is taken; slow readers hold the writer back. @throws PipeClosed, OutputFailed */
   write(text: string): Promise<void>;
@@ -19,6 +21,8 @@ export interface Io {
   /** Relative paths of the person start here. */
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Names of devices, asked for once. Left out: the built-in ones, which are the same on every machine. */
+  readonly loadNames?: () => DeviceNames;
 }
 
 /** The reader went away (`| head`): there is nobody left to tell, so the command just ends. */

@@ -11,7 +11,7 @@ import { InputError } from "@peerbuf/core";
 import {
   KERNEL_DEFAULT,
   type KernelRules,
-  readCapture,
+  readCaptures,
   readLive,
   rulesForKernel,
   Topology,
@@ -21,56 +21,105 @@ import { type Command, Option } from "commander";
 /** The embedded capture that is used when nobody says which machine. */
 export const CAPTURE_DEFAULT = "server-05";
 
+/** A capture that comes through a pipe. */
+const STANDARD_INPUT = "-";
+
 /** Beside `src` and `dist`. */
 const CAPTURES = fileURLToPath(new URL("../captures", import.meta.url));
 
 export interface MachineChoice {
-  /** A path, or the name of an embedded capture. */
-  readonly capture?: string | undefined;
+  /** Paths, names of embedded captures, `-` for what comes through a pipe. Several are of one machine. */
+  readonly capture?: string | readonly string[] | undefined;
   readonly live?: boolean | undefined;
   readonly kernel?: string | undefined;
 }
 
+/** Whose rules, and which machine, when nobody says. */
+export interface MachineDefaults {
+  /** `own`: this machine and its own kernel. `demo`: the embedded capture and `KERNEL_DEFAULT`. */
+  readonly machine: "own" | "demo";
+}
+
+const DEMO: MachineDefaults = { machine: "demo" };
+
 /** The options that say which machine; the same for every command. */
-export function addMachineOptions(command: Command): Command {
+export function addMachineOptions(command: Command, { machine }: MachineDefaults = DEMO): Command {
+  const isDemo = machine === "demo";
+  const what = "a capture in any form, or an embedded one by name; several of one machine";
+  const whose = isDemo ? `default: ${CAPTURE_DEFAULT}` : "default: this machine";
   return command
     .addOption(
-      new Option(
-        "-c, --capture <path>",
-        `a capture: folder, tar, sysfs.json, or an embedded one by name (default: ${CAPTURE_DEFAULT})`,
-      ).conflicts("live"),
+      new Option("-c, --capture <path>", `${what} complete each other (${whose})`)
+        .argParser((path: string, before: readonly string[] = []) => [...before, path])
+        .conflicts("live"),
     )
     .option("--live", "this machine")
-    .option("-k, --kernel <version>", "whose P2PDMA rules", KERNEL_DEFAULT);
+    .addOption(
+      isDemo
+        ? new Option("-k, --kernel <version>", "whose P2PDMA rules").default(KERNEL_DEFAULT)
+        : new Option("-k, --kernel <version>", "whose P2PDMA rules (default: the machine's own)"),
+    );
 }
 
 /** @throws InputError for a machine or kernel that cannot be read or is not known */
 export async function openMachine(
   choice: MachineChoice,
   cwd: string,
+  { machine }: MachineDefaults = DEMO,
 ): Promise<{ topology: Topology; rules: KernelRules }> {
-  const rules = rulesForKernel(choice.kernel);
-  const topology =
-    choice.live === true ? readLive() : await openCapture(choice.capture ?? CAPTURE_DEFAULT, cwd);
-  return { topology, rules };
+  const chosen = choice.kernel === undefined ? undefined : rulesForKernel(choice.kernel);
+  const isLive = choice.live === true || (machine === "own" && choice.capture === undefined);
+  const topology = isLive ? readLive() : await openCapture(choice.capture ?? CAPTURE_DEFAULT, cwd);
+  return { topology, rules: chosen ?? ownRules(topology) };
 }
 
-/** Reads a capture by path, from `cwd`, or an embedded one by name. */
-export async function openCapture(name: string, cwd: string): Promise<Topology> {
-  const path = pathFrom(cwd, name);
-  if (existsSync(path) || !/^[\w-]+$/.test(name)) {
-    return readCapture(path);
+/** The rules of the machine's own kernel; where these are not known, those of `KERNEL_DEFAULT`. */
+function ownRules({ facts }: Topology): KernelRules {
+  try {
+    return rulesForKernel(facts.kernelRelease);
+  } catch (error) {
+    if (error instanceof InputError) {
+      return rulesForKernel(KERNEL_DEFAULT);
+    }
+    throw error;
   }
-  const embedded = readdirSync(CAPTURES);
-  if (embedded.includes(name)) {
-    return named(await readCapture(join(CAPTURES, name, "sysfs.json")), name);
+}
+
+/** Reads captures of one machine by path, from `cwd`, or embedded ones by name. */
+export async function openCapture(
+  names: string | readonly string[],
+  cwd: string,
+): Promise<Topology> {
+  const list = typeof names === "string" ? [names] : names;
+  const [only = CAPTURE_DEFAULT] = list;
+  const topology = await readCaptures(list.map((name) => capturePath(name, cwd)));
+  return list.length === 1 && isEmbedded(only, cwd) ? named(topology, only) : topology;
+}
+
+/** @throws InputError for a name that is neither on disk nor embedded */
+function capturePath(name: string, cwd: string): string {
+  if (isEmbedded(name, cwd)) {
+    return embeddedPath(name);
+  }
+  const path = pathFrom(cwd, name);
+  if (name === STANDARD_INPUT || existsSync(path) || !/^[\w-]+$/.test(name)) {
+    return name === STANDARD_INPUT ? name : path;
   }
   throw new InputError({
     source: name,
     cause: "there is neither a file or folder nor an embedded capture of this name",
-    remedy: `Name a capture on disk, or one of the embedded: ${embedded.join(", ")}`,
+    remedy: `Name a capture on disk, or one of the embedded: ${readdirSync(CAPTURES).join(", ")}`,
   });
 }
+
+const isEmbedded = (name: string, cwd: string): boolean =>
+  /^[\w-]+$/.test(name) &&
+  name !== STANDARD_INPUT &&
+  !existsSync(pathFrom(cwd, name)) &&
+  readdirSync(CAPTURES).includes(name);
+
+/** Where an embedded capture is installed. */
+export const embeddedPath = (name: string): string => join(CAPTURES, name, "sysfs.json");
 
 /** An embedded capture is called by its name; where it is installed helps nobody. */
 const named = ({ facts, table, rootBuses }: Topology, name: string): Topology =>

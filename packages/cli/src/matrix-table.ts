@@ -4,7 +4,7 @@
 import type { PathType } from "@peerbuf/core";
 import { judgeAllPairs, type KernelRules, type Topology } from "@peerbuf/topology";
 import { columns } from "./columns.ts";
-import { describeFunction, shortBdf, shortNames } from "./function-label.ts";
+import { modelName, shortBdf, shortNames } from "./function-label.ts";
 import type { Session } from "./session.ts";
 import { paintType } from "./verdict-words.ts";
 
@@ -25,10 +25,9 @@ const SYMBOLS: Readonly<Record<PathType, string>> = {
   unknown: "?",
 };
 
-/** The whole answer: head, table, what the names mean, legend. */
-export function tableLines(session: Session, field: Field, isAll: boolean): string[] {
+/** The whole answer: head, table, what the names mean, legend. `what` says which functions these are. */
+export function tableLines(session: Session, field: Field, what: string): string[] {
   const { topology, rules, rows } = field;
-  const what = isAll ? "functions that are no bridges" : "GPUs, accelerators, NICs and NVMe drives";
   const head = [
     session.paint.strong(`P2P DMA on ${topology.facts.source}`),
     session.paint.faint(`${what}: ${rows.length}, by the rules of ${rules.name}`),
@@ -66,16 +65,28 @@ function cells(session: Session, { topology, rules, rows }: Field): string[] {
   return [...lines, "", ...whatTheyAre(session, topology, rows)];
 }
 
-function whatTheyAre({ paint }: Session, topology: Topology, rows: Int32Array): string[] {
+/** One line each, cut at the terminal's edge. */
+function whatTheyAre(
+  { paint, names: models, io }: Session,
+  topology: Topology,
+  rows: Int32Array,
+): string[] {
   const names = shortNames(topology);
+  const nameOf = (row: number): string => names.get(row) ?? "";
+  const left = Math.max(
+    ...Array.from(rows, (row) => nameOf(row).length + topology.bdfOf(row).length + 4),
+  );
   return columns(
     Array.from(rows, (row) => [
-      paint.name(names.get(row) ?? ""),
+      paint.name(nameOf(row)),
       topology.bdfOf(row),
-      paint.faint(describeFunction(topology, row)),
+      paint.faint(cut(modelName(models, topology, row), io.stdout.columns - left)),
     ]),
   );
 }
+
+const cut = (text: string, width: number): string =>
+  text.length <= width ? text : `${text.slice(0, Math.max(1, width - 1))}…`;
 
 function sums({ paint }: Session, { topology, rules, rows }: Field): string[] {
   const counts = judgeAllPairs(topology, rules, rows).counts();

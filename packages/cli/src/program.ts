@@ -6,10 +6,14 @@
  */
 import { Command, CommanderError } from "commander";
 import { benchCommand } from "./commands/bench.ts";
+import { captureCommand } from "./commands/capture.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { explainCommand } from "./commands/explain.ts";
+import { fleetCommand } from "./commands/fleet.ts";
 import { matrixCommand } from "./commands/matrix.ts";
 import { runCommand } from "./commands/run.ts";
 import { scenarioCommand } from "./commands/scenario.ts";
+import { topoCommand } from "./commands/topo.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { COLUMNS_DEFAULT, type Io } from "./io.ts";
 import { paintFor } from "./paint.ts";
@@ -49,7 +53,17 @@ function buildProgram(session: Session, printed: string[]): Command {
       getOutHelpWidth: () => COLUMNS_DEFAULT,
     })
     .addHelpText("after", PROGRAM_HELP);
-  const commands = [runCommand, scenarioCommand, matrixCommand, explainCommand, benchCommand];
+  const commands = [
+    runCommand,
+    scenarioCommand,
+    doctorCommand,
+    matrixCommand,
+    explainCommand,
+    topoCommand,
+    captureCommand,
+    fleetCommand,
+    benchCommand,
+  ];
   for (const make of commands) {
     program.addCommand(make(session).copyInheritedSettings(program));
   }
@@ -58,8 +72,8 @@ function buildProgram(session: Session, printed: string[]): Command {
 
 const PROGRAM_HELP = `
 Example:
+  $ peerbuf doctor              what keeps this machine from P2P DMA, and the fix
   $ peerbuf run                 the proof, on a machine that comes with peerbuf
-  $ peerbuf matrix --live       what this machine will do
 
 Exit codes: 0 yes or fine, 1 a real finding or failure, 2 wrong usage or unreadable input,
 70 a bug in peerbuf.`;

@@ -1,4 +1,5 @@
 /** Session: one run of the command, as the subcommands see it. */
+import { DeviceNames } from "@peerbuf/topology";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import type { Io } from "./io.ts";
 import { type Paint, paintFor } from "./paint.ts";
@@ -9,10 +10,17 @@ export class Session {
   readonly paint: Paint;
   /** What the process will answer. */
   exitCode: ExitCode = EXIT.OK;
+  #names: DeviceNames | undefined;
 
   constructor(io: Io) {
     this.io = io;
     this.paint = paintFor(io.stdout, io.env);
+  }
+
+  /** What people call devices. */
+  get names(): DeviceNames {
+    this.#names ??= this.io.loadNames?.() ?? new DeviceNames();
+    return this.#names;
   }
 
   /** A whole human answer, line by line. */

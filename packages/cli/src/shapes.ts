@@ -4,12 +4,7 @@
  * Stable: a field may be added, none is renamed or removed. Tests hold every real output against them.
  */
 import { z } from "zod";
-
-const pathType = z.enum(["bus-addr", "host-bridge", "unsupported", "unknown"]);
-const bdf = z.string().regex(/^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/);
-const reasons = z.array(
-  z.strictObject({ code: z.string(), at: z.string().optional(), text: z.string() }),
-);
+import { bdf, labelled, pathType, reasons } from "./shape-atoms.ts";
 
 /** `peerbuf matrix --json`. */
 export const matrixShape: z.ZodType = z.strictObject({
@@ -26,88 +21,94 @@ export const matrixShape: z.ZodType = z.strictObject({
   ),
 });
 
-const labelled = { bdf, label: z.string() };
-const acsBits = z.array(z.string());
-
-/** `peerbuf explain --json`. */
-export const explainShape: z.ZodType = z.strictObject({
+/** `peerbuf matrix --compare-kernel --json`. */
+export const comparisonShape: z.ZodType = z.strictObject({
   kernel: z.string(),
-  provider: z.strictObject(labelled),
-  client: z.strictObject(labelled),
-  type: pathType,
-  distance: z.int().min(-1),
-  reasons,
-  hops: z.array(
-    z.strictObject({
-      ...labelled,
-      role: z.enum(["provider", "client", "bridge", "common"]),
-      acs: z.union([
-        z.enum(["absent", "unknown"]),
-        z.strictObject({ capability: acsBits, control: acsBits }),
-      ]),
-      redirects: z.enum(["yes", "no", "unknown"]),
-    }),
-  ),
-  rootBuses: z.array(z.string()),
-  remedies: z.array(
-    z.strictObject({
-      kind: z.enum(["clear-acs", "move", "capture", "limit"]),
-      text: z.string(),
-      changes: z.array(z.strictObject({ at: bdf, controlBefore: z.int(), controlAfter: z.int() })),
-      /** The verdict after the changes, where they can be tried on the model. */
-      result: pathType.optional(),
-    }),
+  comparedKernel: z.string(),
+  changes: z.array(
+    z.strictObject({ provider: bdf, client: bdf, before: pathType, after: pathType }),
   ),
 });
 
-const decision = z.strictObject({
-  /** The negotiation it belongs to. */
-  buffer: z.string(),
-  importer: z.string(),
-  party: z.enum(["importer", "topology", "exporter", "framework", "dma"]),
-  by: z.string(),
-  stage: z.string(),
-  verdict: z.string(),
-  /** The reason's code. */
-  reason: z.string(),
-  text: z.string(),
-  numbers: z.record(z.string(), z.number()),
-  left: z.array(z.string()),
-  round: z.int().min(0),
+const treeNode: z.ZodType = z.strictObject({
+  kind: z.enum(["machine", "numa", "root-bus", "bridge", "device"]),
+  numaNode: z.int().min(0).optional(),
+  /** `dddd:bb`. */
+  rootBus: z.string().optional(),
+  /** Bridges. */
+  bdf: bdf.optional(),
+  label: z.string().optional(),
+  /** Devices: more than one where alike functions on one bus are folded. */
+  functions: z.array(z.strictObject({ ...labelled, name: z.string() })).optional(),
+  get children() {
+    return z.array(treeNode);
+  },
 });
-const target = z.enum(["device", "system", "carve-out"]).nullable();
-const route = z.enum(["bus-addr", "host-bridge", "system", "untranslated"]).nullable();
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** `peerbuf run --json`. */
-export const runShape: z.ZodType = z.strictObject({
-  transfers: z.array(
+/** `peerbuf topo --json`. */
+export const topoShape: z.ZodType = z.strictObject({
+  kernel: z.string(),
+  /** Functions that reach each other below the root complex, two or more in each. */
+  groups: z.array(z.strictObject({ name: z.string(), functions: z.array(bdf) })),
+  tree: treeNode,
+});
+
+const pairCounts = z.record(pathType, z.int());
+
+/** `peerbuf fleet --json`. */
+export const fleetShape: z.ZodType = z.strictObject({
+  kernel: z.string(),
+  machineCount: z.int(),
+  /** Largest first. */
+  groups: z.array(
     z.strictObject({
-      name: z.string(),
-      provider: z.string(),
-      client: z.string(),
-      /** Where the bytes were for the client's device; null when there was no mapping. */
-      target,
-      route,
-      /** RDMA: the same of the other end. */
-      remote: z
-        .strictObject({ provider: z.string(), client: z.string(), target, route })
+      number: z.int().min(1),
+      members: z.array(z.string()),
+      digest: z.strictObject({
+        key: z.string(),
+        cpu: z.string(),
+        kernelRelease: z.string(),
+        devices: z.record(z.string(), z.int()),
+        pairs: pairCounts,
+      }),
+      kernelReleases: z.array(z.string()),
+      /** The larger group that it was meant to be; left out where there is none. */
+      like: z
+        .strictObject({
+          group: z.int().min(1),
+          differences: z.array(
+            z.strictObject({
+              /** PCI address, "" for the machine as a whole. */
+              at: z.string(),
+              what: z.string(),
+              here: z.string(),
+              there: z.string(),
+            }),
+          ),
+          pairs: z.array(
+            z.strictObject({
+              provider: z.string(),
+              client: z.string(),
+              here: pathType,
+              there: pathType,
+            }),
+          ),
+        })
         .optional(),
-      bytes: z.int(),
-      /** Of the bytes as they lie in memory; null where the transfer did not get that far. */
-      sha256: z.strictObject({ source: sha256.nullable(), destination: sha256.nullable() }),
-      /** The two are equal, and equal to what was put in. */
-      arrived: z.boolean(),
-      /** Why it did not run to its end; left out when it did. */
-      error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
-      decisions: z.array(decision),
-      /** Bytes that bridges and the root complex carried meanwhile, by the machine's own counters. */
-      passed: z.array(z.strictObject({ at: z.string(), bytes: z.number() })),
-      /** Bytes of requests that reached nothing. */
-      lostBytes: z.number(),
     }),
   ),
-  ok: z.boolean(),
+  unreadable: z.array(z.strictObject({ name: z.string(), message: z.string() })),
+});
+
+/** `peerbuf capture --json`. */
+export const captureShape: z.ZodType = z.strictObject({
+  file: z.string(),
+  bytes: z.int(),
+  functionCount: z.int(),
+  /** Functions of which only the header could be read, as without root. */
+  headerOnlyCount: z.int(),
+  redacted: z.boolean(),
+  notReadable: z.array(z.strictObject({ fact: z.string(), command: z.string() })),
 });
 
 /** `peerbuf bench --json`. */

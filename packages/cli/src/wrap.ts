@@ -3,7 +3,8 @@
 const ESCAPE = String.fromCharCode(27);
 const COLOUR = new RegExp(`${ESCAPE}\\[\\d+m`, "g");
 
-const visibleLength = (text: string): number => text.replace(COLOUR, "").length;
+/** Characters that a person sees. */
+export const visibleLength = (text: string): number => text.replace(COLOUR, "").length;
 
 /** At least one line; a word longer than `width` stands on a line of its own. */
 export function wrap(text: string, width: number): string[] {

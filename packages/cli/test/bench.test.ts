@@ -11,6 +11,9 @@ interface Result {
 
 const NAMES = [
   "topology.all-pairs",
+  "topology.captured-pairs",
+  "fleet.captures",
+  "fleet.memory",
   "core.map-cycle",
   "core.pin-cycle",
   "core.map-cycle-memory",
@@ -20,6 +23,10 @@ const NAMES = [
   "machine.dma-64KiB",
   "machine.dma-4KiB",
   "machine.dma-iommu-2MiB",
+  "machine.requests-iommu-4KiB",
+  "machine.transfers",
+  "machine.clock-events",
+  "machine.memory",
 ];
 
 describe("bench", () => {

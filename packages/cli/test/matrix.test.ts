@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { matrixShape } from "peerbuf";
+import { comparisonShape, matrixShape } from "peerbuf";
 import { describe, expect, it } from "vitest";
-import { FIXTURES, peerbuf } from "./console.ts";
+import { emptyFolder, FIXTURES, peerbuf } from "./console.ts";
 
 interface Pair {
   provider: string;
@@ -62,7 +62,7 @@ describe("matrix", () => {
   it("--all adds every other function that is no bridge", async () => {
     const { stdout } = await peerbuf(["matrix", "--all"]);
 
-    expect(stdout).toMatch(/^sata0 +0000:00:1f\.2 +SATA controller 8086:2922$/m);
+    expect(stdout).toMatch(/^sata0 +0000:00:1f\.2 +Intel SATA controller 2922$/m);
     expect(stdout).not.toContain("PCI bridge");
   });
 
@@ -93,9 +93,50 @@ describe("matrix", () => {
     expect(plain.stdout).not.toContain(ESCAPE);
   });
 
+  it("--between keeps what is named", async () => {
+    const { stdout } = await peerbuf(["matrix", "--between", "gpu,16:00.0", "--csv"]);
+
+    expect(stdout.trimEnd().split("\n")).toHaveLength(1 + 5 * 5);
+  });
+
   it("knows the rules of other kernels", async () => {
     const { stdout } = await peerbuf(["matrix", "--json", "--kernel", "6.12.117"]);
 
     expect(JSON.parse(stdout).kernel).toBe("6.12");
+  });
+});
+
+describe("matrix --compare-kernel", () => {
+  it("shows the pairs that the other kernel judges otherwise, and only these", async () => {
+    const cwd = emptyFolder();
+    const text = readFileSync(join(FIXTURES, "server-05", "sysfs.json"), "utf8");
+    const capture = JSON.parse(text) as { files: Record<string, string> };
+    // Newer kernels list every host bridge of this vendor.
+    capture.files["sys/devices/pci0000:38/0000:38:00.0/vendor"] = "0x1ae0\n";
+    writeFileSync(join(cwd, "c.json"), JSON.stringify(capture));
+    const argv = ["matrix", "--capture", "c.json", "--compare-kernel", "7.2"];
+
+    const shown = await peerbuf(argv, { cwd });
+    const { code, stdout } = await peerbuf([...argv, "--json"], { cwd });
+
+    const answer = JSON.parse(stdout) as { changes: Record<string, string>[] };
+    expect({ code, error: comparisonShape.safeParse(answer).error }).toEqual({ code: 0 });
+    expect(answer.changes).toContainEqual({
+      provider: "0000:3b:00.0",
+      client: "0000:3f:00.0",
+      before: "unsupported",
+      after: "host-bridge",
+    });
+    expect(answer.changes).toHaveLength(10);
+    expect(shown.stdout).toContain("10 of 110 ordered pairs change from linux-6.12 to linux-7.2");
+  });
+
+  it("says so when nothing changes", async () => {
+    const { code, stdout } = await peerbuf(["matrix", "--compare-kernel", "7.2"]);
+
+    expect(code).toBe(0);
+    expect(stdout).toBe(
+      "linux-6.12 and linux-7.2 judge all 110 ordered pairs of the embedded capture server-05 alike.\n",
+    );
   });
 });

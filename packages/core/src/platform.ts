@@ -60,4 +60,9 @@ export interface Platform {
   device(id: string): Device;
   /** Puts what a driver of `device` may use under its token. `undefined`: a driver without hardware, such as a heap. */
   provide(device: Device | undefined, registry: ServiceRegistry): void;
+  /**
+   * The driver for which `provide` was called last for this device is closed, or could not be opened: once for each
+   * `provide`. A platform that enables devices for their drivers disables them here. Must not throw.
+   */
+  release?(device: Device | undefined): void;
 }

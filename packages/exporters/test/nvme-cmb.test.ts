@@ -45,6 +45,18 @@ describe("NVMe CMB driver", () => {
     expect(api.freeBytes()).toBe(64 * MIB);
   });
 
+  it("whose drive was pulled out is gone, not full of ones", async () => {
+    using bench = await start();
+    using buffer = open(bench).allocate(MIB);
+    await buffer.write(0, pattern(4096));
+
+    bench.machine.surpriseRemove(OWNER);
+
+    const gone = { code: "DEVICE_GONE", message: expect.stringContaining(OWNER) };
+    await expect(buffer.read(0, 4096)).rejects.toMatchObject(gone);
+    await expect(buffer.write(0, pattern(4096))).rejects.toMatchObject(gone);
+  });
+
   it("lets another drive write to it and read from it below the root complex", async () => {
     using bench = await start();
     const drive = bench.framework.openImporter(nvme, CLIENT, undefined);

@@ -9,12 +9,7 @@ import {
 } from "@peerbuf/core";
 import { type Vfio, vfio } from "@peerbuf/exporters";
 import { nvme } from "@peerbuf/importers";
-import {
-  type BarMemory,
-  createBarMemory,
-  createNvmeController,
-  type Machine,
-} from "@peerbuf/machine";
+import { type BarMemory, createBarMemory, createNvmeController } from "@peerbuf/machine";
 import { describe, expect, it } from "vitest";
 import { type CapturedMachine, startCaptured } from "../../importers/test/captured-machine.ts";
 import { expectSameBytes, MIB, pattern } from "../../importers/test/server-machine.ts";
@@ -43,6 +38,7 @@ async function start(guard = true): Promise<Bench> {
   const far = createNvmeController({ capacityBytes: 4 * MIB });
   const models = { [HANDED]: card, [PROBE]: probe, [DRIVE]: drive, [FAR_DRIVE]: far };
   const started = await startCaptured("server-05", models, { guard });
+  started.machine.setCommand(PROBE, { busMaster: true });
   const done: string[] = [];
   const handed = {
     reset: () => {
@@ -51,22 +47,11 @@ async function start(guard = true): Promise<Bench> {
     },
     setMemoryEnabled: (isEnabled: boolean) => {
       done.push(isEnabled ? "enable" : "disable");
-      decode(started.machine, card, isEnabled);
+      started.machine.setCommand(HANDED, { memory: isEnabled });
     },
   };
   const { api, allocate } = started.framework.openExporter(vfio, HANDED, handed);
   return { ...started, card, probe, done, api, allocate };
-}
-
-/** What the memory space bit does: the BAR answers, or nothing does. */
-function decode({ fabric, topology }: Machine, card: BarMemory, isEnabled: boolean): void {
-  const slot = fabric.map.slots.find(
-    ({ row, sizeBytes }) => topology.bdfOf(row) === HANDED && sizeBytes === 16 * MIB,
-  );
-  const memory = card.inspect().memory;
-  if (slot !== undefined && memory !== undefined) {
-    slot.model = isEnabled ? { kind: "memory", memory, base: 0 } : undefined;
-  }
 }
 
 /** An importer on the probe. What it does when it is told to let go is the test's affair. */

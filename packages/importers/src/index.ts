@@ -7,15 +7,20 @@ export type { ImportedBuffer } from "./gpu-peer/imported-buffer.ts";
 export type { Negotiated } from "./negotiated.ts";
 export type { NvmeIdentity } from "./nvme/identity.ts";
 export type { NvmeOptions } from "./nvme/import.ts";
+export type { DataPointers } from "./nvme/list-pool.ts";
 export { type Nvme, type NvmeRange, type NvmeTransfer, nvme } from "./nvme/nvme.ts";
 export { PageCursor } from "./nvme/page-cursor.ts";
 export { buildPrps, type ListMemory, listPagesFor, type PrpList } from "./nvme/prp-list.ts";
+export { buildSgl, type Sgl } from "./nvme/sgl-list.ts";
 export type { PeerOptions } from "./peer-policy.ts";
 export { platformDevice } from "./platform-device.ts";
+export type { RdmaProtectionDomain } from "./rdma/protection-domain.ts";
 export {
   connectQueuePairs,
   type RdmaAddress,
+  type RdmaPart,
   type RdmaQueuePair,
+  type RdmaQueuePairOptions,
   type RdmaRange,
   type RdmaTransfer,
 } from "./rdma/queue-pair.ts";

@@ -51,7 +51,8 @@ describe("NVMe driver, system memory", () => {
     const { commandCount, elapsedNs } = await drive.api.read(buffer, { lba: 0 });
 
     expect(commandCount).toBe(64);
-    expect(elapsedNs).toBeLessThan(64 * 60_000);
+    // The captured link (2.5 GT/s, one lane) takes 4.9 ms for the bytes alone; waiting 64 times for flash, 3.8 ms more.
+    expect(elapsedNs).toBeLessThan(4_900_000 + 10 * 60_000);
     expectSameBytes(await buffer.read(0, MIB), bytes);
   });
 

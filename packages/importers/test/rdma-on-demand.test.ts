@@ -1,45 +1,47 @@
 import type { DmaBuf } from "@peerbuf/core";
 import { gpu, systemHeap } from "@peerbuf/exporters";
-import { connectQueuePairs, type Rdma, type RdmaQueuePair, rdma } from "@peerbuf/importers";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { connected, FULL_ACCESS, type RdmaBench, startRdma } from "./rdma-bench.ts";
 import {
   after,
   changeLink,
   expectSameBytes,
-  FAR_NIC,
   GPU,
   MIB,
   NEAR_NIC,
   pattern,
-  type Server,
-  startServer,
+  type ServerOptions,
 } from "./server-machine.ts";
 import { wanderer } from "./wanderer.ts";
 
 const PEER = { type: "p2p", target: "device", route: "bus-addr" };
 const SYSTEM = { type: "p2p", target: "system", route: "system" };
-const FULL_ACCESS = { localWrite: true, remoteWrite: true, remoteRead: true };
 const ON_DEMAND = { ...FULL_ACCESS, flavour: "on-demand" } as const;
 
-async function connected(one: Rdma, other: Rdma): Promise<RdmaQueuePair> {
-  const [here, there] = [await one.createQueuePair(), await other.createQueuePair()];
-  await connectQueuePairs(here, there);
-  return here;
+interface Bench extends RdmaBench {
+  /** Of a wanderer's buffer; the test's end takes back what it has given out. */
+  allocate(sizeBytes?: number): DmaBuf;
+  /** The wanderer moves all its buffers. */
+  move(copyNs?: number): void;
+  /** Of a buffer that stays where it is. */
+  allocateFixed(): DmaBuf;
 }
 
-/** Both NICs, with a queue pair from the near one to the far one. */
-async function openNics(server: Server) {
-  const near = server.framework.openImporter(rdma, NEAR_NIC, undefined);
-  const far = server.framework.openImporter(rdma, FAR_NIC, undefined);
-  return { near, far, queuePair: await connected(near.api, far.api) };
+/** Both NICs connected, and an exporter that moves when the test says so. */
+async function start(options: ServerOptions = {}): Promise<Bench> {
+  const bench = await startRdma(options);
+  const { framework } = bench.server;
+  const moving = framework.openExporter(wanderer, undefined, undefined);
+  const heap = framework.openExporter(systemHeap, undefined, undefined);
+  return {
+    ...bench,
+    allocate: (sizeBytes = MIB) => moving.allocate(sizeBytes),
+    allocateFixed: () => heap.allocate(MIB),
+    move: (copyNs) => moving.api.move(copyNs),
+    [Symbol.dispose]: () => bench[Symbol.dispose](),
+  };
 }
-
-const openHeap = (server: Server) =>
-  server.framework.openExporter(systemHeap, undefined, undefined);
-
-const openWanderer = (server: Server) =>
-  server.framework.openExporter(wanderer, undefined, undefined);
 
 /** Resolves when no copy of a move runs any more. */
 async function moved(...buffers: readonly DmaBuf[]): Promise<void> {
@@ -49,16 +51,16 @@ async function moved(...buffers: readonly DmaBuf[]): Promise<void> {
 }
 
 /** A small card, so that a second buffer drives the first one out. */
-const smallCard = (): Server => startServer({ vramBytes: 16 * MIB });
-const openCard = (server: Server) => server.framework.openExporter(gpu, GPU, undefined);
+const startSmall = (): Promise<Bench> => start({ vramBytes: 16 * MIB });
+const openCard = ({ server }: Bench) => server.framework.openExporter(gpu, GPU, undefined);
 
 describe("RDMA region on demand, at a GPU that evicts", () => {
   it("sends a buffer byte for byte that leaves VRAM meanwhile, and says where it was", async () => {
-    using server = smallCard();
-    const { near, far, queuePair } = await openNics(server);
-    const card = openCard(server);
+    using bench = await startSmall();
+    const { server, near, far, queuePair, allocate } = bench;
+    const card = openCard(bench);
     using source = card.allocate(8 * MIB);
-    using target = openWanderer(server).allocate(8 * MIB);
+    using target = allocate(8 * MIB);
     const bytes = pattern(8 * MIB);
     await source.write(0, bytes);
     await using local = await near.api.register(source, ON_DEMAND);
@@ -77,12 +79,12 @@ describe("RDMA region on demand, at a GPU that evicts", () => {
   });
 
   it("has the whole way on the record: mapped, moved, mapped again", async () => {
-    using server = smallCard();
-    const { near } = await openNics(server);
-    const card = openCard(server);
+    using bench = await startSmall();
+    const { near } = bench;
+    const card = openCard(bench);
     using buffer = card.allocate(8 * MIB);
     await using region = await near.api.register(buffer, ON_DEMAND);
-    const loop = await connected(near.api, near.api);
+    const [loop] = await connected(near.api, near.api);
 
     using usurper = card.allocate(12 * MIB);
     await loop.write(region, region, { lengthBytes: 64, remoteOffset: 4096 });
@@ -100,16 +102,16 @@ describe("RDMA region on demand, at a GPU that evicts", () => {
   it.each(["read", "write"] as const)(
     "is written by a %s over the wire byte for byte while it leaves VRAM",
     async (way) => {
-      using server = smallCard();
-      const { near, far, queuePair } = await openNics(server);
-      const card = openCard(server);
+      using bench = await startSmall();
+      const { server, near, far, queuePair, allocate } = bench;
+      const card = openCard(bench);
       using evicted = card.allocate(8 * MIB);
-      using source = openWanderer(server).allocate(8 * MIB);
+      using source = allocate(8 * MIB);
       const bytes = pattern(8 * MIB, 2);
       await source.write(0, bytes);
       await using region = await near.api.register(evicted, ON_DEMAND);
       await using other = await far.api.register(source, FULL_ACCESS);
-      const fromFar = await connected(far.api, near.api);
+      const [fromFar] = await connected(far.api, near.api);
 
       const writing = way === "read" ? queuePair.read(region, other) : fromFar.write(other, region);
       await after(server, 100_000);
@@ -126,11 +128,10 @@ describe("RDMA region on demand, at a GPU that evicts", () => {
 
 describe("RDMA region on demand, at an exporter that moves all the time", () => {
   it("moves the same bytes as ever, whenever both ends move", async () => {
-    using server = startServer();
-    const { near, far, queuePair } = await openNics(server);
-    const { allocate, api } = openWanderer(server);
-    using here = allocate(MIB);
-    using there = allocate(MIB);
+    using bench = await start();
+    const { server, near, far, queuePair, allocate, move } = bench;
+    using here = allocate();
+    using there = allocate();
     await using local = await near.api.register(here, ON_DEMAND);
     await using remote = await far.api.register(there, ON_DEMAND);
     let mapsMade = 0;
@@ -148,7 +149,7 @@ describe("RDMA region on demand, at an exporter that moves all the time", () => 
           const moving = queuePair[way](local, remote);
           for (const pauseNs of pausesNs) {
             await after(server, pauseNs);
-            api.move();
+            move();
           }
           await moving;
 
@@ -165,18 +166,17 @@ describe("RDMA region on demand, at an exporter that moves all the time", () => 
   });
 
   it("keeps the old place until the access under way is over, by a fence in the buffer", async () => {
-    using server = startServer();
-    const { near, queuePair, far } = await openNics(server);
-    const { allocate, api } = openWanderer(server);
-    using here = allocate(MIB);
+    using bench = await start();
+    const { server, near, far, queuePair, allocate, allocateFixed, move } = bench;
+    using here = allocate();
     await using local = await near.api.register(here, ON_DEMAND);
-    using there = openHeap(server).allocate(MIB);
+    using there = allocateFixed();
     await using remote = await far.api.register(there, FULL_ACCESS);
     const before = here.reservation.testSignaled("bookkeep");
     const sending = queuePair.write(local, remote, { lengthBytes: 65_536 });
     await after(server, 1_000);
 
-    api.move();
+    move();
     const during = here.reservation.getFences("bookkeep").map(({ driverName }) => driverName);
     const heldDuring = here.attachments[0]?.mappingCount;
     await sending;
@@ -190,13 +190,12 @@ describe("RDMA region on demand, at an exporter that moves all the time", () => 
   });
 
   it("is not mapped while nobody uses it after a move", async () => {
-    using server = startServer();
-    const { near } = await openNics(server);
-    const { allocate, api } = openWanderer(server);
-    using buffer = allocate(MIB);
+    using bench = await start();
+    const { server, near, allocate, move } = bench;
+    using buffer = allocate();
     await using region = await near.api.register(buffer, ON_DEMAND);
 
-    api.move();
+    move();
 
     expect(server.framework.handles()).toMatchObject({ attachments: 1, mappings: 0 });
     expect(region.mappings).toHaveLength(1);
@@ -206,9 +205,9 @@ describe("RDMA region on demand, at an exporter that moves all the time", () => 
 
 describe("RDMA region on demand, limits and ends", () => {
   it("refuses the 65th region of a NIC", async () => {
-    using server = startServer();
-    const { near } = await openNics(server);
-    using buffer = openWanderer(server).allocate(4096);
+    using bench = await start();
+    const { near, allocate } = bench;
+    using buffer = allocate(4096);
     const regions = await Promise.all(
       Array.from({ length: 64 }, () => near.api.register(buffer, ON_DEMAND)),
     );
@@ -223,14 +222,13 @@ describe("RDMA region on demand, limits and ends", () => {
   });
 
   it("ends a request that waits for a region that is deregistered", async () => {
-    using server = startServer();
-    const { near, far, queuePair } = await openNics(server);
-    const { allocate, api } = openWanderer(server);
-    using here = allocate(MIB);
-    using there = allocate(MIB);
+    using bench = await start();
+    const { server, near, far, queuePair, allocate, move } = bench;
+    using here = allocate();
+    using there = allocate();
     const local = await near.api.register(here, ON_DEMAND);
     await using remote = await far.api.register(there, { ...FULL_ACCESS, flavour: "on-demand" });
-    api.move();
+    move();
     const outcome = expect(queuePair.write(local, remote)).rejects.toThrow(
       "local protection error (4)",
     );
@@ -244,14 +242,13 @@ describe("RDMA region on demand, limits and ends", () => {
   });
 
   it("lets go of everything when it is closed in the middle of a page fault", async () => {
-    using server = startServer();
-    const { near, far, queuePair } = await openNics(server);
-    const { allocate, api } = openWanderer(server);
-    using here = allocate(MIB);
-    using there = allocate(MIB);
+    using bench = await start();
+    const { server, near, far, queuePair, allocate, move } = bench;
+    using here = allocate();
+    using there = allocate();
     const local = await near.api.register(here, ON_DEMAND);
     await using remote = await far.api.register(there, ON_DEMAND);
-    api.move();
+    move();
     const outcome = expect(queuePair.write(local, remote)).rejects.toMatchObject({
       code: "DEVICE_GONE",
     });
@@ -267,11 +264,10 @@ describe("RDMA region on demand, limits and ends", () => {
   });
 
   it("lets a move go on when it is closed while an access is under way", async () => {
-    using server = startServer();
-    const { near, far, queuePair } = await openNics(server);
-    const { allocate, api } = openWanderer(server);
-    using here = allocate(MIB);
-    using there = allocate(MIB);
+    using bench = await start();
+    const { server, near, far, queuePair, allocate, move } = bench;
+    using here = allocate();
+    using there = allocate();
     const bytes = pattern(MIB, 7);
     await here.write(0, bytes);
     const local = await near.api.register(here, ON_DEMAND);
@@ -280,7 +276,7 @@ describe("RDMA region on demand, limits and ends", () => {
       code: "DEVICE_GONE",
     });
     await after(server, 1_000);
-    api.move();
+    move();
 
     near.close();
 
@@ -289,11 +285,10 @@ describe("RDMA region on demand, limits and ends", () => {
   });
 
   it("stops a NIC that does not say when its accesses are over, and the move goes on", async () => {
-    using server = startServer();
-    const { near, far, queuePair } = await openNics(server);
-    const { allocate, api } = openWanderer(server);
-    using here = allocate(MIB);
-    using there = openHeap(server).allocate(MIB);
+    using bench = await start();
+    const { server, near, far, queuePair, allocate, allocateFixed, move } = bench;
+    using here = allocate();
+    using there = allocateFixed();
     const bytes = pattern(MIB, 8);
     await here.write(0, bytes);
     const local = await near.api.register(here, ON_DEMAND);
@@ -310,7 +305,7 @@ describe("RDMA region on demand, limits and ends", () => {
           : port.write(...request),
     }));
 
-    api.move();
+    move();
 
     await outcome;
     expectSameBytes(await here.read(0, MIB), bytes);
@@ -320,18 +315,17 @@ describe("RDMA region on demand, limits and ends", () => {
   });
 
   it("lets the buffer go when it is deregistered while an access is under way on the old place", async () => {
-    using server = startServer();
-    const { near, far, queuePair } = await openNics(server);
-    const { allocate, api } = openWanderer(server);
-    using here = allocate(MIB);
-    using there = openHeap(server).allocate(MIB);
+    using bench = await start();
+    const { server, near, far, queuePair, allocate, allocateFixed, move } = bench;
+    using here = allocate();
+    using there = allocateFixed();
     const local = await near.api.register(here, ON_DEMAND);
     await using remote = await far.api.register(there, FULL_ACCESS);
     const outcome = expect(queuePair.write(local, remote)).rejects.toThrow(
       "local protection error (4)",
     );
     await after(server, 301);
-    api.move();
+    move();
 
     await local.deregister();
 
@@ -342,21 +336,20 @@ describe("RDMA region on demand, limits and ends", () => {
   });
 
   it("waits anew for each move that a request meets", async () => {
-    using server = startServer();
-    const { near, far, queuePair } = await openNics(server);
-    const { allocate, api } = openWanderer(server);
-    using here = allocate(MIB);
-    using there = openHeap(server).allocate(MIB);
+    using bench = await start();
+    const { server, near, far, queuePair, allocate, allocateFixed, move } = bench;
+    using here = allocate();
+    using there = allocateFixed();
     const bytes = pattern(MIB, 9);
     await here.write(0, bytes);
     await using local = await near.api.register(here, ON_DEMAND);
     await using remote = await far.api.register(there, FULL_ACCESS);
     const sending = queuePair.write(local, remote);
     await after(server, 5_000);
-    api.move(700_000_000);
+    move(700_000_000);
     await moved(here);
     await after(server, 10_000);
-    api.move(700_000_000);
+    move(700_000_000);
 
     const { elapsedNs } = await sending;
 
@@ -366,16 +359,15 @@ describe("RDMA region on demand, limits and ends", () => {
   });
 
   it("hears the fault of a move that comes when the NIC has the mapping and the driver does not know yet", async () => {
-    using server = startServer();
-    const { near, far, queuePair } = await openNics(server);
-    const { allocate, api } = openWanderer(server);
-    using here = allocate(MIB);
-    using there = openHeap(server).allocate(MIB);
+    using bench = await start();
+    const { server, near, far, queuePair, allocate, allocateFixed, move } = bench;
+    using here = allocate();
+    using there = allocateFixed();
     const bytes = pattern(MIB, 10);
     await here.write(0, bytes);
     await using local = await near.api.register(here, ON_DEMAND);
     await using remote = await far.api.register(there, FULL_ACCESS);
-    api.move();
+    move();
     const sending = queuePair.write(local, remote);
     let interrupts = 0;
     const [pageFault, mapped] = [1, 2];
@@ -383,7 +375,7 @@ describe("RDMA region on demand, limits and ends", () => {
       interrupt(vector) {
         interrupts++;
         if (interrupts === mapped) {
-          api.move();
+          move();
         }
         port.interrupt(vector);
       },
@@ -400,16 +392,15 @@ describe("RDMA region on demand, limits and ends", () => {
   });
 
   it("says why a page fault failed, and tries again at the next access", async () => {
-    using server = startServer();
-    const { near, far, queuePair } = await openNics(server);
-    const { allocate, api } = openWanderer(server);
-    using here = allocate(MIB);
-    using there = openHeap(server).allocate(MIB);
+    using bench = await start();
+    const { server, near, far, queuePair, allocate, allocateFixed, move } = bench;
+    using here = allocate();
+    using there = allocateFixed();
     const bytes = pattern(MIB, 11);
     await here.write(0, bytes);
     await using local = await near.api.register(here, ON_DEMAND);
     await using remote = await far.api.register(there, FULL_ACCESS);
-    api.move();
+    move();
     const tableBytes = 16;
     const cut = changeLink(server, NEAR_NIC, (port) => ({
       read: (...request) =>
@@ -421,7 +412,7 @@ describe("RDMA region on demand, limits and ends", () => {
     );
     const mapped = here.attachments[0]?.mappingCount;
     cut.remove();
-    await (await connected(near.api, far.api)).write(local, remote);
+    await (await connected(near.api, far.api))[0].write(local, remote);
 
     expect(mapped).toBe(0);
     expect(local.pageError).toBeUndefined();
@@ -429,11 +420,10 @@ describe("RDMA region on demand, limits and ends", () => {
   });
 
   it("ends a registration that waits for a move when the driver is closed", async () => {
-    using server = startServer();
-    const { near } = await openNics(server);
-    const { allocate, api } = openWanderer(server);
-    using buffer = allocate(MIB);
-    api.move();
+    using bench = await start();
+    const { server, near, allocate, move } = bench;
+    using buffer = allocate();
+    move();
     const outcome = expect(near.api.register(buffer, ON_DEMAND)).rejects.toMatchObject({
       code: "DEVICE_GONE",
     });

@@ -188,7 +188,7 @@ describe("RDMA regions at a function that may be reset", () => {
       code: "MAPPING_STALE",
       errno: "EINVAL",
     });
-    await later(bench, 3_000);
+    await later(bench, 5_500);
     const during = bench.framework.handles().mappings;
 
     await bench.api.reset();

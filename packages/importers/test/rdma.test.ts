@@ -1,8 +1,9 @@
 import type { OpenedExporter } from "@peerbuf/core";
 import { type Gpu, gpu, systemHeap } from "@peerbuf/exporters";
-import { connectQueuePairs, type Rdma, type RdmaQueuePair, rdma } from "@peerbuf/importers";
+import { rdma } from "@peerbuf/importers";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { connected } from "./rdma-bench.ts";
 import {
   after,
   bytesIn,
@@ -16,12 +17,6 @@ import {
   type Server,
   startServer,
 } from "./server-machine.ts";
-
-async function connected(one: Rdma, other: Rdma): Promise<[RdmaQueuePair, RdmaQueuePair]> {
-  const ends = [await one.createQueuePair(), await other.createQueuePair()] as const;
-  await connectQueuePairs(...ends);
-  return [...ends];
-}
 
 const openCard = (server: Server): OpenedExporter<Gpu> =>
   server.framework.openExporter(gpu, GPU, undefined);
@@ -274,8 +269,10 @@ describe("RDMA driver, protection", () => {
     using buffer = openHeap(server).allocate(4096);
     await using region = await near.api.register(buffer, { remoteWrite: true });
     const alone = await near.api.createQueuePair();
+    await alone.connect({ lid: 77, queuePair: 1 });
 
     await expect(alone.write(region, region)).rejects.toThrow("retry exceeded");
+    expect(alone.broken).toContain("retry exceeded");
   });
 });
 

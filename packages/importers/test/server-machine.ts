@@ -127,10 +127,13 @@ export function changeLink(
       ? {
           bdf,
           clock: port.clock,
+          attributes: port.attributes,
+          as: (attributes) => port.as(attributes),
           read: (...request) => port.read(...request),
           write: (...request) => port.write(...request),
           readInto: (...request) => port.readInto(...request),
           writeFrom: (...request) => port.writeFrom(...request),
+          transfer: (...request) => port.transfer(...request),
           interrupt: (vector) => port.interrupt(vector),
           ...change(port),
         }

@@ -1,19 +1,25 @@
 /**
- * ACS gate: what a function's ACS bits do to a request for a peer (PCIe base specification 5.0, 6.12).
+ * ACS gate: what a function's ACS bits do to requests and completions (PCIe base specification 5.0, 6.12).
  *
- * Acted upon: P2P Request Redirect, P2P Completion Redirect and P2P Egress Control with its vector.
- * Not acted upon: Source Validation and Translation Blocking (nothing here forges requester ids or
- * sends translated requests), Direct Translated P2P, egress control between root ports (the root
- * complex's profile decides there), and Upstream Forwarding, which is taken as set: a redirected
- * request always finds its way up.
+ * A downstream port (of a switch, or a root port) looks at what comes from below: Source Validation at the
+ * requester id, Translation Blocking at the address type. What turns towards a peer is sent up or blocked by
+ * P2P Request Redirect and P2P Egress Control with its vector (table 6-11), unless it is translated and
+ * Direct Translated P2P is set; Completion Redirect does the same to completions without relaxed ordering.
+ * What targets the port's own egress goes on upwards with Upstream Forwarding only.
+ *
+ * A port that cannot do Upstream Forwarding, or of which nothing is known, passes redirected requests up.
+ * Of multi-function devices, only functions of one device number are each other's peers: ARI's groups are not known here.
  */
 import { ACS, ACS_PRESENT, findCapability, PORT_TYPE, type Topology } from "@peerbuf/topology";
+import type { Requester } from "./requester.ts";
 
 const PCI_EXPRESS = 0x10;
 /** Link capabilities, from the PCI Express capability; its last byte is the port number. */
 const PORT_NUMBER = 0x0f;
 
 export type Gate = "direct" | "redirect" | "block";
+/** Why a port does not take a request from below. */
+export type IngressViolation = "ACS_SOURCE_INVALID" | "ACS_TRANSLATED_BLOCKED";
 
 export class AcsGate {
   readonly #topology: Topology;
@@ -34,11 +40,25 @@ export class AcsGate {
     this.#control[row] = bits;
   }
 
+  /** A request comes to the bridge from below. */
+  violationFromBelow(row: number, requester: Requester): IngressViolation | undefined {
+    if (!isDownstreamPort(this.#topology.table.portType[row] as number)) {
+      return undefined;
+    }
+    if (this.#isSet(row, ACS.SV) && !this.#isBelow(row, requester)) {
+      return "ACS_SOURCE_INVALID";
+    }
+    const isTranslated = requester.attributes.translated === true;
+    return isTranslated && this.#isSet(row, ACS.TB) ? "ACS_TRANSLATED_BLOCKED" : undefined;
+  }
+
   /** A request that entered at `row` wants to leave to its peer `target` on the same bus (table 6-11). */
-  request(row: number, target: number): Gate {
-    const control = this.#control[row] as number;
-    const redirect = (control & ACS.RR) !== 0;
-    if ((control & ACS.EC) !== 0) {
+  request(row: number, target: number, isTranslated = false): Gate {
+    if (isTranslated && this.#isSet(row, ACS.DT)) {
+      return "direct";
+    }
+    const redirect = this.#isSet(row, ACS.RR);
+    if (this.#isSet(row, ACS.EC)) {
       if (!this.#egressBit(row, target)) {
         return "direct";
       }
@@ -47,9 +67,29 @@ export class AcsGate {
     return redirect ? "redirect" : "direct";
   }
 
-  /** The completion of a read enters at `row` on its way back to a peer: is it sent up instead? */
-  redirectsCompletion(row: number): boolean {
-    return ((this.#control[row] as number) & ACS.CR) !== 0;
+  /** A completion enters at `row` on its way back to a peer: is it sent up instead? */
+  redirectsCompletion(row: number, requester: Requester): boolean {
+    return requester.attributes.relaxedOrdering !== true && this.#isSet(row, ACS.CR);
+  }
+
+  /** What came from below the port and belongs below it: does it go up all the same? `undefined`: no bit for it. */
+  forwardsUp(row: number): boolean | undefined {
+    const { acsState, acsCapability } = this.#topology.table;
+    const canForward =
+      acsState[row] === ACS_PRESENT && ((acsCapability[row] as number) & ACS.UF) !== 0;
+    return canForward ? this.#isSet(row, ACS.UF) : undefined;
+  }
+
+  #isSet(row: number, bit: number): boolean {
+    return ((this.#control[row] as number) & bit) !== 0;
+  }
+
+  /** Ports whose bus numbers are not known let every source pass. */
+  #isBelow(row: number, { bus }: Requester): boolean {
+    const { secondaryBus, subordinateBus } = this.#topology.table;
+    const first = secondaryBus[row] as number;
+    const last = subordinateBus[row] as number;
+    return first < 0 || last < 0 || (bus >= first && bus <= last);
   }
 
   #egressBit(row: number, target: number): boolean {
@@ -66,11 +106,12 @@ export class AcsGate {
   /** A port's vector has a bit for each port number, a multi-function device's for each function; -1: none. */
   #egressNumber(row: number, target: number): number {
     const { portType, devfn } = this.#topology.table;
+    const kind = portType[row] as number;
+    if (isDownstreamPort(kind)) {
+      return portType[target] === kind ? this.#portNumber(target) : -1;
+    }
     const from = devfn[row] as number;
     const to = devfn[target] as number;
-    if (portType[row] === PORT_TYPE.SWITCH_DOWNSTREAM) {
-      return portType[target] === PORT_TYPE.SWITCH_DOWNSTREAM ? this.#portNumber(target) : -1;
-    }
     return from >> 3 === to >> 3 ? to & 7 : -1;
   }
 
@@ -82,3 +123,6 @@ export class AcsGate {
     return captured ?? (this.#topology.table.devfn[row] as number) >> 3;
   }
 }
+
+const isDownstreamPort = (portType: number): boolean =>
+  portType === PORT_TYPE.SWITCH_DOWNSTREAM || portType === PORT_TYPE.ROOT_PORT;

@@ -7,6 +7,9 @@
  * that was woken by this moment's events has run up to its next `await`; so the order is the same
  * in every run.
  *
+ * An event that throws does so to whoever called `run`. When the clock pumps itself nobody called, so it throws to
+ * the process, unless `onFailure` says who is to hear of it; the other events of the moment run all the same.
+ *
  * Work that never ends is refused: more events than the limit in one call of `run`, or in one moment
  * of the pump, is `CLOCK_RUNAWAY`.
  */
@@ -23,6 +26,8 @@ export class VirtualClock implements Clock {
   #sequence = 0;
   #isRunning = false;
   #isPumpArmed = false;
+  /** Hears what an event threw while the clock pumped itself, `CLOCK_RUNAWAY` included. It must not throw. */
+  onFailure: ((error: unknown) => void) | undefined;
 
   constructor(eventsPerDrainMax: number = EVENTS_PER_DRAIN_MAX) {
     this.#eventsMax = eventsPerDrainMax;
@@ -107,8 +112,16 @@ export class VirtualClock implements Clock {
   #pump(): void {
     this.#isPumpArmed = false;
     const next = this.#heap.peek();
-    if (next !== undefined) {
+    if (next === undefined) {
+      return;
+    }
+    try {
       this.#drain(next.timeNs);
+    } catch (error) {
+      if (this.onFailure === undefined) {
+        throw error;
+      }
+      this.onFailure(error);
     }
   }
 }

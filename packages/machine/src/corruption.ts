@@ -4,7 +4,9 @@
  * A model of field reports, not of any one chip: one byte of each aligned 16 arrives changed, the same one
  * in the same way every time, by the machine's seed. So a transfer of 16 bytes or more never arrives whole.
  */
-import type { Bytes } from "./carry.ts";
+import { type Bytes, carryRead, carryWrite, copyOf } from "./carry.ts";
+import type { AccessKind } from "./root-complex.ts";
+import type { Route } from "./route.ts";
 import { SparseMemory } from "./sparse-memory.ts";
 
 const UNIT_BYTES = 16;
@@ -14,6 +16,27 @@ export class Corruption {
 
   constructor(seed: number) {
     this.#seed = seed;
+  }
+
+  /** As `carryRead` and `carryWrite`, with bytes that arrive changed. */
+  carry(
+    route: Route,
+    physical: number,
+    bytes: Bytes,
+    offset: number,
+    lengthBytes: number,
+    kind: AccessKind,
+  ): boolean {
+    if (kind === "read") {
+      const arrives = carryRead(route, physical, bytes, offset, lengthBytes);
+      if (arrives) {
+        this.spoil(bytes, offset, physical, lengthBytes);
+      }
+      return arrives;
+    }
+    const spoiled = copyOf(bytes, offset, lengthBytes);
+    this.spoil(spoiled, 0, physical, lengthBytes);
+    return carryWrite(route, physical, spoiled, 0, lengthBytes);
   }
 
   /** Spoils bytes that came from, or go to, `physical`. */

@@ -7,7 +7,6 @@
 import { type Bar, PeerbufError, type PhysicalAddress, physicalAddress } from "@peerbuf/core";
 import type { BarSlot } from "./bar-slot.ts";
 import type { Fabric } from "./fabric.ts";
-import { CPU } from "./route.ts";
 
 export class CpuBar implements Bar {
   readonly index: number;
@@ -38,12 +37,12 @@ export class CpuBar implements Bar {
 
   read(offset: number, target: Uint8Array): void {
     this.#check(offset, target.length);
-    this.#fabric.read(CPU, this.start + offset, target, 0, target.length);
+    this.#fabric.read(this.#fabric.processors, this.start + offset, target, 0, target.length);
   }
 
   write(offset: number, source: Uint8Array): void {
     this.#check(offset, source.length);
-    this.#fabric.write(CPU, this.start + offset, source, 0, source.length);
+    this.#fabric.write(this.#fabric.processors, this.start + offset, source, 0, source.length);
   }
 
   #check(offset: number, lengthBytes: number): void {

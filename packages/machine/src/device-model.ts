@@ -4,7 +4,9 @@
  * A model sees what a real device sees: requests that hit its BARs, and a port through which it
  * issues requests of its own. It never sees the machine, other devices or the rules that negotiate.
  */
-import type { Clock } from "@peerbuf/core";
+import type { Clock, ScheduledEvent } from "@peerbuf/core";
+import type { TransferPlan } from "./links/transfer-plan.ts";
+import type { RequestAttributes } from "./requester.ts";
 import type { SparseMemory } from "./sparse-memory.ts";
 
 /** The device's side of its PCIe link. Lengths and offsets in bytes. */
@@ -32,7 +34,19 @@ export interface DevicePort {
     sourceOffset: number,
     lengthBytes: number,
   ): Completion;
-  /** Sends the MSI-X message of this vector. */
+  /**
+   * How long a transfer takes: `done` runs when links and limits have carried it, never within this call. No byte is
+   * moved by it: the model reads and writes in `done`. The answer takes back what has not arrived yet.
+   */
+  transfer(plan: TransferPlan, done: () => void): ScheduledEvent;
+  /** What the requests issued here bear beside address and length. */
+  readonly attributes: RequestAttributes;
+  /**
+   * The same link, for requests with other attributes; those not named are off. For devices that hold
+   * translations, order loosely, or are meant to misbehave. `InputError` for a requester id that is no BDF.
+   */
+  as(attributes: RequestAttributes): DevicePort;
+  /** Sends the MSI-X message of this vector; lost, as any write, where the function may not issue one. */
   interrupt(vector: number): void;
 }
 

@@ -3,21 +3,32 @@
  */
 import { InputError } from "@peerbuf/core";
 import type { BarSlot } from "./bar-slot.ts";
+import { Containment } from "./containment/containment.ts";
+import type { FailureLog } from "./containment/failure-log.ts";
 import type { BarModel, DeviceModel } from "./device-model.ts";
 import { type FabricPort, SocketPort } from "./port.ts";
 
 export class DeviceSlot {
-  readonly model: DeviceModel;
+  /** The model, contained: what it throws is its own end. */
+  readonly model: Containment;
   /** The link itself, whatever is plugged in before it. */
   readonly link: FabricPort;
   readonly socket: SocketPort;
 
-  /** Connects the model to the function's BARs. `InputError` when they do not fit; nothing is placed then. */
-  constructor(model: DeviceModel, link: FabricPort, bars: readonly BarSlot[]) {
-    this.model = model;
+  /**
+   * Connects the model to the function's BARs. `InputError` when they do not fit, `DEVICE_FAILED` when it throws
+   * anything else; nothing is placed then.
+   */
+  constructor(
+    model: DeviceModel,
+    link: FabricPort,
+    bars: readonly BarSlot[],
+    failures: FailureLog,
+  ) {
+    this.model = new Containment(model, link.bdf, failures);
     this.link = link;
-    this.socket = new SocketPort(link);
-    const models = model.connect(
+    this.socket = new SocketPort(link, this.model);
+    const models = this.model.connect(
       this.socket,
       bars.map(({ index, sizeBytes, prefetchable }) => ({ index, sizeBytes, prefetchable })),
     );

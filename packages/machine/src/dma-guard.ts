@@ -18,12 +18,15 @@ import {
   deviceReads,
   deviceWrites,
   PeerbufError,
+  type ScheduledEvent,
   type SegmentList,
 } from "@peerbuf/core";
 import type { Completion, DevicePort } from "./device-model.ts";
 import type { FaultLog } from "./fault-log.ts";
+import type { TransferPlan } from "./links/transfer-plan.ts";
 import { LiveRanges, MAY_READ, MAY_WRITE } from "./live-ranges.ts";
 import { COMPLETED, lost } from "./port.ts";
+import type { RequestAttributes } from "./requester.ts";
 import { SparseMemory } from "./sparse-memory.ts";
 
 export class DmaGuard implements DmaLayer {
@@ -175,6 +178,18 @@ class GuardedPort implements DevicePort {
     }
     const pass: Pass = (at, offset, piece) => this.#inner.writeFrom(at, source, offset, piece);
     return this.#pieces(address, sourceOffset, lengthBytes, "write", pass);
+  }
+
+  transfer(plan: TransferPlan, done: () => void): ScheduledEvent {
+    return this.#inner.transfer(plan, done);
+  }
+
+  get attributes(): RequestAttributes {
+    return this.#inner.attributes;
+  }
+
+  as(attributes: RequestAttributes): DevicePort {
+    return new GuardedPort(this.#inner.as(attributes), this.#live, this.#report);
   }
 
   interrupt(vector: number): void {

@@ -2,10 +2,10 @@
  * Fabric map: the buses of a captured machine and who claims which addresses on each.
  *
  * Made from config space alone: BARs and bridge windows. A BAR outside of the windows above it is
- * unreachable, as on the real machine. All addresses are as the CPU sees them.
+ * unreachable, as on the real machine. All addresses are as the CPU sees them. Only functions that are
+ * there and whose memory is enabled claim anything; who that is changes, addresses do not.
  *
- * Taken as given: drivers have enabled memory decoding and bus mastering on the way (the MEM and
- * MASTER bits of a capture say only which drivers were loaded), and I/O ports are not modelled.
+ * I/O ports are not modelled.
  */
 import {
   BAR_EXISTS,
@@ -37,36 +37,49 @@ export interface RamClaim extends Claim {
 }
 
 export interface Bus {
-  /** Row of the bridge above, -1 for a root bus. */
+  /** Row of the bridge above. */
   readonly bridge: number;
   readonly claims: DecodeTable<FunctionClaim>;
 }
 
+/** Who would answer between two addresses, -1 for nobody. */
+interface Silent {
+  readonly row: number;
+  readonly from: number;
+  readonly until: number;
+}
+
+/** Stands for all root buses together. */
+const ROOT = -1;
+
 export class FabricMap {
   readonly topology: Topology;
-  /** What the root complex sees: RAM, and the functions of all root buses. */
-  readonly rootComplex: DecodeTable<FunctionClaim | RamClaim>;
   /** Every memory BAR that has an address and a size. */
   readonly slots: readonly BarSlot[];
+  readonly #ram: readonly RamClaim[];
+  /** Of everybody on the bus below each bridge, enabled or not; `ROOT` holds those of all root buses. */
+  readonly #byBridge: ReadonlyMap<number, readonly FunctionClaim[]>;
+  readonly #claims: (row: number) => boolean;
   /** Bus below each bridge, by row; undefined for endpoints. */
   readonly #below: (Bus | undefined)[];
+  #rootComplex: DecodeTable<FunctionClaim | RamClaim>;
 
-  constructor(topology: Topology, banks: readonly Bank[]) {
+  /** `claims`: does this function answer for its addresses now? Asked again by `update`. */
+  constructor(topology: Topology, banks: readonly Bank[], claims: (row: number) => boolean) {
     this.topology = topology;
     this.slots = memoryBars(topology);
-    const byBridge = claimsByBridge(topology, this.slots);
-    const ram = banks.map(
-      (bank): RamClaim => ({ kind: "ram", start: bank.start, end: bank.end, bank }),
-    );
-    this.rootComplex = new DecodeTable<FunctionClaim | RamClaim>([
-      ...ram,
-      ...(byBridge.get(-1) ?? []),
-    ]);
+    this.#ram = banks.map((bank) => ({ kind: "ram", start: bank.start, end: bank.end, bank }));
+    this.#byBridge = claimsByBridge(topology, this.slots);
+    this.#claims = claims;
     this.#below = Array.from({ length: topology.count }, (_, row) =>
-      topology.isBridge(row)
-        ? { bridge: row, claims: new DecodeTable(byBridge.get(row) ?? []) }
-        : undefined,
+      topology.isBridge(row) ? { bridge: row, claims: this.#claimsBelow(row) } : undefined,
     );
+    this.#rootComplex = this.#rootClaims();
+  }
+
+  /** What the root complex sees: RAM, and the functions of all root buses. */
+  get rootComplex(): DecodeTable<FunctionClaim | RamClaim> {
+    return this.#rootComplex;
   }
 
   /** The bus on which a function issues its requests; undefined on a root bus. A VF issues from its PF's place. */
@@ -78,6 +91,50 @@ export class FabricMap {
   /** The bus below a bridge. */
   busBelow(row: number): Bus | undefined {
     return this.#below[row];
+  }
+
+  /** These functions answer for their addresses now, or no longer. */
+  update(rows: Iterable<number>): void {
+    const bridges = new Set(Array.from(rows, (row) => this.topology.upstreamOf(row)));
+    for (const bridge of bridges) {
+      if (bridge < 0) {
+        this.#rootComplex = this.#rootClaims();
+      } else {
+        this.#below[bridge] = { bridge, claims: this.#claimsBelow(bridge) };
+      }
+    }
+  }
+
+  /** Who would claim the address below a bridge (-1: on a root bus) if it were enabled, and for which stretch. */
+  silentAt(bridge: number, address: number): Silent {
+    const found = { row: -1, from: Number.NEGATIVE_INFINITY, until: Number.POSITIVE_INFINITY };
+    for (const { row, start, end } of this.#byBridge.get(bridge) ?? []) {
+      if (this.#claims(row) || start === end) {
+        continue;
+      }
+      if (start > address) {
+        found.until = Math.min(found.until, start);
+      } else if (end <= address) {
+        found.from = Math.max(found.from, end);
+      } else {
+        found.row = row;
+        found.from = Math.max(found.from, start);
+        found.until = Math.min(found.until, end);
+      }
+    }
+    return found;
+  }
+
+  #claimsBelow(bridge: number): DecodeTable<FunctionClaim> {
+    return new DecodeTable(this.#enabled(bridge));
+  }
+
+  #rootClaims(): DecodeTable<FunctionClaim | RamClaim> {
+    return new DecodeTable<FunctionClaim | RamClaim>([...this.#ram, ...this.#enabled(ROOT)]);
+  }
+
+  #enabled(bridge: number): FunctionClaim[] {
+    return (this.#byBridge.get(bridge) ?? []).filter(({ row }) => this.#claims(row));
   }
 }
 
@@ -98,7 +155,7 @@ function memoryBars(topology: Topology): BarSlot[] {
   return slots;
 }
 
-/** Claims on the bus below each bridge, by the bridge's row; -1 holds those of all root buses. */
+/** Claims on the bus below each bridge, by the bridge's row. */
 function claimsByBridge(
   topology: Topology,
   slots: readonly BarSlot[],

@@ -11,16 +11,25 @@
  * The fabric knows no policy: not who may map what, nor what a kernel thinks of a path. It is not
  * cycle-true either: a request is served in one step, and devices add time of their own.
  */
+import { assert } from "@peerbuf/core";
 import type { Topology } from "@peerbuf/topology";
 import { AcsGate } from "./acs-gate.ts";
-import { type Bytes, carryRead, carryWrite, copyOf, fillOnes } from "./carry.ts";
+import { AtsControl } from "./ats.ts";
+import { type Bytes, carryRead, carryWrite, fillOnes } from "./carry.ts";
+import { type CommandBits, CommandRegisters } from "./command-register.ts";
+import type { Conditions } from "./conditions.ts";
 import type { Corruption } from "./corruption.ts";
-import type { FabricMap } from "./fabric-map.ts";
+import { ErrorRegisters } from "./error-registers.ts";
+import { FabricMap } from "./fabric-map.ts";
 import type { FaultLog } from "./fault-log.ts";
+import type { Bank } from "./host-memory.ts";
 import { faultOf, type Iommu } from "./iommu/iommu.ts";
+import { type LostRequest, reportLoss } from "./loss-report.ts";
+import { RequestWalk } from "./request-walk.ts";
+import { CPU, type RequestAttributes, Requester } from "./requester.ts";
 import type { AccessKind, RootComplexProfile } from "./root-complex.ts";
-import { CPU, type Hop, type LossReason, ROOT_COMPLEX, type Route, RouteWalk } from "./route.ts";
-import { RouteCache } from "./route-cache.ts";
+import { type Hop, type LossReason, lostAt, ROOT_COMPLEX, type Route } from "./route.ts";
+import { SlotPower } from "./slot-power.ts";
 import { Traffic } from "./traffic.ts";
 
 /** Where a request would end, and how it gets there. */
@@ -32,63 +41,76 @@ export interface TracedRoute {
   readonly loss: LossReason | undefined;
 }
 
-/** Routes of one requester. */
-interface Routes {
-  readonly fromDevice: RouteCache;
-  /** From the root complex on, for translated requests. */
-  readonly translated: RouteCache;
-}
-
 export class Fabric {
   readonly map: FabricMap;
   readonly traffic: Traffic;
   readonly acs: AcsGate;
+  readonly ats: AtsControl;
+  readonly command: CommandRegisters;
+  readonly power: SlotPower;
+  readonly errors: ErrorRegisters;
+  /** For requests of the processors. */
+  readonly processors: Requester;
   readonly #log: FaultLog;
   readonly #nowNs: () => number;
   /** Bus address minus physical address, by root bus. */
   readonly #offsets: Float64Array;
   readonly #corruption: Corruption;
-  readonly #reads: readonly Routes[];
-  readonly #writes: readonly Routes[];
-  #profile: RootComplexProfile;
+  #conditions: Conditions;
   #iommu: Iommu | undefined;
   #generation = 0;
 
   constructor(
-    map: FabricMap,
+    topology: Topology,
+    banks: readonly Bank[],
     profile: RootComplexProfile,
     offsets: Float64Array,
     corruption: Corruption,
     log: FaultLog,
     nowNs: () => number,
   ) {
-    this.map = map;
-    this.acs = new AcsGate(map.topology);
-    this.traffic = new Traffic(map.topology.count);
-    this.#profile = profile;
+    this.acs = new AcsGate(topology);
+    this.ats = new AtsControl(topology);
+    this.command = new CommandRegisters(topology);
+    this.power = new SlotPower(topology);
+    this.errors = new ErrorRegisters(topology);
+    this.traffic = new Traffic(topology.count);
+    this.processors = new Requester(topology, CPU);
+    this.map = new FabricMap(
+      topology,
+      banks,
+      (row) => this.command.memory(row) && this.power.isPresent(row),
+    );
+    this.#conditions = {
+      map: this.map,
+      acs: this.acs,
+      command: this.command,
+      power: this.power,
+      profile,
+      translates: false,
+      trustsTranslated: (row) => this.ats.isEnabled(row),
+    };
     this.#offsets = offsets;
     this.#corruption = corruption;
     this.#log = log;
     this.#nowNs = nowNs;
-    const routes = (): Routes[] =>
-      Array.from({ length: map.topology.count + 1 }, () => ({
-        fromDevice: new RouteCache(),
-        translated: new RouteCache(),
-      }));
-    this.#reads = routes();
-    this.#writes = routes();
   }
 
   get topology(): Topology {
     return this.map.topology;
   }
 
+  /** Changes whenever something did that decides where requests go. */
+  get generation(): number {
+    return this.#generation;
+  }
+
   get profile(): RootComplexProfile {
-    return this.#profile;
+    return this.#conditions.profile;
   }
 
   setProfile(profile: RootComplexProfile): void {
-    this.#profile = profile;
+    this.#conditions = { ...this.#conditions, profile };
     this.#generation++;
   }
 
@@ -99,12 +121,35 @@ export class Fabric {
 
   setIommu(iommu: Iommu | undefined): void {
     this.#iommu = iommu;
+    this.#conditions = { ...this.#conditions, translates: iommu !== undefined };
     this.#generation++;
   }
 
   /** Changes a function's ACS control bits, as `setpci` would. The caller has checked that it has ACS. */
   setAcsControl(row: number, bits: number): void {
     this.acs.setControl(row, bits);
+    this.#generation++;
+  }
+
+  /** Changes a function's ATS Enable. The caller has checked that it has ATS. */
+  setAts(row: number, isEnabled: boolean): void {
+    this.ats.set(row, isEnabled);
+    this.#generation++;
+  }
+
+  /** Changes command register bits of these functions, all alike. */
+  setCommand(rows: readonly number[], bits: CommandBits): void {
+    const changed = rows.filter((row) => this.command.set(row, bits));
+    if (changed.length > 0) {
+      this.map.update(changed);
+      this.#generation++;
+    }
+  }
+
+  /** These functions are taken out, or put back. */
+  setPresent(rows: readonly number[], isPresent: boolean): void {
+    this.power.setPresent(rows, isPresent);
+    this.map.update(rows);
     this.#generation++;
   }
 
@@ -115,9 +160,14 @@ export class Fabric {
       : (this.#offsets[this.map.topology.table.rootBus[requester] as number] as number);
   }
 
-  /** Reads into `target`. Returns how many bytes were lost; they read as all ones. */
+  /** The function is there and a bus master: what it sends leaves it. */
+  mayIssue(row: number): boolean {
+    return this.power.isPresent(row) && this.command.busMaster(row);
+  }
+
+  /** Reads into `target`. Returns how many bytes the requester knows to be lost; they read as all ones. */
   read(
-    requester: number,
+    requester: Requester,
     address: number,
     target: Bytes,
     targetOffset: number,
@@ -128,7 +178,7 @@ export class Fabric {
 
   /** Writes from `source`. Returns how many bytes were lost. */
   write(
-    requester: number,
+    requester: Requester,
     address: number,
     source: Bytes,
     sourceOffset: number,
@@ -137,35 +187,41 @@ export class Fabric {
     return this.#request(requester, address, source, sourceOffset, lengthBytes, "write");
   }
 
-  /** The way of one address, walked afresh; nothing is moved, counted or remembered. */
-  trace(requester: number, address: number, kind: AccessKind): TracedRoute {
-    const physical = address - this.offsetOf(requester);
-    const route = this.#walk(requester, physical, kind, false);
+  /** The way of one address from a function, or `CPU`, walked afresh; nothing is moved, counted or remembered. */
+  trace(
+    row: number,
+    address: number,
+    kind: AccessKind,
+    attributes: RequestAttributes = {},
+  ): TracedRoute {
+    const requester = new Requester(this.topology, row, attributes);
+    const physical = address - this.offsetOf(row);
+    const route = new RequestWalk(this.#conditions, requester, kind, physical).walk();
     const { hops, loss } = route;
     if (!route.meetsIommu) {
       return { route, hops, physical, loss };
     }
-    const answer = this.#iommu?.peek(requester, address, kind) ?? 0;
+    const answer = (this.#iommu as Iommu).peek(requester.idRow, address, kind);
     if (answer < 0) {
       const faulted: Hop = { row: ROOT_COMPLEX, event: "faulted" };
       return { route, hops: [...hops, faulted], physical, loss: faultOf(answer) };
     }
-    const onward = this.#walk(requester, answer, kind, true);
+    const onward = new RequestWalk(this.#conditions, requester, kind, answer).walkTranslated();
     const translated: Hop = { row: ROOT_COMPLEX, event: "translated" };
     const all = [...hops, translated, ...onward.hops];
     return { route: onward, hops: all, physical: answer, loss: onward.loss };
   }
 
   #request(
-    requester: number,
+    requester: Requester,
     address: number,
     bytes: Bytes,
     offset: number,
     lengthBytes: number,
     kind: AccessKind,
   ): number {
-    const start = address - this.offsetOf(requester);
-    this.traffic.request(requester, kind, lengthBytes);
+    const start = address - this.offsetOf(requester.row);
+    this.traffic.request(requester.row, kind, lengthBytes);
     let lostBytes = 0;
     for (let done = 0; done < lengthBytes; ) {
       const route = this.#route(requester, start + done, kind, false);
@@ -181,7 +237,7 @@ export class Fabric {
 
   /** A piece is at the root complex: it is cut where the translation changes. Returns bytes lost. */
   #translate(
-    requester: number,
+    requester: Requester,
     up: Route,
     address: number,
     bytes: Bytes,
@@ -194,13 +250,11 @@ export class Fabric {
     let lostBytes = 0;
     for (let done = 0; done < lengthBytes; ) {
       const at = address + done;
-      const physical = iommu.translate(requester, at, kind, lengthBytes - done);
+      const physical = iommu.translate(requester.idRow, at, kind, lengthBytes - done);
       let piece = iommu.reachBytes;
       if (physical < 0) {
-        lostBytes += this.#lose(requester, at, bytes, offset + done, piece, kind, {
-          reason: faultOf(physical),
-          at: "iommu",
-        });
+        const lost = { requester, kind, address: at, lengthBytes: piece };
+        lostBytes += this.#lose(lost, bytes, offset + done, faultOf(physical), up, "iommu");
       } else {
         const route = this.#route(requester, physical, kind, true);
         piece = Math.min(piece, route.until - physical);
@@ -211,8 +265,8 @@ export class Fabric {
     return lostBytes;
   }
 
-  #route(requester: number, physical: number, kind: AccessKind, isTranslated: boolean): Route {
-    const routes = (kind === "read" ? this.#reads : this.#writes)[requester + 1] as Routes;
+  #route(requester: Requester, physical: number, kind: AccessKind, isTranslated: boolean): Route {
+    const routes = kind === "read" ? requester.reads : requester.writes;
     const cache = isTranslated ? routes.translated : routes.fromDevice;
     if (cache.generation !== this.#generation) {
       cache.clear(this.#generation);
@@ -221,20 +275,16 @@ export class Fabric {
     if (known !== undefined) {
       return known;
     }
-    const route = this.#walk(requester, physical, kind, isTranslated);
+    const walk = new RequestWalk(this.#conditions, requester, kind, physical);
+    const route = isTranslated ? walk.walkTranslated() : walk.walk();
+    assert(physical >= route.from && physical < route.until, "a route holds for its address");
     cache.keep(route);
     return route;
   }
 
-  #walk(requester: number, physical: number, kind: AccessKind, isTranslated: boolean): Route {
-    const translates = this.#iommu !== undefined;
-    const walk = new RouteWalk(this.map, this.acs, this.#profile, kind, physical, translates);
-    return isTranslated ? walk.walkTranslated(requester) : walk.walk(requester);
-  }
-
   /** Carries one piece to where its route ends. Returns bytes lost. */
   #piece(
-    requester: number,
+    requester: Requester,
     route: Route,
     physical: number,
     address: number,
@@ -245,54 +295,37 @@ export class Fabric {
   ): number {
     this.traffic.pass(route.passes, lengthBytes);
     const arrives = route.isCorrupted
-      ? this.#carryCorrupted(route, physical, bytes, offset, lengthBytes, kind)
+      ? this.#corruption.carry(route, physical, bytes, offset, lengthBytes, kind)
       : (kind === "read" ? carryRead : carryWrite)(route, physical, bytes, offset, lengthBytes);
     if (arrives) {
+      if (route.bank !== undefined && requester.row !== CPU) {
+        this.traffic.memory(kind, lengthBytes);
+      }
       return 0;
     }
-    const at = route.hops[route.hops.length - 1]?.row ?? ROOT_COMPLEX;
-    return this.#lose(requester, address, bytes, offset, lengthBytes, kind, {
-      reason: route.loss ?? "NOTHING_BEHIND_BAR",
-      at: at === ROOT_COMPLEX ? "root complex" : this.map.topology.bdfOf(at),
-    });
+    const at = lostAt(route);
+    const place = at === ROOT_COMPLEX ? "root complex" : this.topology.bdfOf(at);
+    const lost = { requester, kind, address, lengthBytes };
+    return this.#lose(lost, bytes, offset, route.loss ?? "NOTHING_BEHIND_BAR", route, place);
   }
 
-  #carryCorrupted(
-    route: Route,
-    physical: number,
-    bytes: Bytes,
-    offset: number,
-    lengthBytes: number,
-    kind: AccessKind,
-  ): boolean {
-    if (kind === "read") {
-      const arrives = carryRead(route, physical, bytes, offset, lengthBytes);
-      if (arrives) {
-        this.#corruption.spoil(bytes, offset, physical, lengthBytes);
-      }
-      return arrives;
-    }
-    const spoiled = copyOf(bytes, offset, lengthBytes);
-    this.#corruption.spoil(spoiled, 0, physical, lengthBytes);
-    return carryWrite(route, physical, spoiled, 0, lengthBytes);
-  }
-
-  /** Counts and logs what reached nothing. Returns its length. */
+  /** Counts and logs what reached nothing. Returns how much of it the requester is told. */
   #lose(
-    requester: number,
-    address: number,
+    lost: LostRequest,
     bytes: Bytes,
     offset: number,
-    lengthBytes: number,
-    kind: AccessKind,
-    { reason, at }: { readonly reason: LossReason; readonly at: string },
+    reason: LossReason,
+    route: Route,
+    at: string,
   ): number {
+    const { requester, kind, address, lengthBytes } = lost;
     if (kind === "read") {
       fillOnes(bytes, offset, lengthBytes);
     }
-    this.traffic.lost(requester, kind, lengthBytes);
+    this.traffic.lost(requester.row, kind, lengthBytes);
+    reportLoss(this.errors, this.topology, lost, reason, route);
     this.#log.add({
-      requester: requester === CPU ? "cpu" : this.map.topology.bdfOf(requester),
+      requester: requester.name,
       address,
       lengthBytes,
       kind,
@@ -300,6 +333,7 @@ export class Fabric {
       at,
       timeNs: this.#nowNs(),
     });
-    return lengthBytes;
+    const isTold = reason !== "ROOT_COMPLEX_DROPS" || this.profile !== "answers-ones";
+    return isTold ? lengthBytes : 0;
   }
 }

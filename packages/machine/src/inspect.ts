@@ -7,13 +7,16 @@
 import { PeerbufError } from "@peerbuf/core";
 import type { Observable } from "rxjs";
 import type { BarSlot } from "./bar-slot.ts";
+import type { CommandBits } from "./command-register.ts";
+import type { FunctionErrors } from "./error-registers.ts";
 import type { Fabric } from "./fabric.ts";
 import type { Fault, FaultLog } from "./fault-log.ts";
 import type { ModelledHostMemory } from "./host-memory.ts";
+import { CPU, type RequestAttributes } from "./requester.ts";
 import type { AccessKind } from "./root-complex.ts";
-import { CPU, type HopEvent, type LossReason, ROOT_COMPLEX } from "./route.ts";
+import { type Hop, type HopEvent, type LossReason, lostAt, ROOT_COMPLEX } from "./route.ts";
 import type { SparseMemory } from "./sparse-memory.ts";
-import type { TrafficCounters } from "./traffic.ts";
+import type { MemoryTraffic, TrafficCounters } from "./traffic.ts";
 
 /** One step of a request's way. */
 export interface TraceHop {
@@ -24,6 +27,8 @@ export interface TraceHop {
 
 export interface Trace {
   readonly hops: readonly TraceHop[];
+  /** The way back of a read's completion, from the completer on; empty for writes. */
+  readonly completion: readonly TraceHop[];
   /** Where it ends: RAM, or byte `offset` of a function's BAR. Undefined when it reaches nothing. */
   readonly arrivesAt:
     | { readonly kind: "ram"; readonly node: number }
@@ -101,12 +106,48 @@ export class Inspect {
     return this.#fabric.traffic.passedBytes(at === "root complex" ? ROOT_COMPLEX : this.#row(at));
   }
 
-  /** The way of a request for the byte at a bus address of the requester (BDF or `cpu`); nothing is moved or counted. */
-  trace(requester: string, address: number, kind: AccessKind): Trace {
-    const row = requester === "cpu" ? CPU : this.#row(requester);
-    const { route, hops, physical, loss } = this.#fabric.trace(row, address, kind);
+  /** What requests of devices, not of the processors, took from host RAM and put there. */
+  memoryTraffic(): MemoryTraffic {
+    return this.#fabric.traffic.ofMemory();
+  }
+
+  /**
+   * Error registers of a function (BDF), as `lspci -vvv` would show them: what it logged of requests that
+   * went wrong. They stay set until cleared.
+   */
+  errors(bdf: string): FunctionErrors {
+    return this.#fabric.errors.of(this.#row(bdf));
+  }
+
+  /** Writes ones to all error bits of a function, which clears them. */
+  clearErrors(bdf: string): void {
+    this.#fabric.errors.clear(this.#row(bdf));
+  }
+
+  /** Memory Space Enable and Bus Master Enable of a function as they are now, and whether it is there at all. */
+  command(bdf: string): Required<CommandBits> & { readonly present: boolean } {
+    const row = this.#row(bdf);
+    const { command, power } = this.#fabric;
     return {
-      hops: hops.map((hop) => ({ at: this.#name(hop.row), event: hop.event })),
+      memory: command.memory(row),
+      busMaster: command.busMaster(row),
+      present: power.isPresent(row),
+    };
+  }
+
+  /** The way of a request for the byte at a bus address of the requester (BDF or `cpu`); nothing is moved or counted. */
+  trace(
+    requester: string,
+    address: number,
+    kind: AccessKind,
+    attributes: RequestAttributes = {},
+  ): Trace {
+    const row = requester === "cpu" ? CPU : this.#row(requester);
+    const { route, hops, physical, loss } = this.#fabric.trace(row, address, kind, attributes);
+    const named = ({ row: at, event }: Hop): TraceHop => ({ at: this.#name(at), event });
+    return {
+      hops: hops.map(named),
+      completion: route.completion.map(named),
       arrivesAt: this.#end(route.slot, route.bank?.node, physical),
       loss,
     };
@@ -117,9 +158,12 @@ export class Inspect {
     return this.#fabric.map.slots.map((slot) => this.#place(slot));
   }
 
-  /** BARs with an address that the processors do not reach in full: outside of their bridges' windows. */
+  /** BARs that claim their address and which the processors do not reach in full: outside of their bridges' windows. */
   unreachableBars(): readonly UnreachableBar[] {
-    return this.#fabric.map.slots.flatMap((slot) => this.#unreached(slot));
+    const { command, power } = this.#fabric;
+    return this.#fabric.map.slots
+      .filter(({ row }) => command.memory(row) && power.isPresent(row))
+      .flatMap((slot) => this.#unreached(slot));
   }
 
   /** Bytes of real memory behind the machine's RAM. */
@@ -135,12 +179,12 @@ export class Inspect {
       return [];
     }
     const firstLost = isReached ? route.until : slot.start;
-    const hops = this.#fabric.trace(CPU, firstLost, "read").hops;
+    const lost = this.#fabric.trace(CPU, firstLost, "read").route;
     return [
       {
         ...this.#place(slot),
         firstLost,
-        at: this.#name(hops[hops.length - 1]?.row ?? ROOT_COMPLEX),
+        at: this.#name(lostAt(lost)),
       },
     ];
   }

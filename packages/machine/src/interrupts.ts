@@ -6,6 +6,7 @@
  * vector would be. That the message itself crosses the fabric is not modelled.
  */
 import { type Clock, type Interrupts, PeerbufError } from "@peerbuf/core";
+import type { FailureLog } from "./containment/failure-log.ts";
 
 /** MSI-X has at most this many vectors a function (PCIe base specification 5.0, 7.7.2). */
 const VECTORS_MAX = 2048;
@@ -13,12 +14,14 @@ const VECTORS_MAX = 2048;
 export class InterruptLines implements Interrupts {
   readonly #bdf: string;
   readonly #clock: Clock;
+  readonly #failures: FailureLog;
   readonly #handlers = new Map<number, () => void>();
   #spurious = 0;
 
-  constructor(bdf: string, clock: Clock) {
+  constructor(bdf: string, clock: Clock, failures: FailureLog) {
     this.#bdf = bdf;
     this.#clock = clock;
+    this.#failures = failures;
   }
 
   get handlerCount(): number {
@@ -60,7 +63,16 @@ export class InterruptLines implements Interrupts {
     if (handler === undefined) {
       this.#spurious++;
     } else {
+      this.#contained(vector, handler);
+    }
+  }
+
+  /** A handler that throws hurts its own driver: the others' interrupts still come. */
+  #contained(vector: number, handler: () => void): void {
+    try {
       handler();
+    } catch (error) {
+      this.#failures.driver(this.#bdf, `handler of interrupt vector ${vector}`, error);
     }
   }
 

@@ -9,18 +9,23 @@
 import { InputError, PeerbufError } from "@peerbuf/core";
 import { ACS_PRESENT, type Topology } from "@peerbuf/topology";
 import { EVENTS_PER_DRAIN_MAX, VirtualClock } from "./clock.ts";
+import type { CommandBits } from "./command-register.ts";
+import { ConfigSpace } from "./config-space.ts";
+import { FailureLog } from "./containment/failure-log.ts";
 import { Corruption } from "./corruption.ts";
 import type { DeviceModel, DevicePort } from "./device-model.ts";
 import { DeviceSlot } from "./device-slot.ts";
 import { layOutDram } from "./dram-layout.ts";
 import { Fabric } from "./fabric.ts";
-import { FabricMap } from "./fabric-map.ts";
 import { FaultLog } from "./fault-log.ts";
 import { type HandleCounts, HandleLedger } from "./handle-ledger.ts";
 import { ModelledHostMemory, type PagePlacement } from "./host-memory.ts";
+import { HotPlug } from "./hot-plug.ts";
 import { Inspect } from "./inspect.ts";
 import { InterruptLines } from "./interrupts.ts";
 import type { Iommu } from "./iommu/iommu.ts";
+import type { LinkOptions } from "./links/link-options.ts";
+import { MachineLinks } from "./links/machine-links.ts";
 import { FabricPort } from "./port.ts";
 import { Random } from "./random.ts";
 import { checkedProfile, type RootComplexProfile } from "./root-complex.ts";
@@ -40,7 +45,11 @@ export interface MachineOptions {
   readonly pagePlacement?: PagePlacement;
   /** For everything random: the order of scattered pages, and which bytes a faulty root complex changes. */
   readonly seed?: number;
-  /** Events that the clock runs in one go before it is a runaway. */
+  /** What its links can do where the capture does not say. */
+  readonly links?: LinkOptions;
+  /** Time shared with another machine; one of its own unless given. */
+  readonly clock?: VirtualClock;
+  /** Events that the clock of its own runs in one go before it is a runaway. */
   readonly eventsPerDrainMax?: number;
 }
 
@@ -57,9 +66,14 @@ export class Machine {
   readonly memory: ModelledHostMemory;
   readonly fabric: Fabric;
   readonly faultLog: FaultLog = new FaultLog();
+  /** Device models and drivers' handlers that threw where nobody could be told; the run goes on. */
+  readonly failures: FailureLog = new FailureLog(() => this.clock.nowNs);
+  /** How long transfers take, and what went through each link. */
+  readonly links: MachineLinks;
   /** The harness's view: not hardware. */
   readonly inspect: Inspect;
   readonly ledger: HandleLedger = new HandleLedger();
+  readonly hotPlug: HotPlug;
   readonly #slots = new Map<number, DeviceSlot>();
   readonly #interrupts = new Map<number, InterruptLines>();
   #wrappers: readonly PortWrapper[] = [];
@@ -67,35 +81,39 @@ export class Machine {
   constructor(options: MachineOptions) {
     const { topology } = options;
     this.topology = topology;
-    this.clock = new VirtualClock(options.eventsPerDrainMax ?? EVENTS_PER_DRAIN_MAX);
+    this.clock =
+      options.clock ?? new VirtualClock(options.eventsPerDrainMax ?? EVENTS_PER_DRAIN_MAX);
     this.memory = new ModelledHostMemory(
       layOutDram(topology, memorySizes(topology, options.memoryBytesPerNode)),
       options.pagePlacement ?? "packed",
       new Random(options.seed ?? 1),
     );
     this.fabric = new Fabric(
-      new FabricMap(topology, this.memory.banks),
+      topology,
+      this.memory.banks,
       checkedProfile(options.rootComplex ?? "forwards"),
       busOffsets(topology, options.busOffset ?? {}),
       new Corruption(options.seed ?? 1),
       this.faultLog,
       () => this.clock.nowNs,
     );
+    this.links = new MachineLinks(this.fabric, this.clock, options.links ?? {});
+    this.hotPlug = new HotPlug(this.fabric, (row) => this.#slots.get(row)?.model);
     this.inspect = new Inspect(this.memory, this.fabric, this.faultLog);
   }
 
   /**
    * Places a model behind a captured function. `InputError` for an unknown function or one whose BARs
-   * do not fit, `WRONG_ORDER` when it has a model.
+   * do not fit, `DEVICE_FAILED` for a model that throws, `WRONG_ORDER` when it has a model.
    */
   place(bdf: string, model: DeviceModel): void {
     const row = this.topology.require(bdf);
     if (this.#slots.has(row)) {
       throw new PeerbufError("WRONG_ORDER", `${bdf} has a model already`);
     }
-    const link = new FabricPort(row, this.fabric, this.interruptsOf(row), this.clock);
+    const link = new FabricPort(row, this.fabric, this.interruptsOf(row), this.clock, this.links);
     const bars = this.fabric.map.slots.filter((slot) => slot.row === row);
-    const slot = new DeviceSlot(model, link, bars);
+    const slot = new DeviceSlot(model, link, bars, this.failures);
     this.#slots.set(row, slot);
     this.#plug(slot);
   }
@@ -123,6 +141,54 @@ export class Machine {
     this.fabric.setAcsControl(row, bits & (acsCapability[row] as number) & 0x7f);
   }
 
+  /**
+   * Writes Memory Space Enable and Bus Master Enable of a function, as `setpci` would. Opening a driver does
+   * so by itself.
+   */
+  setCommand(bdf: string, bits: CommandBits): void {
+    this.fabric.setCommand([this.topology.require(bdf)], bits);
+  }
+
+  /**
+   * The function's config space as the processors read and write it. `InputError` when none was captured.
+   */
+  configSpace(bdf: string): ConfigSpace {
+    return new ConfigSpace(this.topology.require(bdf), this.fabric, this.hotPlug);
+  }
+
+  /**
+   * Takes a card out in good order: the function with everything that shares its slot. `WRONG_ORDER` while
+   * a driver has one of its functions open, `DEVICE_GONE` when it is out already.
+   */
+  remove(bdf: string): void {
+    this.hotPlug.remove(this.topology.require(bdf));
+  }
+
+  /**
+   * The card is gone from one moment to the next. Requests to it read as all ones or vanish, its own get
+   * nowhere, its interrupts are lost; drivers are not told. `DEVICE_GONE` when it is out already.
+   */
+  surpriseRemove(bdf: string): void {
+    this.hotPlug.surpriseRemove(this.topology.require(bdf));
+  }
+
+  /**
+   * Puts the same card back, in the state after power-on: nothing enabled, its models reset. Addresses and
+   * ACS bits are as before, as a kernel gives them again. `WRONG_ORDER` when it is not out.
+   */
+  insert(bdf: string): void {
+    this.hotPlug.insert(this.topology.require(bdf));
+  }
+
+  /**
+   * Function-level reset, with what the kernel restores afterwards (`pci_reset_function`, Linux 6.12): the model
+   * is as after power-on, its work is gone, its address still answers, and it is no bus master. Virtual
+   * functions are reset with their physical function. `DEVICE_GONE` when it was taken out.
+   */
+  resetFunction(bdf: string): void {
+    this.hotPlug.reset(this.topology.require(bdf));
+  }
+
   /** Another root complex from the next request on. `InputError` when there is no such profile. */
   setRootComplex(profile: RootComplexProfile): void {
     this.fabric.setProfile(checkedProfile(profile));
@@ -147,7 +213,7 @@ export class Machine {
   interruptsOf(row: number): InterruptLines {
     let lines = this.#interrupts.get(row);
     if (lines === undefined) {
-      lines = new InterruptLines(this.topology.bdfOf(row), this.clock);
+      lines = new InterruptLines(this.topology.bdfOf(row), this.clock, this.failures);
       this.#interrupts.set(row, lines);
     }
     return lines;

@@ -2,7 +2,8 @@
  * Modelled platform: core's platform interface over a modelled machine.
  *
  * Every captured function is a device, with or without a model behind it; devices of other buses are
- * added by the options. What is given out is counted in the machine's ledger.
+ * added by the options. What is given out is counted in the machine's ledger. A driver that is given a
+ * device finds it enabled, and the last one to go leaves it without bus mastering.
  */
 import {
   BARS,
@@ -95,6 +96,7 @@ class MachinePlatform implements ModelledPlatform {
       return;
     }
     const { row } = this.#find(device.id);
+    machine.hotPlug.enable(row);
     registry.set(DEVICE, device);
     registry.set(BARS, barsOf(machine, row));
     registry.set(
@@ -102,6 +104,13 @@ class MachinePlatform implements ModelledPlatform {
       new ModelledDeviceDma(device, this.#setup.own, machine.memory, machine.ledger),
     );
     registry.set(INTERRUPTS, machine.interruptsOf(row));
+  }
+
+  /** A driver that was given the device is done with it. */
+  release(device: Device | undefined): void {
+    if (device !== undefined) {
+      this.machine.hotPlug.disable(this.#find(device.id).row);
+    }
   }
 
   close(): void {

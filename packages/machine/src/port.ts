@@ -5,11 +5,16 @@
  * to whatever is plugged in behind it, so that a guard or a fault injector can be put in between
  * without the model or the fabric knowing.
  */
-import { type Clock, PeerbufError } from "@peerbuf/core";
+import { type Clock, PeerbufError, type ScheduledEvent } from "@peerbuf/core";
 import type { Bytes } from "./carry.ts";
+import { ContainedClock } from "./containment/contained-clock.ts";
+import type { Containment } from "./containment/containment.ts";
 import type { Completion, DevicePort } from "./device-model.ts";
 import type { Fabric } from "./fabric.ts";
 import type { InterruptLines } from "./interrupts.ts";
+import type { MachineLinks } from "./links/machine-links.ts";
+import type { TransferPlan } from "./links/transfer-plan.ts";
+import { type RequestAttributes, Requester } from "./requester.ts";
 import type { SparseMemory } from "./sparse-memory.ts";
 
 export const COMPLETED: Completion = Object.freeze({ ok: true, lostBytes: 0 });
@@ -23,23 +28,43 @@ export class FabricPort implements DevicePort {
   readonly #row: number;
   readonly #fabric: Fabric;
   readonly #interrupts: InterruptLines;
+  readonly #links: MachineLinks;
+  readonly #requester: Requester;
 
-  constructor(row: number, fabric: Fabric, interrupts: InterruptLines, clock: Clock) {
+  constructor(
+    row: number,
+    fabric: Fabric,
+    interrupts: InterruptLines,
+    clock: Clock,
+    links: MachineLinks,
+    attributes: RequestAttributes = {},
+  ) {
     this.bdf = fabric.topology.bdfOf(row);
     this.clock = clock;
     this.#row = row;
     this.#fabric = fabric;
     this.#interrupts = interrupts;
+    this.#links = links;
+    this.#requester = new Requester(fabric.topology, row, attributes);
+  }
+
+  get attributes(): RequestAttributes {
+    return this.#requester.attributes;
+  }
+
+  as(attributes: RequestAttributes): DevicePort {
+    const parts = [this.#fabric, this.#interrupts, this.clock, this.#links] as const;
+    return new FabricPort(this.#row, ...parts, attributes);
   }
 
   read(address: number, target: Bytes, targetOffset: number, lengthBytes: number): Completion {
     checkAddress(address, this.bdf);
-    return lost(this.#fabric.read(this.#row, address, target, targetOffset, lengthBytes));
+    return lost(this.#fabric.read(this.#requester, address, target, targetOffset, lengthBytes));
   }
 
   write(address: number, source: Bytes, sourceOffset: number, lengthBytes: number): Completion {
     checkAddress(address, this.bdf);
-    return lost(this.#fabric.write(this.#row, address, source, sourceOffset, lengthBytes));
+    return lost(this.#fabric.write(this.#requester, address, source, sourceOffset, lengthBytes));
   }
 
   readInto(
@@ -60,13 +85,21 @@ export class FabricPort implements DevicePort {
     return this.write(address, source, sourceOffset, lengthBytes);
   }
 
+  transfer(plan: TransferPlan, done: () => void): ScheduledEvent {
+    return this.#links.transfer(this.#row, plan, done);
+  }
+
+  /** A message is a write: it is lost where the function may not issue one. */
   interrupt(vector: number): void {
-    this.#interrupts.raise(vector);
+    if (this.#fabric.mayIssue(this.#row)) {
+      this.#interrupts.raise(vector);
+    }
   }
 }
 
+/** A whole number beyond 2^53 is an address where nothing is; a driver may well have programmed one. */
 function checkAddress(address: number, bdf: string): void {
-  if (!(Number.isSafeInteger(address) && address >= 0)) {
+  if (!(Number.isInteger(address) && address >= 0)) {
     throw new PeerbufError(
       "ADDRESS_INVALID",
       `${bdf} issued a request at ${address}, no bus address`,
@@ -76,18 +109,44 @@ function checkAddress(address: number, bdf: string): void {
 
 export class SocketPort implements DevicePort {
   readonly bdf: string;
+  readonly #attributed: { readonly socket: SocketPort; readonly attributes: RequestAttributes }[] =
+    [];
+  readonly #containment: Containment;
+  #plug: DevicePort;
+  /** The model's events run contained. */
   readonly clock: Clock;
-  /** Where requests go. */
-  plug: DevicePort;
 
-  constructor(plug: DevicePort) {
+  constructor(plug: DevicePort, containment: Containment) {
     this.bdf = plug.bdf;
-    this.clock = plug.clock;
-    this.plug = plug;
+    this.#plug = plug;
+    this.#containment = containment;
+    this.clock = new ContainedClock(() => this.#plug.clock, containment);
+  }
+
+  /** Where requests go. */
+  get plug(): DevicePort {
+    return this.#plug;
+  }
+
+  set plug(plug: DevicePort) {
+    this.#plug = plug;
+    for (const { socket, attributes } of this.#attributed) {
+      socket.plug = plug.as(attributes);
+    }
+  }
+
+  get attributes(): RequestAttributes {
+    return this.#plug.attributes;
+  }
+
+  as(attributes: RequestAttributes): DevicePort {
+    const socket = new SocketPort(this.#plug.as(attributes), this.#containment);
+    this.#attributed.push({ socket, attributes });
+    return socket;
   }
 
   read(address: number, target: Uint8Array, targetOffset: number, lengthBytes: number): Completion {
-    return this.plug.read(address, target, targetOffset, lengthBytes);
+    return this.#plug.read(address, target, targetOffset, lengthBytes);
   }
 
   write(
@@ -96,7 +155,7 @@ export class SocketPort implements DevicePort {
     sourceOffset: number,
     lengthBytes: number,
   ): Completion {
-    return this.plug.write(address, source, sourceOffset, lengthBytes);
+    return this.#plug.write(address, source, sourceOffset, lengthBytes);
   }
 
   readInto(
@@ -105,7 +164,7 @@ export class SocketPort implements DevicePort {
     targetOffset: number,
     lengthBytes: number,
   ): Completion {
-    return this.plug.readInto(address, target, targetOffset, lengthBytes);
+    return this.#plug.readInto(address, target, targetOffset, lengthBytes);
   }
 
   writeFrom(
@@ -114,10 +173,14 @@ export class SocketPort implements DevicePort {
     sourceOffset: number,
     lengthBytes: number,
   ): Completion {
-    return this.plug.writeFrom(address, source, sourceOffset, lengthBytes);
+    return this.#plug.writeFrom(address, source, sourceOffset, lengthBytes);
+  }
+
+  transfer(plan: TransferPlan, done: () => void): ScheduledEvent {
+    return this.#plug.transfer(plan, this.#containment.event(done));
   }
 
   interrupt(vector: number): void {
-    this.plug.interrupt(vector);
+    this.#plug.interrupt(vector);
   }
 }

@@ -8,6 +8,8 @@
  * - `same-host-bridge`: both, but only below one host bridge, as older Xeons;
  * - `writes-only`: posted writes arrive, reads do not, as AMD before Zen;
  * - `none`: nothing arrives;
+ * - `answers-ones`: nothing arrives, and reads are answered as if all were well, with all ones: a copy
+ *   "succeeds". As seen on client parts, where neither device nor bus reports an error;
  * - `corrupts-until-pass-through`: as `forwards`, but while an IOMMU translates, what devices send each
  *   other through the root complex arrives changed. A model of field reports in which data was wrong with
  *   all ACS bits clear until the kernel was booted with `iommu=pt`; what the hardware does is not known.
@@ -21,6 +23,7 @@ const PROFILES = [
   "same-host-bridge",
   "writes-only",
   "none",
+  "answers-ones",
   "corrupts-until-pass-through",
 ] as const;
 
@@ -52,6 +55,7 @@ export function rootComplexForwards(
     case "writes-only":
       return kind === "write";
     case "none":
+    case "answers-ones":
       return false;
   }
 }

@@ -1,30 +1,25 @@
 /**
- * Route: where a request at one address goes, step by step, as hardware would decide it.
+ * Route: where the requests of one requester for a stretch of addresses go, and how they come back.
  *
- * From the requester's bus upwards until somebody claims the address or the root complex decides,
- * then down through bridge windows to a BAR. Nobody here knows what a kernel would say about it.
- *
- * Peers on one bus (functions of a device, ports of a switch, devices of a conventional bus) reach
- * each other directly unless the ACS bits of where the request enters say otherwise. Root buses are
- * part of the root complex: between two functions there, its profile decides.
+ * Found by `request-walk.ts` and `completion-walk.ts`, kept by `route-cache.ts`.
  */
-import type { AcsGate } from "./acs-gate.ts";
-import { BarSlot } from "./bar-slot.ts";
-import type { FabricMap, FunctionClaim, RamClaim } from "./fabric-map.ts";
+import type { BarSlot } from "./bar-slot.ts";
 import type { Bank } from "./host-memory.ts";
 import type { IommuFault } from "./iommu/iommu.ts";
-import { type AccessKind, type RootComplexProfile, rootComplexForwards } from "./root-complex.ts";
 
 /** Row that stands for the root complex in hops. */
 export const ROOT_COMPLEX = -1;
-/** Requester that stands for the processors: starts at the root complex and may reach everything below. */
-export const CPU = -1;
 
 export type HopEvent =
   | "issues"
   | "up"
   | "redirected"
+  /** By ACS. */
   | "blocked"
+  /** Memory Space or Bus Master Enable is clear. */
+  | "refused"
+  /** The link below the port is down, or the function itself was taken out. */
+  | "link-down"
   | "root-complex"
   | "translated"
   | "faulted"
@@ -32,6 +27,8 @@ export type HopEvent =
   | "unclaimed"
   | "dropped"
   | "completion-redirected"
+  /** A completion nobody waits for. */
+  | "unexpected"
   | "arrives";
 
 export interface Hop {
@@ -44,15 +41,31 @@ export interface Hop {
 export type LossReason =
   /** Nothing claims the address. */
   | "UNCLAIMED"
+  /** The function that would claim it has Memory Space Enable clear, or the bridge that leads there has. */
+  | "MEMORY_OFF"
+  /** The requester, or a bridge above it, has Bus Master Enable clear. */
+  | "BUS_MASTER_OFF"
+  /** The card was taken out: the target's, or the requester's own. */
+  | "LINK_DOWN"
   /** ACS egress control. */
   | "ACS_BLOCKED"
+  /** ACS source validation: the requester id is of no bus below the port. */
+  | "ACS_SOURCE_INVALID"
+  /** ACS translation blocking. */
+  | "ACS_TRANSLATED_BLOCKED"
+  /** A redirected request targets the port's own egress, and ACS upstream forwarding is off. */
+  | "ACS_NOT_FORWARDED"
   /** The root complex does not forward it to another device. */
   | "ROOT_COMPLEX_DROPS"
   /** The completion was sent up (ACS), and the root complex does not forward it. */
   | "COMPLETION_DROPPED"
+  /** No bridge leads the completion to its requester id, or it arrived at somebody who did not ask. */
+  | "COMPLETION_LOST"
+  /** The function answered with Completer Abort: its model failed. */
+  | "COMPLETER_ABORT"
   /** The function's BAR claims it, but no model was placed there. */
   | "NOTHING_BEHIND_BAR"
-  /** The IOMMU: the function has no domain, nothing is mapped there, or not for this kind of access. */
+  /** The IOMMU: no domain, nothing mapped there, not for this kind of access, or translated without leave. */
   | IommuFault
   /** The guard: no mapping of this device holds the address. */
   | "NOT_MAPPED";
@@ -70,219 +83,19 @@ export interface Route {
   readonly meetsIommu: boolean;
   /** The root complex changes the bytes. */
   readonly isCorrupted: boolean;
+  /** The request's way. */
   readonly hops: readonly Hop[];
-  /** Rows of the bridges, and `ROOT_COMPLEX`, that the bytes pass: for counting. */
+  /** The way back of a read's completion, from the completer; empty for writes and for what reached nothing. */
+  readonly completion: readonly Hop[];
+  /** Row of the function of a root bus through which it came to the root complex; -1 when it did not. */
+  readonly rootPort: number;
+  /** Rows of the bridges, and `ROOT_COMPLEX`, that the request passes: for counting. */
   readonly passes: Int32Array;
 }
 
-/** Where a walk ended. */
-type Ending = BarSlot | Bank | LossReason | typeof MEETS_IOMMU;
-
-const MEETS_IOMMU = Symbol("meets the IOMMU");
-
-const isPass = ({ event }: Hop): boolean =>
-  event === "up" || event === "down" || event === "root-complex";
-
-/** One walk through the fabric. Made for one look-up; routes are kept, walks are not. */
-export class RouteWalk {
-  readonly #map: FabricMap;
-  readonly #acs: AcsGate;
-  readonly #profile: RootComplexProfile;
-  readonly #kind: AccessKind;
-  readonly #address: number;
-  /** An IOMMU translates what comes to the root complex from below. */
-  readonly #translates: boolean;
-  readonly #hops: Hop[] = [];
-  #isCorrupted = false;
-  #from = Number.NEGATIVE_INFINITY;
-  #until = Number.POSITIVE_INFINITY;
-
-  constructor(
-    map: FabricMap,
-    acs: AcsGate,
-    profile: RootComplexProfile,
-    kind: AccessKind,
-    address: number,
-    translates: boolean,
-  ) {
-    this.#map = map;
-    this.#acs = acs;
-    this.#profile = profile;
-    this.#kind = kind;
-    this.#address = address;
-    this.#translates = translates;
-  }
-
-  /** `requester` is a row, or `CPU`. */
-  walk(requester: number): Route {
-    if (requester === CPU) {
-      this.#hop(ROOT_COMPLEX, "root-complex");
-      return this.#route(this.#fromCpu());
-    }
-    this.#hop(requester, "issues");
-    return this.#route(this.#fromDevice(requester));
-  }
-
-  /** From the root complex on, to the physical address that the IOMMU gave. */
-  walkTranslated(requester: number): Route {
-    const claim = this.#map.rootComplex.find(this.#address);
-    this.#narrow(this.#map.rootComplex);
-    return this.#route(this.#through(claim, requester));
-  }
-
-  #route(ending: Ending): Route {
-    const meetsIommu = ending === MEETS_IOMMU;
-    const isSlot = ending instanceof BarSlot;
-    const isLoss = typeof ending === "string";
-    return {
-      from: this.#from,
-      until: this.#until,
-      slot: isSlot ? ending : undefined,
-      bank: isSlot || isLoss || meetsIommu ? undefined : ending,
-      loss: isLoss ? ending : undefined,
-      meetsIommu,
-      isCorrupted: this.#isCorrupted,
-      hops: this.#hops,
-      passes: Int32Array.from(this.#hops.filter(isPass), ({ row }) => row),
-    };
-  }
-
-  /** Up, bus by bus. `row` is where the request entered the bus. */
-  #fromDevice(requester: number): Ending {
-    let row = requester;
-    let redirected = false;
-    for (let bus = this.#map.busOf(row); bus !== undefined; bus = this.#map.busOf(row)) {
-      const claim = redirected ? undefined : bus.claims.find(this.#address);
-      if (!redirected) {
-        this.#narrow(bus.claims);
-      }
-      if (claim !== undefined) {
-        const gate = this.#enter(row, claim);
-        if (gate !== "redirect") {
-          return gate === "direct" ? this.#direct(claim, row) : gate;
-        }
-        redirected = true;
-      }
-      row = bus.bridge;
-      this.#hop(row, "up");
-    }
-    return this.#atRootComplex(row, redirected);
-  }
-
-  /** A claim was found on the bus that the request entered at `row`. */
-  #enter(row: number, claim: FunctionClaim): "direct" | "redirect" | LossReason {
-    if (claim.row === row && claim.slot === undefined) {
-      // Its own window: the request came from below, where nobody claimed the address.
-      return this.#lost(row, "unclaimed", "UNCLAIMED");
-    }
-    const gate = this.#acs.request(row, claim.row);
-    if (gate === "block") {
-      return this.#lost(row, "blocked", "ACS_BLOCKED");
-    }
-    if (gate === "redirect") {
-      this.#hop(row, "redirected");
-    }
-    return gate;
-  }
-
-  /** From peer to peer below the root complex. Only the completion of a read may still take the long way. */
-  #direct(claim: FunctionClaim, requester: number): Ending {
-    const ending = this.#down(claim);
-    if (typeof ending === "string" || this.#kind === "write") {
-      return ending;
-    }
-    if (!this.#acs.redirectsCompletion(claim.row)) {
-      return ending;
-    }
-    this.#hop(claim.row, "completion-redirected");
-    const root = this.#rootOf(requester);
-    this.#passRootComplex();
-    return rootComplexForwards(this.#profile, "read", root, root)
-      ? ending
-      : this.#lost(ROOT_COMPLEX, "dropped", "COMPLETION_DROPPED");
-  }
-
-  /** `row` is the function of the root bus through which the request came. */
-  #atRootComplex(row: number, redirected: boolean): Ending {
-    const claim = this.#map.rootComplex.find(this.#address);
-    this.#narrow(this.#map.rootComplex);
-    if (claim?.kind === "function" && claim.row === row && !redirected) {
-      const gate = this.#enter(row, claim);
-      if (gate !== "redirect") {
-        return gate === "direct" ? this.#direct(claim, row) : gate;
-      }
-    }
-    this.#hop(ROOT_COMPLEX, "root-complex");
-    return this.#translates ? MEETS_IOMMU : this.#through(claim, row);
-  }
-
-  /** The root complex has the request of a device and a physical address. */
-  #through(claim: FunctionClaim | RamClaim | undefined, row: number): Ending {
-    if (claim === undefined) {
-      return this.#lost(ROOT_COMPLEX, "unclaimed", "UNCLAIMED");
-    }
-    if (claim.kind === "ram") {
-      return claim.bank;
-    }
-    this.#passRootComplex();
-    const passes = rootComplexForwards(
-      this.#profile,
-      this.#kind,
-      this.#rootOf(row),
-      this.#rootOf(claim.row),
-    );
-    return passes ? this.#down(claim) : this.#lost(ROOT_COMPLEX, "dropped", "ROOT_COMPLEX_DROPS");
-  }
-
-  /** Bytes of one device for another are in the root complex. */
-  #passRootComplex(): void {
-    this.#isCorrupted = this.#translates && this.#profile === "corrupts-until-pass-through";
-  }
-
-  #fromCpu(): Ending {
-    const claim = this.#map.rootComplex.find(this.#address);
-    this.#narrow(this.#map.rootComplex);
-    if (claim === undefined) {
-      return this.#lost(ROOT_COMPLEX, "unclaimed", "UNCLAIMED");
-    }
-    return claim.kind === "ram" ? claim.bank : this.#down(claim);
-  }
-
-  /** Through windows to a BAR. */
-  #down(start: FunctionClaim): Ending {
-    let claim = start;
-    while (claim.slot === undefined) {
-      this.#hop(claim.row, "down");
-      const bus = this.#map.busBelow(claim.row);
-      const next = bus?.claims.find(this.#address);
-      if (bus !== undefined) {
-        this.#narrow(bus.claims);
-      }
-      if (next === undefined) {
-        return this.#lost(claim.row, "unclaimed", "UNCLAIMED");
-      }
-      claim = next;
-    }
-    this.#hop(claim.row, "arrives");
-    return claim.slot;
-  }
-
-  #rootOf(row: number): number {
-    return this.#map.topology.table.rootBus[row] as number;
-  }
-
-  #hop(row: number, event: HopEvent): void {
-    this.#hops.push({ row, event });
-  }
-
-  #lost(row: number, event: HopEvent, reason: LossReason): LossReason {
-    this.#hop(row, event);
-    return reason;
-  }
-
-  /** Keeps the stretch of addresses that goes the same way. */
-  #narrow(table: { readonly from: number; readonly until: number }): void {
-    this.#from = Math.max(this.#from, table.from);
-    this.#until = Math.min(this.#until, table.until);
-  }
+/** Row where it ended, when it was lost: on its way, or its completion on the way back. */
+export function lostAt({ hops, completion, loss }: Route): number {
+  const isAnswered = loss === "COMPLETION_DROPPED" || loss === "COMPLETION_LOST";
+  const way = isAnswered ? completion : hops;
+  return way[way.length - 1]?.row ?? ROOT_COMPLEX;
 }

@@ -16,6 +16,12 @@ export interface TrafficCounters {
   readonly lostBytes: number;
 }
 
+/** What devices took from host RAM and put there. */
+export interface MemoryTraffic {
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+}
+
 export class Traffic {
   readonly #requests: Float64Array;
   readonly #readBytes: Float64Array;
@@ -24,6 +30,8 @@ export class Traffic {
   readonly #lostWrites: Float64Array;
   readonly #lostBytes: Float64Array;
   readonly #passedBytes: Float64Array;
+  #memoryReadBytes = 0;
+  #memoryWrittenBytes = 0;
 
   constructor(functionCount: number) {
     const column = () => new Float64Array(functionCount + 1);
@@ -45,6 +53,19 @@ export class Traffic {
   lost(row: number, kind: AccessKind, lengthBytes: number): void {
     add(kind === "read" ? this.#lostReads : this.#lostWrites, row, 1);
     add(this.#lostBytes, row, lengthBytes);
+  }
+
+  /** Bytes of a device's request were taken from host RAM, or put there. */
+  memory(kind: AccessKind, lengthBytes: number): void {
+    if (kind === "read") {
+      this.#memoryReadBytes += lengthBytes;
+    } else {
+      this.#memoryWrittenBytes += lengthBytes;
+    }
+  }
+
+  ofMemory(): MemoryTraffic {
+    return { readBytes: this.#memoryReadBytes, writtenBytes: this.#memoryWrittenBytes };
   }
 
   /** Bytes go through these bridges; -1 is the root complex. */

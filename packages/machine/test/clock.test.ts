@@ -116,6 +116,36 @@ describe("virtual clock", () => {
     expect(ran).toBe(true);
   });
 
+  it("tells whoever asked what an event threw while it pumped itself, and runs the others of the moment", async () => {
+    const clock = new VirtualClock();
+    const heard: unknown[] = [];
+    clock.onFailure = (error) => heard.push((error as Error).message);
+    const ran: string[] = [];
+    clock.schedule(5, () => ran.push("before"));
+    clock.schedule(5, () => {
+      throw new Error("device on fire");
+    });
+    clock.schedule(5, () => ran.push("after"));
+
+    await new Promise<void>((resolve) => {
+      clock.schedule(6, resolve);
+    });
+
+    expect(heard).toEqual(["device on fire"]);
+    expect(ran).toEqual(["before", "after"]);
+    expect(clock.nowNs).toBe(6);
+  });
+
+  it("throws to whoever called run even if somebody listens for failures", () => {
+    const clock = new VirtualClock();
+    clock.onFailure = () => expect.unreachable();
+    clock.schedule(1, () => {
+      throw new Error("device on fire");
+    });
+
+    expect(() => clock.run()).toThrow("device on fire");
+  });
+
   it("keeps order under any mix of schedules and cancellations", () => {
     const delays = fc.array(fc.tuple(fc.integer({ min: 0, max: 20 }), fc.boolean()), {
       maxLength: 200,

@@ -1,7 +1,13 @@
 /**
  * Route bench: machines with memory in every endpoint, and requests to see where they end up.
  */
-import { createMachine, type Machine, type MachineOptions } from "@peerbuf/machine";
+import {
+  createMachine,
+  type DevicePort,
+  type Machine,
+  type MachineOptions,
+  type RequestAttributes,
+} from "@peerbuf/machine";
 import type { Topology } from "@peerbuf/topology";
 import { MemoryDevice, MIB } from "./small-machines.ts";
 
@@ -34,8 +40,14 @@ export function peek({ machine }: Bench, address: number): Uint8Array {
 }
 
 /** Does a write arrive, and does a read bring back what stands there? */
-export function tryBoth(bench: Bench, from: string, address: number, physical = address) {
-  const port = portOf(bench, from);
+export const tryBoth = (bench: Bench, from: string, address: number, physical = address) =>
+  tryPort(bench, portOf(bench, from), address, physical);
+
+/** The same with requests that bear these attributes. */
+export const tryAs = (bench: Bench, from: string, address: number, attributes: RequestAttributes) =>
+  tryPort(bench, portOf(bench, from).as(attributes), address, address);
+
+function tryPort(bench: Bench, port: DevicePort, address: number, physical: number) {
   bench.machine.inspect.poke(physical, ZEROS);
   const write = port.write(address, DATA, 0, 8);
   const arrived = peek(bench, physical);
@@ -57,3 +69,14 @@ export const events = (
   address: number,
   kind: "read" | "write" = "write",
 ) => bench.machine.inspect.trace(from, address, kind).hops.map(({ at, event }) => `${at} ${event}`);
+
+/** The way of the completion of a read. */
+export const wayBack = (
+  bench: Bench,
+  from: string,
+  address: number,
+  attributes: RequestAttributes = {},
+) =>
+  bench.machine.inspect
+    .trace(from, address, "read", attributes)
+    .completion.map(({ at, event }) => `${at} ${event}`);

@@ -1,6 +1,6 @@
 import { ACS, buildTopology, PORT_TYPE, type Topology } from "@peerbuf/topology";
 import { describe, expect, it } from "vitest";
-import { BOTH, events, NONE, start, tryBoth } from "./route-bench.ts";
+import { BOTH, events, NONE, start, tryBoth, wayBack } from "./route-bench.ts";
 import { acs, barStart, bridge, endpoint, MIB, switchTopology } from "./small-machines.ts";
 
 describe("below one switch", () => {
@@ -46,9 +46,17 @@ describe("below one switch", () => {
     });
     const forwarding = start(topology, { rootComplex: "same-host-bridge" });
     expect(tryBoth(forwarding, "0000:03:00.0", barStart(4))).toEqual(BOTH);
-    expect(events(forwarding, "0000:03:00.0", barStart(4), "read")).toContain(
+    expect(wayBack(forwarding, "0000:03:00.0", barStart(4))).toEqual([
+      "0000:02:01.0 up",
       "0000:02:01.0 completion-redirected",
-    );
+      "0000:01:00.0 up",
+      "0000:00:01.0 up",
+      "root complex root-complex",
+      "0000:00:01.0 down",
+      "0000:01:00.0 down",
+      "0000:02:00.0 down",
+      "0000:03:00.0 arrives",
+    ]);
   });
 
   it("completion redirect of the requester's own port changes nothing", () => {

@@ -60,6 +60,28 @@ export const acs = (control: number, egressVector?: Uint8Array): Extra => ({
   },
 });
 
+/** Config space of a function: command register, a PCI Express capability at 0x40, extended ones as given. */
+export function configOf({ command = 0x6, extended = [] as readonly number[] } = {}): Uint8Array {
+  const config = new Uint8Array(4096);
+  config[0x04] = command;
+  config[0x06] = 0x10;
+  config[0x34] = 0x40;
+  config[0x40] = 0x10;
+  extended.forEach((id, index) => {
+    const at = 0x100 + index * 0x40;
+    const next = index + 1 < extended.length ? at + 0x40 : 0;
+    new DataView(config.buffer).setUint32(at, (next * 2 ** 20 + 0x10000 + id) >>> 0, true);
+  });
+  return config;
+}
+
+/** With Address Translation Services, on or off. */
+export function atsConfig(isEnabled: boolean): Uint8Array {
+  const config = configOf({ extended: [0x000f] });
+  config[0x107] = isEnabled ? 0x80 : 0;
+  return config;
+}
+
 /**
  * Two host bridges. Below 00:01.0 a switch with endpoints 03, 04 and 05; below 00:02.0 endpoint 06;
  * on the other root bus, 80:01.0 with endpoint 81.

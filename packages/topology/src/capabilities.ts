@@ -19,6 +19,7 @@ import {
   type LinkRecord,
   PORT_TYPE_NONE,
   PORT_TYPE_UNKNOWN,
+  type ResizableBar,
 } from "./function-record.ts";
 
 export const CAPABILITY_PCI_EXPRESS = 0x10;
@@ -166,14 +167,6 @@ export function sriovOfConfig(config: Uint8Array): SriovFacts | "absent" | undef
     vfStride: wordAt(config, offset + 0x16),
     vfDevice: wordAt(config, offset + 0x1a),
   };
-}
-
-/** One BAR that can change its size (PCIe 7.8.6). Sizes are bytes. */
-export interface ResizableBar {
-  readonly index: number;
-  readonly size: number;
-  /** Ascending; firmware may offer only the present one. */
-  readonly sizesSupported: readonly number[];
 }
 
 /** Resizable BARs, empty when there are none, undefined where the capture does not reach. */

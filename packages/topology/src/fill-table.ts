@@ -58,6 +58,11 @@ export function fillTable(
     ...linkColumns(records),
     ...barColumns(records),
     ...windowColumns(records),
+    resizableBars: new Map(
+      records.flatMap(({ resizableBars }, row) =>
+        resizableBars === undefined ? [] : [[row, resizableBars] as const],
+      ),
+    ),
     ...configColumns(records),
     ...childColumns(parent),
   };

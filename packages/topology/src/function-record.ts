@@ -54,6 +54,14 @@ export interface WindowRecord {
   readonly size: number;
 }
 
+/** One BAR that can change its size (PCIe 7.8.6). Sizes are bytes. */
+export interface ResizableBar {
+  readonly index: number;
+  readonly size: number;
+  /** Ascending; firmware may offer only the present one. */
+  readonly sizesSupported: readonly number[];
+}
+
 /** Access Control Services of a function (PCIe base spec 7.7.11). */
 export interface AcsRecord {
   /** Capability register, +0x04: what can be set. Bits 15:8 are the egress vector's size in bits. */
@@ -96,6 +104,8 @@ export interface FunctionRecord {
   readonly physicalFunction?: string;
   readonly bars?: readonly BarRecord[];
   readonly windows?: readonly WindowRecord[];
+  /** BARs that can be resized, where a capture says so without config space. Empty: known to have none. */
+  readonly resizableBars?: readonly ResizableBar[];
   /** `"absent"`: known to have no ACS capability. Left out: not captured. */
   readonly acs?: AcsRecord | "absent";
   /** -1 or left out: unknown. */

@@ -4,6 +4,7 @@
  * Rows are named by their index; -1 means none. The columns are shared, not copied, and belong to
  * one `Topology`: nobody writes to them after it is built.
  */
+import type { ResizableBar } from "./function-record.ts";
 
 export const ACS_ABSENT = 0;
 export const ACS_PRESENT = 1;
@@ -73,6 +74,8 @@ export interface FunctionTable {
   /** `WINDOW_SLOTS` entries a row. Size 0: closed or not captured. */
   readonly windowStart: Float64Array;
   readonly windowSize: Float64Array;
+  /** Resizable BARs by row, where they were captured other than as config space. */
+  readonly resizableBars: ReadonlyMap<number, readonly ResizableBar[]>;
   /** Name of the driver bound, "" for none or not captured. */
   readonly driver: readonly string[];
   /** All config spaces in one buffer; row i holds `configLength[i]` bytes from `configOffset[i]`. */

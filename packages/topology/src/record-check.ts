@@ -11,6 +11,7 @@ import {
   type FunctionRecord,
   ID_UNKNOWN,
   PORT_TYPE_UNKNOWN,
+  type ResizableBar,
   type WindowRecord,
 } from "./function-record.ts";
 import { BAR_SLOTS } from "./function-table.ts";
@@ -38,6 +39,7 @@ export function checkRecord(record: FunctionRecord): string | undefined {
     checkBuses(record) ??
     checkBars(record.bars ?? []) ??
     checkWindows(record.windows ?? []) ??
+    checkResizable(record.resizableBars ?? []) ??
     checkAcs(record.acs) ??
     checkLink(record) ??
     checkConfig(record.config)
@@ -84,6 +86,17 @@ function checkWindows(windows: readonly WindowRecord[]): string | undefined {
   }
   const kinds = new Set(windows.map((window) => window.kind));
   return kinds.size === windows.length ? undefined : "a kind of bridge window is given twice";
+}
+
+function checkResizable(bars: readonly ResizableBar[]): string | undefined {
+  const bad = bars.find(
+    ({ index, size, sizesSupported }) =>
+      !isWhole(index, 0, 5) ||
+      ![size, ...sizesSupported].every((each) => isWhole(each, 1, ADDRESS_MAX)),
+  );
+  return bad === undefined
+    ? undefined
+    : `resizable BAR ${bad.index} is not one of 0 to 5 with sizes in whole bytes`;
 }
 
 function checkAcs(acs: AcsRecord | "absent" | undefined): string | undefined {

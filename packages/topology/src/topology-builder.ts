@@ -65,7 +65,8 @@ export class TopologyBuilder {
   /** The machine so far. @throws InputError when the functions do not form trees below root buses. */
   build(): Topology {
     const placed = this.#place();
-    const problem = checkTree(placed);
+    const { tree } = this.#facts;
+    const problem = checkTree(placed, tree === "whole" || tree === "chains");
     if (problem !== undefined) {
       throw this.#refused(problem.bdf, problem.cause);
     }

@@ -9,11 +9,13 @@
  */
 import { InputError } from "@peerbuf/core";
 import { formatBdf, parseBdf } from "./bdf.ts";
+import { resizableBarsOfConfig } from "./capabilities.ts";
 import type {
   AcsRecord,
   BarRecord,
   FunctionRecord,
   LinkRecord,
+  ResizableBar,
   WindowKind,
   WindowRecord,
 } from "./function-record.ts";
@@ -189,6 +191,11 @@ export class Topology {
     })).filter((window) => window.size > 0);
   }
 
+  /** BARs that can be resized, empty when there are none, undefined where the capture does not say. */
+  resizableBarsOf(row: number): readonly ResizableBar[] | undefined {
+    return this.table.resizableBars.get(row) ?? resizableBarsOfConfig(this.configOf(row));
+  }
+
   /** The same machine with other ACS control values on some functions that have ACS. */
   withAcsControl(controlByRow: ReadonlyMap<number, number>): Topology {
     const acsControl = this.table.acsControl.slice();
@@ -209,6 +216,7 @@ export class Topology {
     const parent = this.parentOf(row);
     const physical = table.physicalFunction[row] as number;
     const acs = this.acsOf(row);
+    const resizableBars = table.resizableBars.get(row);
     return {
       bdf: this.bdfOf(row),
       vendor: table.vendor[row] as number,
@@ -222,6 +230,7 @@ export class Topology {
       ...(physical >= 0 && { physicalFunction: this.bdfOf(physical) }),
       bars: this.barsOf(row),
       windows: this.windowsOf(row),
+      ...(resizableBars !== undefined && { resizableBars }),
       ...(acs !== undefined && { acs }),
       numaNode: table.numaNode[row] as number,
       link: link(table, row),

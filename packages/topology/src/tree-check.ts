@@ -18,9 +18,15 @@ export interface TreeProblem {
 
 type Check = (place: PlacedRecord, placed: readonly PlacedRecord[]) => string | undefined;
 
-/** The first contradiction found, or undefined. */
-export function checkTree(placed: readonly PlacedRecord[]): TreeProblem | undefined {
-  for (const check of [checkOwners, checkBusOfChild]) {
+/**
+ * The first contradiction found, or undefined.
+ * @param isWhole every bridge is there; otherwise one that is not shown may stand between two that are
+ */
+export function checkTree(
+  placed: readonly PlacedRecord[],
+  isWhole: boolean,
+): TreeProblem | undefined {
+  for (const check of [checkOwners, isWhole ? checkBusOfChild : checkBusRange]) {
     for (const place of placed) {
       const cause = check(place, placed);
       if (cause !== undefined) {
@@ -53,19 +59,29 @@ const checkOwners: Check = (place, placed) => {
 };
 
 /** A child sits on its bridge's secondary bus; SR-IOV may put virtual functions on later buses below it. */
-const checkBusOfChild: Check = (place, placed) => {
+const checkBusOfChild: Check = (place, placed) =>
+  busProblem(place, placed, place.physicalFunction >= 0);
+
+/** With bridges left out a function may be on any bus below the one shown above it. */
+const checkBusRange: Check = (place, placed) => busProblem(place, placed, true);
+
+function busProblem(
+  place: PlacedRecord,
+  placed: readonly PlacedRecord[],
+  mayBeLater: boolean,
+): string | undefined {
   const bridge = placed[place.parent];
   const secondary = bridge?.record.secondaryBus ?? 0;
   if (bridge === undefined || secondary === 0) {
     return undefined;
   }
   const subordinate = bridge.record.subordinateBus ?? 0xff;
-  const last = place.physicalFunction < 0 ? secondary : subordinate;
+  const last = mayBeLater ? subordinate : secondary;
   const { bus } = place.address;
   return bus >= secondary && bus <= last
     ? undefined
     : `it is on bus ${busOf(place, bus)}, but bridge ${bridge.bdf} above it has bus ${busOf(place, secondary)} below`;
-};
+}
 
 /** Walks up from every row, marking each row with the walk that reached it, so each is visited once. */
 function findLoop(placed: readonly PlacedRecord[]): TreeProblem | undefined {

@@ -51,6 +51,24 @@ describe("a copy of /sys in a folder", () => {
     expect(topology.parentOf(topology.require("01:00.0"))).toBe(topology.require("00:03.0"));
   });
 
+  it("in which a bridge was reset keeps the tree and names the bridge", async () => {
+    const config = new Uint8Array(64);
+    config.set([0x86, 0x80, 0x02, 0x3c], 0);
+    config[0x0e] = 1;
+    write(`${PORT}/class`, "0x060400");
+    write(`${PORT}/config`, "");
+    writeFileSync(join(folder, PORT, "config"), config);
+    write(`${PORT}/secondary_bus_number`, "0");
+    write(`${PORT}/0000:01:00.0/class`, "0x030000");
+
+    const topology = await readCapture(folder);
+
+    expect(topology.parentOf(topology.require("01:00.0"))).toBe(topology.require("00:03.0"));
+    expect(topology.facts.contradictions).toMatchObject([
+      { fact: "secondary bus", at: "0000:00:03.0", values: [{ value: "0" }, {}] },
+    ]);
+  });
+
   it("with a link that leads out of it is refused", async () => {
     write("elsewhere/class", "0x030000");
     mkdirSync(join(folder, "copy/sys/devices/pci0000:00"), { recursive: true });

@@ -319,7 +319,9 @@ describe("a file that is no capture", () => {
 
   it.each<[string, number[], RegExp]>([
     ["nothing", [], /the file is empty/],
-    ["bzip2", [0x42, 0x5a, 0x68, 0x39], /packed with bzip2.*bunzip2/],
+    ["zstd", [0x28, 0xb5, 0x2f, 0xfd], /packed with zstd.*unzstd/],
+    ["bzip2 of nothing", [0x42, 0x5a, 0x68, 0x39], /the file is empty/],
+    ["bzip2 that is cut", [0x42, 0x5a, 0x68, 0x39, 0x31, 0x41], /the bzip2 data is damaged/],
     ["text", [0x68, 0x69], /the format is not known: expected sysfs\.json, a tar/],
   ])("is refused with what to do, when it holds %s", async (_, bytes, message) => {
     expect(await openFile(Uint8Array.from(bytes))).toHaveProperty(

@@ -194,9 +194,31 @@ describe("rules by kernel", () => {
     },
   );
 
-  it.each(["6.1", "6.120", "5", "", "latest"])("refuses %s and lists what is known", (kernel) => {
-    expect(() => rulesForKernel(kernel)).toThrow(InputError);
-    expect(() => rulesForKernel(kernel)).toThrow(`Known: ${KERNEL_VERSIONS.join(", ")}`);
+  it.each(["5.17", "6.120", "7.3", "5", "", "latest"])(
+    "refuses %s and lists what is known",
+    (kernel) => {
+      expect(() => rulesForKernel(kernel)).toThrow(InputError);
+      expect(() => rulesForKernel(kernel)).toThrow(`Known: ${KERNEL_VERSIONS.join(", ")}`);
+    },
+  );
+
+  it.each(["5.18", "6.1", "6.8", "6.11"])(
+    "knows %s by the table of 6.12, which did not change since 5.18",
+    (kernel) => {
+      const { name, version, ...rest } = rulesForKernel(kernel);
+      const { name: _name, version: _version, ...known } = rulesForKernel("6.12");
+
+      expect([name, version]).toEqual([`linux-${kernel}`, kernel]);
+      expect(rest).toEqual(known);
+    },
+  );
+
+  it("between two known kernels answers unknown only where they differ", () => {
+    expect([
+      typeOn("6.18", 0x8086, 0x0b25),
+      typeOn("6.18", 0x8086, 0x09a2),
+      typeOn("6.18", 0x8086, 0x4c43),
+    ]).toEqual(["unknown", "host-bridge", "unsupported"]);
   });
 
   it("accepts later host bridges only in later kernels", () => {

@@ -1,13 +1,22 @@
 /** Benches: all of them, in the order in which they run. */
 import { allPairs } from "./all-pairs.ts";
 import type { Bench } from "./bench.ts";
+import { capturedPairs } from "./captured-pairs.ts";
+import { clockEvents } from "./clock.ts";
 import { dma2MiB, dma4KiB, dma64KiB, dmaIommu2MiB } from "./dma.ts";
 import { fenceMerge, reservationAdds } from "./fences.ts";
+import { fleetMemory, fleetTime } from "./fleet.ts";
+import { machineMemory } from "./machine-memory.ts";
 import { mapCycle, pinCycle } from "./map-cycle.ts";
 import { mapCycleMemory } from "./map-cycle-memory.ts";
+import { iommuRequests } from "./requests.ts";
+import { timedTransfers } from "./transfers.ts";
 
 export const BENCHES: readonly Bench[] = [
   allPairs,
+  capturedPairs,
+  fleetTime,
+  fleetMemory,
   mapCycle,
   pinCycle,
   mapCycleMemory,
@@ -17,4 +26,8 @@ export const BENCHES: readonly Bench[] = [
   dma64KiB,
   dma4KiB,
   dmaIommu2MiB,
+  iommuRequests,
+  timedTransfers,
+  clockEvents,
+  machineMemory,
 ];

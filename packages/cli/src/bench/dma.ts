@@ -27,10 +27,10 @@ import { elapsedNs, measure } from "./measure.ts";
 import { LARGE_BAR_BYTES, largeBar, switchWithTwo } from "./two-devices.ts";
 
 /** Small enough for the caches: at the speed of main memory the fabric's own cost would hardly show. */
-const MEMORY_BYTES = 4 * 2 ** 20;
+export const MEMORY_BYTES: number = 4 * 2 ** 20;
 const ROUND_BYTES = 256 * 2 ** 20;
 
-interface Way {
+export interface Way {
   readonly dma: DmaPlatform;
   readonly route: DmaRoute;
 }
@@ -38,7 +38,7 @@ interface Way {
 /** Below the switch, within the guard. */
 const BELOW: Way = { dma: "direct", route: "bus-addr" };
 /** Up to the root complex, translated, and down again. */
-const TRANSLATED: Way = { dma: "iommu", route: "host-bridge" };
+export const TRANSLATED: Way = { dma: "iommu", route: "host-bridge" };
 
 export const dma2MiB: Bench = dmaBench("machine.dma-2MiB", 2 * 2 ** 20, 0.9, BELOW);
 export const dma64KiB: Bench = dmaBench("machine.dma-64KiB", 64 * 1024, 0.9, BELOW);
@@ -81,7 +81,7 @@ function dmaBench(name: string, pieceBytes: number, ratioMin: number, way: Way):
 }
 
 /** One pass: a device reads all of its peer's memory into its own, piece by piece. */
-function openPeerRead(pieceBytes: number, { dma, route }: Way): () => void {
+export function openPeerRead(pieceBytes: number, { dma, route }: Way): () => void {
   const topology = switchWithTwo();
   const machine = createMachine({ topology });
   const platform = createModelledPlatform(machine, { dma });

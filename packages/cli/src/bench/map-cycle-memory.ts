@@ -1,7 +1,6 @@
 /** Map cycle memory: what a million attachments leave behind on the heap, which should be nothing. */
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { type Bench, type BenchResult, meets, rounded } from "./bench.ts";
+import { garbageCollector } from "./garbage-collector.ts";
 import { cycle, repeat } from "./map-cycle.ts";
 import { openSharing } from "./sharing.ts";
 
@@ -29,9 +28,3 @@ export const mapCycleMemory: Bench = {
     };
   },
 };
-
-/** V8's own, as with --expose-gc, without asking the user for the flag. */
-function garbageCollector(): () => void {
-  setFlagsFromString("--expose-gc");
-  return runInNewContext("gc") as () => void;
-}

@@ -25,7 +25,7 @@ export function measure(rounds: number, ours: Round, baseline: Round): Medians {
       baseFigures.push(other);
     }
   }
-  return { value: median(ourFigures), baseline: median(baseFigures) };
+  return { value: medianOf(ourFigures), baseline: medianOf(baseFigures) };
 }
 
 /** Nanoseconds that `work` takes. */
@@ -35,7 +35,8 @@ export function elapsedNs(work: () => void): number {
   return (performance.now() - startMs) * 1e6;
 }
 
-function median(figures: readonly number[]): number {
+/** The one in the middle, or between the two in the middle. */
+export function medianOf(figures: readonly number[]): number {
   const sorted = [...figures].sort((one, other) => one - other);
   const middle = sorted.length >> 1;
   const upper = sorted[middle] as number;

@@ -1,16 +1,18 @@
-/** Two devices below one switch, the first with a large BAR: the ground of the P2P measurements. */
+/** Devices below one switch, the first with a large BAR: the ground of the P2P measurements. */
 import { assert } from "@peerbuf/core";
 import { type BarRecord, generateFabric, type Topology } from "@peerbuf/topology";
 
 /** In bytes. */
 export const LARGE_BAR_BYTES: number = 256 * 2 ** 20;
 
-export const switchWithTwo = (): Topology =>
+export const switchWithTwo = (): Topology => switchWith(2);
+
+export const switchWith = (endpoints: number): Topology =>
   generateFabric({
     seed: 1,
-    endpoints: 2,
+    endpoints,
     rootPorts: [1, 1],
-    switchPorts: [2, 2],
+    switchPorts: [endpoints, endpoints],
     switchLevels: 1,
     switchChance: 1,
     functions: [1, 1],

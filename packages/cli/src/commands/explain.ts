@@ -1,18 +1,35 @@
 /**
  * Explain: one pair, hop by hop: the verdict, each reason where it stands, and what could change it.
  */
-import { type Explanation, explainPair, type Hop, type Topology } from "@peerbuf/topology";
+import {
+  diagnosePair,
+  type Explanation,
+  explainPair,
+  type Hop,
+  type PairDiagnosis,
+  type Topology,
+} from "@peerbuf/topology";
 import { Command } from "commander";
 import { columns } from "../columns.ts";
+import { fixLines } from "../doctor/fix-lines.ts";
+import { pairFacts } from "../doctor/pair-facts.ts";
+import { namesOf } from "../doctor/pair-words.ts";
 import { EXIT } from "../exit-code.ts";
-import { describeFunction, requireFunction, shortNames } from "../function-label.ts";
+import { describeFunction, modelName, requireFunction, shortNames } from "../function-label.ts";
 import { addMachineOptions, type MachineChoice, openMachine } from "../machine-source.ts";
 import type { Session } from "../session.ts";
 import { paintType } from "../verdict-words.ts";
 import { wrap } from "../wrap.ts";
 
 interface ExplainOptions extends MachineChoice {
+  readonly all?: boolean;
   readonly json?: boolean;
+}
+
+/** The way, and what is known of it. */
+interface Answer {
+  readonly explanation: Explanation;
+  readonly diagnosis: PairDiagnosis;
 }
 
 export function explainCommand(session: Session): Command {
@@ -20,6 +37,7 @@ export function explainCommand(session: Session): Command {
     .description("why P2P DMA works or not between two devices, and what would have to change")
     .argument("<provider>", "owns the memory: a PCI address such as 13:00.0, or a name from matrix")
     .argument("<client>", "reads and writes it")
+    .option("-a, --all", "every way to make each fix")
     .option("--json", "the same as JSON")
     .addHelpText(
       "after",
@@ -39,17 +57,21 @@ async function explain(
   const { topology, rules } = await openMachine(options, session.io.cwd);
   const provider = requireFunction(topology, providerName);
   const client = requireFunction(topology, clientName);
-  const explanation = explainPair(topology, rules, provider, client);
-  const { type } = explanation.verdict;
+  const answer = {
+    explanation: explainPair(topology, rules, provider, client),
+    diagnosis: diagnosePair(topology, rules, provider, client),
+  };
+  const { type } = answer.explanation.verdict;
   session.exitCode = type === "bus-addr" || type === "host-bridge" ? EXIT.OK : EXIT.FINDING;
   if (options.json === true) {
-    await session.printJson(asJson(topology, rules.version, explanation));
+    await session.printJson(asJson(topology, rules.version, answer));
   } else {
-    await session.printLines(asLines(session, topology, rules.name, explanation));
+    await session.printLines(asLines(session, topology, rules.name, answer, options.all === true));
   }
 }
 
-function asJson(topology: Topology, kernel: string, explanation: Explanation): unknown {
+function asJson(topology: Topology, kernel: string, { explanation, diagnosis }: Answer): unknown {
+  const { provider: _, client: __, verdict: ___, ...further } = diagnosis;
   const { provider, client, verdict, hops, rootBuses, remedies } = explanation;
   const labelled = (bdf: string) => ({
     bdf,
@@ -62,6 +84,7 @@ function asJson(topology: Topology, kernel: string, explanation: Explanation): u
     type: verdict.type,
     distance: verdict.distance,
     reasons: verdict.reasons,
+    hangsOn: verdict.hangsOn,
     hops: hops.map(({ row: _, bdf, ...hop }) => ({ ...labelled(bdf), ...hop })),
     rootBuses,
     remedies: remedies.map(({ kind, text, changes, result }) => ({
@@ -70,6 +93,7 @@ function asJson(topology: Topology, kernel: string, explanation: Explanation): u
       changes,
       ...(result !== undefined && { result: result.type }),
     })),
+    ...further,
   };
 }
 
@@ -77,10 +101,12 @@ function asLines(
   session: Session,
   topology: Topology,
   rulesName: string,
-  explanation: Explanation,
+  { explanation, diagnosis }: Answer,
+  isWhole: boolean,
 ): string[] {
   const { paint } = session;
-  const { provider, client, verdict, hops, remedies } = explanation;
+  const { provider, client, verdict, remedies } = explanation;
+  const names = namesOf(topology);
   const hopCount = verdict.distance < 0 ? "" : `, distance ${verdict.distance}`;
   return [
     ...columns([
@@ -90,20 +116,23 @@ function asLines(
         paint.strong("verdict"),
         `${paintType(paint, verdict.type)}${hopCount} ${paint.faint(`(${rulesName})`)}`,
       ],
+      ...pairFacts(session, diagnosis),
     ]),
     "",
     paint.strong("path"),
-    ...columns(pathRows(session, topology, explanation, hops), { indent: 2 }),
+    ...columns(pathRows(session, topology, { explanation, diagnosis }), { indent: 2 }),
     "",
     paint.strong("why"),
     ...verdict.reasons.flatMap(({ at, text, code }) =>
       item(session, at ?? "machine", `${text} ${paint.faint(`[${code}]`)}`),
     ),
-    ...(remedies.length === 0 ? [] : ["", paint.strong("what would have to change")]),
-    ...remedies.flatMap(({ kind, text, result }) => {
-      const then = result === undefined ? "" : ` Then: ${paintType(paint, result.type)}.`;
-      return item(session, kind, `${text}${then}`);
-    }),
+    ...verdict.hangsOn.flatMap(({ at, text }) => item(session, at ?? "machine", `Open: ${text}.`)),
+    ...(diagnosis.fixes.length + remedies.length === 0
+      ? []
+      : ["", paint.strong("what would have to change")]),
+    ...(diagnosis.fixes.length > 0
+      ? diagnosis.fixes.flatMap((fix) => fixLines(session, names, fix, isWhole))
+      : remedies.flatMap(({ kind, text }) => item(session, kind, text))),
   ];
 }
 
@@ -118,24 +147,23 @@ function item({ paint, io }: Session, label: string, text: string): string[] {
   });
 }
 
-function nameLine({ paint }: Session, topology: Topology, bdf: string): string {
+function nameLine({ paint, names }: Session, topology: Topology, bdf: string): string {
   const row = topology.indexOf(bdf);
   const short = shortNames(topology).get(row) ?? "";
-  return `${bdf}  ${paint.name(short)}  ${describeFunction(topology, row)}`;
+  return `${bdf}  ${paint.name(short)}  ${modelName(names, topology, row)}`;
 }
 
 /** The hops, with the root complex between the two sides where the way goes through it. */
 function pathRows(
   session: Session,
   topology: Topology,
-  { rootBuses }: Explanation,
-  hops: readonly Hop[],
+  { explanation: { hops, rootBuses }, diagnosis }: Answer,
 ): string[][] {
   const rows = hops.map((hop) => [
     hop.bdf,
     hop.role,
-    describeFunction(topology, hop.row),
-    acsText(session, hop),
+    modelName(session.names, topology, hop.row),
+    acsText(session, hop, diagnosis.redirecting.includes(hop.bdf)),
   ]);
   const turn = hops.findIndex(({ role }) => role === "common");
   if (rootBuses.length > 0) {
@@ -151,13 +179,17 @@ function pathRows(
 const topOf = (topology: Topology, hops: readonly Hop[]): number =>
   hops.findIndex(({ row }) => topology.upstreamOf(row) < 0);
 
-function acsText({ paint }: Session, { acs, redirects }: Hop): string {
+/** A redirect counts below a common bridge only; elsewhere it is told and not blamed. */
+function acsText({ paint }: Session, { acs, redirects }: Hop, isToBlame: boolean): string {
   if (acs === "absent") {
     return paint.faint("no ACS");
   }
   if (acs === "unknown") {
     return paint.fair("ACS not captured");
   }
-  const set = acs.control.length === 0 ? "none set" : acs.control.join(" ");
-  return redirects === "yes" ? paint.bad(`ACS ${set}: redirects`) : `ACS ${set}`;
+  const set = `ACS ${acs.control.length === 0 ? "none set" : acs.control.join(" ")}`;
+  if (isToBlame) {
+    return paint.bad(`${set}: redirects`);
+  }
+  return redirects === "yes" ? `${set} ${paint.faint("(no matter here)")}` : set;
 }

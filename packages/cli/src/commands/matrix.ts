@@ -4,9 +4,10 @@
  * JSON and CSV are written provider by provider and wait for the reader, so that a machine of
  * thousands of functions needs no more memory than a small one.
  */
-import { judgePair } from "@peerbuf/topology";
+import { judgePair, rulesForKernel } from "@peerbuf/topology";
 import { Command, Option } from "commander";
-import { isInteresting } from "../function-label.ts";
+import { rowsBetween } from "../between.ts";
+import { changesAsJson, changesBetween, changesLines } from "../kernel-comparison.ts";
 import { addMachineOptions, type MachineChoice, openMachine } from "../machine-source.ts";
 import { type Field, tableLines } from "../matrix-table.ts";
 import { startProgress } from "../progress.ts";
@@ -17,6 +18,8 @@ const CHUNK_CHARACTERS = 64 * 1024;
 
 interface MatrixOptions extends MachineChoice {
   readonly all?: boolean;
+  readonly between?: string;
+  readonly compareKernel?: string;
   readonly json?: boolean;
   readonly csv?: boolean;
 }
@@ -25,6 +28,13 @@ export function matrixCommand(session: Session): Command {
   return addMachineOptions(new Command("matrix"))
     .description("what P2P DMA will do between all devices of a machine")
     .option("-a, --all", "every function that is no bridge, not only GPUs, NICs and NVMe drives")
+    .option("-b, --between <names>", "only these: kinds (gpu,nic,nvme) or names, with commas")
+    .addOption(
+      new Option(
+        "--compare-kernel <version>",
+        "only the pairs that this kernel judges otherwise",
+      ).conflicts("csv"),
+    )
     .addOption(new Option("--json", "every pair with its reasons, as JSON").conflicts("csv"))
     .option("--csv", "every pair, as CSV")
     .addHelpText(
@@ -36,17 +46,29 @@ export function matrixCommand(session: Session): Command {
 
 async function matrix(session: Session, options: MatrixOptions): Promise<void> {
   const { topology, rules } = await openMachine(options, session.io.cwd);
-  const rows = topology.endpoints.filter(
-    (row) => options.all === true || isInteresting(topology, row),
-  );
+  const rows = options.all === true ? topology.endpoints : rowsBetween(topology, options.between);
   const field = { topology, rules, rows };
+  if (options.compareKernel !== undefined) {
+    const changes = changesBetween(field, rulesForKernel(options.compareKernel));
+    await (options.json === true
+      ? session.printJson(changesAsJson(changes))
+      : session.printLines(changesLines(session, changes)));
+    return;
+  }
   if (options.json === true) {
     await stream(session, field, jsonPieces(field));
   } else if (options.csv === true) {
     await stream(session, field, csvPieces(field));
   } else {
-    await session.printLines(tableLines(session, field, options.all === true));
+    await session.printLines(tableLines(session, field, wordsFor(options)));
   }
+}
+
+function wordsFor({ all, between }: MatrixOptions): string {
+  if (all === true) {
+    return "functions that are no bridges";
+  }
+  return between === undefined ? "GPUs, accelerators, NICs and NVMe drives" : "functions chosen";
 }
 
 /** A piece of output; `done` providers are told. */

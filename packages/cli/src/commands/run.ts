@@ -3,14 +3,15 @@
  * modelled after a capture, and proves with checksums what arrived.
  */
 import { dirname, resolve } from "node:path";
-import { KERNEL_DEFAULT, readLive, rulesForKernel, type Topology } from "@peerbuf/topology";
+import { KERNEL_DEFAULT, readLive, type Topology } from "@peerbuf/topology";
 import { Command, Option } from "commander";
 import { EXIT } from "../exit-code.ts";
 import { CAPTURE_DEFAULT, type MachineChoice, openCapture } from "../machine-source.ts";
 import { startProgress } from "../progress.ts";
 import { embeddedScenario, embeddedText } from "../scenario/embedded.ts";
-import { atField, blame, fitScenario } from "../scenario/fit-scenario.ts";
-import { readScenarioFile, type ScenarioFile } from "../scenario/scenario-file.ts";
+import { machinePath } from "../scenario/fit-machine.ts";
+import { fitScenario } from "../scenario/fit-scenario.ts";
+import { blame, readScenarioFile, type ScenarioFile } from "../scenario/scenario-file.ts";
 import type { Session } from "../session.ts";
 import { type Outcome, outcomeAsJson } from "../transfer/outcome.ts";
 import { OutcomeReport } from "../transfer/outcome-report.ts";
@@ -58,8 +59,8 @@ async function run(session: Session, path: string | undefined, options: RunOptio
   const file =
     path === undefined ? await embeddedScenario() : await readScenarioFile(path, session.io.cwd);
   const folder = path === undefined ? session.io.cwd : dirname(resolve(session.io.cwd, path));
-  const topology = await chooseMachine(session, file, folder, options);
-  using rig = assemble(file, topology, options);
+  const topologies = await chooseMachines(session, file, folder, options);
+  using rig = new Rig(file, fitScenario(file, topologies), folder, options.kernel);
   const outcomes = await runAll(session, rig, options.json === true);
   const ok = outcomes.every(({ arrived }) => arrived);
   session.exitCode = ok ? EXIT.OK : EXIT.FINDING;
@@ -68,49 +69,42 @@ async function run(session: Session, path: string | undefined, options: RunOptio
   }
 }
 
-async function chooseMachine(
+/** The topology of each machine, by its name in the scenario. */
+async function chooseMachines(
   { io }: Session,
   file: ScenarioFile,
   folder: string,
   options: RunOptions,
-): Promise<Topology> {
-  if (options.live === true) {
-    return readLive();
+): Promise<Map<string, Topology>> {
+  const names = Object.keys(file.scenario.machines);
+  if (options.live !== true && options.capture === undefined) {
+    return openCaptures(file, folder);
   }
-  if (options.capture !== undefined) {
-    return openCapture(options.capture, io.cwd);
+  if (names.length > 1) {
+    const cause = `the scenario has ${names.length} machines, --capture and --live name one`;
+    throw file.problem(["machines"], cause, "Name a capture for each machine in the scenario");
   }
-  try {
-    return await openCapture(file.scenario.capture ?? CAPTURE_DEFAULT, folder);
-  } catch (error) {
-    throw blame(file, ["capture"], error);
-  }
+  const topology =
+    options.capture === undefined ? readLive() : await openCapture(options.capture, io.cwd);
+  return new Map(names.map((name) => [name, topology]));
 }
 
-/** The machine with every device in place, ready to run. */
-function assemble(file: ScenarioFile, topology: Topology, options: RunOptions): Rig {
-  const rules =
-    options.kernel === undefined
-      ? atField(file, ["kernel"], () => rulesForKernel(file.scenario.kernel))
-      : rulesForKernel(options.kernel);
-  const scenario = fitScenario(file, topology);
-  const rig = atField(file, ["machine"], () => new Rig(topology, rules, scenario));
-  const names = Object.keys(file.scenario.devices);
-  try {
-    for (const [index, [bdf, choice]] of Object.entries(scenario.devices).entries()) {
-      atField(file, ["devices", names[index] ?? bdf], () => rig.add(bdf, choice));
+async function openCaptures(file: ScenarioFile, folder: string): Promise<Map<string, Topology>> {
+  const topologies = new Map<string, Topology>();
+  for (const [name, { capture }] of Object.entries(file.scenario.machines)) {
+    try {
+      topologies.set(name, await openCapture(capture ?? CAPTURE_DEFAULT, folder));
+    } catch (error) {
+      throw blame(file, [...machinePath(name), "capture"], error);
     }
-    return rig;
-  } catch (error) {
-    rig[Symbol.dispose]();
-    throw error;
   }
+  return topologies;
 }
 
 /** People see each transfer as it ends; for JSON, which is written at the end, there is a bar. */
 async function runAll(session: Session, rig: Rig, isJson: boolean): Promise<Outcome[]> {
-  const { transfers } = rig.scenario;
-  const report = new OutcomeReport(session, rig.machine.topology);
+  const { transfers } = rig;
+  const report = new OutcomeReport(session, rig.sites);
   const progress = startProgress(session.io, "transfers", transfers.length);
   const outcomes: Outcome[] = [];
   for (const [index, plan] of transfers.entries()) {

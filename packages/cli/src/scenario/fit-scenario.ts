@@ -1,142 +1,180 @@
 /**
- * Fit scenario: a scenario held against the machine it is to run on.
+ * Fit scenario: a scenario held against the machines it is to run on.
  *
- * Every name becomes the canonical BDF of a function that exists and has the right model, so that
- * nothing behind it has to look again.
+ * Every place becomes `BDF`, or `machine/BDF` where machines have names, of a function that has the
+ * right model on the right machine, so that nothing behind it has to look again.
  */
-import { InputError } from "@peerbuf/core";
+import type { InputError } from "@peerbuf/core";
 import type { Topology } from "@peerbuf/topology";
-import {
-  type DeviceChoice,
-  NAMESPACE_BYTES_DEFAULT,
-  type Scenario,
-  SYSTEM_HEAP,
-  type TransferPlan,
-} from "./scenario.ts";
+import { bdfAt, type FittedDevice, type FittedMachine, fitMachine } from "./fit-machine.ts";
+import { type DeviceChoice, NAMESPACE_BYTES_DEFAULT } from "./machine-plan.ts";
+import { joinPlace, splitPlace } from "./place-name.ts";
 import type { FieldPath, ScenarioFile } from "./scenario-file.ts";
+import { type RemotePlan, SYSTEM_HEAP, type TransferPlan } from "./transfer-plan.ts";
 
-/** @throws InputError at the first field that does not fit */
-export function fitScenario(file: ScenarioFile, topology: Topology): Scenario {
-  return new Fitting(file, topology).scenario();
+export interface FittedScenario {
+  readonly machines: ReadonlyMap<string, FittedMachine>;
+  readonly transfers: readonly TransferPlan[];
 }
 
-/** Makes what an outer layer refuses about a value an error at its field. */
-export function atField<T>(file: ScenarioFile, path: FieldPath, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw blame(file, path, error);
+/**
+ * `topologies`: of each machine, by name.
+ * @throws InputError at the first field that does not fit
+ */
+export function fitScenario(
+  file: ScenarioFile,
+  topologies: ReadonlyMap<string, Topology>,
+): FittedScenario {
+  const machines = new Map<string, FittedMachine>();
+  for (const [name, plan] of Object.entries(file.scenario.machines)) {
+    machines.set(name, fitMachine(file, name, plan, topologies.get(name) as Topology));
   }
+  const fitting = new TransferFitting(file, machines);
+  return { machines, transfers: file.scenario.transfers.map((plan, at) => fitting.fit(plan, at)) };
 }
 
-export function blame(file: ScenarioFile, path: FieldPath, error: unknown): unknown {
-  if (!(error instanceof InputError)) {
-    return error;
-  }
-  const { source, place, cause, remedy } = error.problem;
-  const what = place === undefined ? source : `${source}: ${place}`;
-  return file.problem(path, `${what}: ${cause}`, remedy);
+/** A function with a model, or a heap. */
+interface Place {
+  readonly machine: string;
+  readonly name: string;
+  readonly device: FittedDevice | undefined;
 }
 
-class Fitting {
+class TransferFitting {
   readonly #file: ScenarioFile;
-  readonly #topology: Topology;
-  readonly #devices = new Map<string, DeviceChoice>();
-  /** Where a name was used first. */
+  readonly #machines: ReadonlyMap<string, FittedMachine>;
   readonly #names = new Set<string>();
 
-  constructor(file: ScenarioFile, topology: Topology) {
+  constructor(file: ScenarioFile, machines: ReadonlyMap<string, FittedMachine>) {
     this.#file = file;
-    this.#topology = topology;
+    this.#machines = machines;
   }
 
-  scenario(): Scenario {
-    const { scenario } = this.#file;
-    for (const [name, choice] of Object.entries(scenario.devices)) {
-      this.#addDevice(name, choice);
-    }
-    const transfers = scenario.transfers.map((plan, index) => this.#transfer(plan, index));
-    return { ...scenario, devices: Object.fromEntries(this.#devices), transfers };
-  }
-
-  #addDevice(name: string, choice: DeviceChoice): void {
-    const path = ["devices", name];
-    const bdf = this.#bdf(name, path);
-    if (this.#topology.isBridge(this.#topology.indexOf(bdf))) {
-      throw this.#file.problem(path, `${bdf} is a bridge`, "Models go behind endpoints");
-    }
-    if (this.#devices.has(bdf)) {
-      throw this.#file.problem(path, `${bdf} has a model already`, "Name each function once");
-    }
-    this.#devices.set(bdf, choice);
-  }
-
-  #transfer(plan: TransferPlan, index: number): TransferPlan {
+  fit(plan: TransferPlan, index: number): TransferPlan {
     const at = ["transfers", index];
-    if (this.#names.has(plan.name)) {
-      const cause = `another transfer is called "${plan.name}"`;
+    this.#requireNewName(plan.name, at);
+    const exporter = this.#exporter(plan.exporter, [...at, "exporter"]);
+    const importer = this.#importer(plan, plan.importer, [...at, "importer"]);
+    this.#requireOneMachine(exporter, importer, [...at, "importer"]);
+    this.#checkWishes(plan, exporter, at);
+    this.#checkNamespace(plan, importer, at);
+    const { remote, ...rest } = plan;
+    return {
+      ...rest,
+      exporter: exporter.name,
+      importer: importer.name,
+      ...(remote !== undefined && { remote: this.#remote(plan, remote, [...at, "remote"]) }),
+    };
+  }
+
+  #requireNewName(name: string, at: FieldPath): void {
+    if (this.#names.has(name)) {
+      const cause = `another transfer is called "${name}"`;
       throw this.#file.problem([...at, "name"], cause, "Give each a name of its own");
     }
-    this.#names.add(plan.name);
-    const fitted = {
-      ...plan,
-      exporter: this.#exporter(plan.exporter, [...at, "exporter"]),
-      importer: this.#importer(plan, plan.importer, [...at, "importer"]),
-      ...(plan.remote !== undefined && { remote: this.#remote(plan, [...at, "remote"]) }),
-    };
-    this.#checkWishes(fitted, at);
-    this.#checkNamespace(fitted, at);
-    return fitted;
+    this.#names.add(name);
   }
 
-  #remote(plan: TransferPlan, at: FieldPath): TransferPlan["remote"] {
-    const { remote } = plan;
-    if (remote === undefined || !plan.operation.startsWith("rdma-")) {
+  #remote(plan: TransferPlan, remote: RemotePlan, at: FieldPath): RemotePlan {
+    if (!plan.operation.startsWith("rdma-")) {
       const cause = `${plan.operation} has no other end`;
       throw this.#file.problem(at, cause, "Remove it, or choose an RDMA operation");
     }
     const exporter = this.#exporter(remote.exporter, [...at, "exporter"]);
-    if (remote.place !== undefined && exporter === SYSTEM_HEAP) {
+    if (remote.place !== undefined && modelOf(exporter) !== "gpu") {
       throw this.#notVram([...at, "place"]);
     }
+    const importer = this.#importer(plan, remote.importer, [...at, "importer"]);
+    this.#requireOneMachine(exporter, importer, [...at, "importer"]);
+    const drive =
+      remote.drive === undefined ? undefined : this.#drive(plan, remote.drive, exporter, at);
     return {
-      ...remote,
-      exporter,
-      importer: this.#importer(plan, remote.importer, [...at, "importer"]),
+      importer: importer.name,
+      exporter: exporter.name,
+      ...(remote.place !== undefined && { place: remote.place }),
+      ...(drive !== undefined && { drive }),
     };
   }
 
-  #exporter(name: string, path: FieldPath): string {
-    return name === SYSTEM_HEAP ? name : this.#device(name, "gpu", path);
+  #drive(plan: TransferPlan, name: string, exporter: Place, at: FieldPath): string {
+    const drive = this.#require(name, "nvme", [...at, "drive"]);
+    this.#requireOneMachine(exporter, drive, [...at, "drive"]);
+    this.#checkNamespace(plan, drive, at.slice(0, -1));
+    return drive.name;
   }
 
-  #importer({ operation }: TransferPlan, name: string, path: FieldPath): string {
-    return this.#device(name, operation.startsWith("nvme-") ? "nvme" : "rdma", path);
+  #exporter(name: string, path: FieldPath): Place {
+    const place = this.#find(name, path);
+    if (place.device === undefined) {
+      return place;
+    }
+    const { choice } = place.device;
+    const hasBuffer = choice.model === "nvme" && choice.memoryBuffer === true;
+    return hasBuffer ? place : this.#require(name, "gpu", path);
   }
 
-  #device(name: string, model: DeviceChoice["model"], path: FieldPath): string {
-    const bdf = this.#bdf(name, path);
-    const choice = this.#devices.get(bdf);
-    if (choice?.model !== model) {
+  #importer({ operation }: TransferPlan, name: string, path: FieldPath): Place {
+    return this.#require(name, operation.startsWith("nvme-") ? "nvme" : "rdma", path);
+  }
+
+  /** A function with this model. */
+  #require(name: string, model: DeviceChoice["model"], path: FieldPath): Place {
+    const place = this.#find(name, path);
+    const found = modelOf(place);
+    if (found !== model) {
       const cause =
-        choice === undefined
-          ? `${bdf} is not among the devices`
-          : `${bdf} has the model ${choice.model}, a ${model} is needed here`;
+        found === undefined
+          ? `${place.name} is memory without a device, a ${model} is needed here`
+          : `${place.name} has the model ${found}, a ${model} is needed here`;
       throw this.#file.problem(path, cause, `Add it to devices with model: ${model}`);
     }
-    return bdf;
+    return place;
   }
 
-  #bdf(name: string, path: FieldPath): string {
-    return atField(this.#file, path, () => this.#topology.bdfOf(this.#topology.require(name)));
+  #find(text: string, path: FieldPath): Place {
+    const { machine, local } = splitPlace(text);
+    const found = this.#machines.get(machine);
+    if (found === undefined) {
+      const known = [...this.#machines.keys()];
+      const cause = known.includes("")
+        ? "this scenario's machine has no name"
+        : `"${machine}" is none of this scenario's machines`;
+      const remedy = known.includes("")
+        ? 'Write the address alone, such as "13:00.0"'
+        : `Write machine and address, such as "${known[0]}/13:00.0"`;
+      throw this.#file.problem(path, cause, remedy);
+    }
+    if (local === SYSTEM_HEAP) {
+      return { machine, name: joinPlace(machine, local), device: undefined };
+    }
+    const bdf = bdfAt(this.#file, found.topology, local, path);
+    const device = found.devices.get(bdf);
+    const name = joinPlace(machine, bdf);
+    if (device === undefined) {
+      const cause = `${name} is not among the devices`;
+      throw this.#file.problem(path, cause, "Add it to devices with its model");
+    }
+    return { machine, name, device };
   }
 
-  /** The heap has pages and no choice. */
-  #checkWishes({ exporter, buffer }: TransferPlan, at: FieldPath): void {
+  /** Memory is shared within a machine; between machines bytes are sent. */
+  #requireOneMachine(one: Place, other: Place, path: FieldPath): void {
+    if (one.machine !== other.machine) {
+      const cause = `${other.name} cannot share memory of ${one.name}: they are in two machines`;
+      throw this.#file.problem(
+        path,
+        cause,
+        "Name both of one machine; NICs carry bytes to another",
+      );
+    }
+  }
+
+  /** Heaps and drives have memory and no choice. */
+  #checkWishes({ buffer }: TransferPlan, exporter: Place, at: FieldPath): void {
     const wish = (["place", "shareable", "compressed"] as const).find(
       (name) => buffer[name] !== undefined,
     );
-    if (exporter === SYSTEM_HEAP && wish !== undefined) {
+    if (modelOf(exporter) !== "gpu" && wish !== undefined) {
       throw this.#notVram([...at, "buffer", wish]);
     }
   }
@@ -149,15 +187,16 @@ class Fitting {
     );
   }
 
-  #checkNamespace({ importer, buffer }: TransferPlan, at: FieldPath): void {
-    const choice = this.#devices.get(importer);
-    if (choice?.model !== "nvme") {
+  #checkNamespace({ buffer }: TransferPlan, { device }: Place, at: FieldPath): void {
+    if (device?.choice.model !== "nvme") {
       return;
     }
-    const capacityBytes = choice.namespace ?? NAMESPACE_BYTES_DEFAULT;
+    const capacityBytes = device.choice.namespace ?? NAMESPACE_BYTES_DEFAULT;
     if (buffer.size > capacityBytes) {
       const cause = `${buffer.size} bytes are more than the drive's namespace of ${capacityBytes}`;
       throw this.#file.problem([...at, "buffer", "size"], cause, "Enlarge devices.*.namespace");
     }
   }
 }
+
+const modelOf = ({ device }: Place): string | undefined => device?.choice.model;

@@ -9,7 +9,7 @@ import { InputError } from "@peerbuf/core";
 import { type Document, isMap, isNode, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { pathFrom } from "../machine-source.ts";
-import { type Scenario, scenarioShape } from "./scenario.ts";
+import { parseScenario, type Scenario } from "./scenario.ts";
 
 /** Scenarios are written by hand; more is another kind of file. */
 const FILE_BYTES_MAX = 2 ** 20;
@@ -54,11 +54,11 @@ export class ScenarioFile {
   }
 
   #check(value: unknown): Scenario {
-    const result = scenarioShape.safeParse(value);
-    if (result.success) {
-      return result.data;
+    const result = parseScenario(value);
+    if ("scenario" in result) {
+      return result.scenario;
     }
-    const [issue, ...others] = result.error.issues as [z.core.$ZodIssue, ...z.core.$ZodIssue[]];
+    const [issue, ...others] = result.issues as [z.core.$ZodIssue, ...z.core.$ZodIssue[]];
     const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
     const [unknown] = issue.code === "unrecognized_keys" ? issue.keys : [];
     const path = unknown === undefined ? issue.path : [...issue.path, unknown];
@@ -105,6 +105,24 @@ export class ScenarioFile {
       : undefined;
     return isNode(pair?.key) ? pair.key.range?.[0] : undefined;
   }
+}
+
+/** Makes what an outer layer refuses about a value an error at its field. */
+export function atField<T>(file: ScenarioFile, path: FieldPath, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw blame(file, path, error);
+  }
+}
+
+export function blame(file: ScenarioFile, path: FieldPath, error: unknown): unknown {
+  if (!(error instanceof InputError)) {
+    return error;
+  }
+  const { source, place, cause, remedy } = error.problem;
+  const what = place === undefined ? source : `${source}: ${place}`;
+  return file.problem(path, `${what}: ${cause}`, remedy);
 }
 
 /** @throws InputError also for a file that is missing, unreadable, or too large to be one */

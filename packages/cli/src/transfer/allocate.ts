@@ -1,6 +1,6 @@
 /** Allocate: a buffer as a transfer plan wishes it. */
 import type { DmaBuf } from "@peerbuf/core";
-import type { TransferPlan } from "../scenario/scenario.ts";
+import type { TransferPlan } from "../scenario/transfer-plan.ts";
 import type { Rig } from "./rig.ts";
 
 /** Wishes that were not stated are left to the exporter. What the exporter refuses is thrown. */

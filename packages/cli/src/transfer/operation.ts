@@ -5,7 +5,7 @@
  * failed half way: what is in memory then is what counts.
  */
 import type { DmaBuf } from "@peerbuf/core";
-import type { Operation as OperationName, TransferPlan } from "../scenario/scenario.ts";
+import type { Operation as OperationName, TransferPlan } from "../scenario/transfer-plan.ts";
 import { nvmeRead, nvmeWrite, nvmeWriteRead } from "./nvme-operations.ts";
 import type { Hashes } from "./outcome.ts";
 import { rdmaRead, rdmaWrite } from "./rdma-operations.ts";
@@ -21,7 +21,8 @@ export interface Workpiece {
 
 export interface Operation extends Disposable {
   prepare(): Promise<void>;
-  run(): Promise<void>;
+  /** Answers how long the bytes were on their way: from the first request to the last completion. */
+  run(): Promise<number>;
   hashes(): Hashes;
 }
 

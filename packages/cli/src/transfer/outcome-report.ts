@@ -2,34 +2,35 @@
  * Outcome report: one transfer for people: who decided what and why, the way, and the proof.
  */
 import { NegotiationError, type PeerbufError } from "@peerbuf/core";
-import type { Topology } from "@peerbuf/topology";
 import { columns } from "../columns.ts";
-import { shortBdf, shortNames } from "../function-label.ts";
 import type { Paint } from "../paint.ts";
-import { SYSTEM_HEAP } from "../scenario/scenario.ts";
+import { joinPlace } from "../scenario/place-name.ts";
 import { formatSize } from "../scenario/size.ts";
 import type { Session } from "../session.ts";
 import { wrap } from "../wrap.ts";
 import { ROOT_COMPLEX } from "./carried-bytes.ts";
+import type { Loss } from "./loss-log.ts";
 import type { LoggedDecision } from "./negotiation-log.ts";
-import type { Outcome } from "./outcome.ts";
+import { gigabytesPerSecond, type Outcome } from "./outcome.ts";
+import { PlaceLabels } from "./place-labels.ts";
+import type { Site } from "./site.ts";
 
 const INDENT = 4;
 const MARGIN: string = " ".repeat(INDENT);
 /** Characters of a checksum that are shown; JSON has all. */
 const HASH_CHARACTERS = 12;
 const WIDTH_MAX = 120;
+/** Lines of each kind of trouble; JSON has more. */
+const TROUBLES_SHOWN_MAX = 8;
 
 export class OutcomeReport {
   readonly #paint: Paint;
-  readonly #topology: Topology;
-  readonly #names: ReadonlyMap<number, string>;
+  readonly #labels: PlaceLabels;
   readonly #width: number;
 
-  constructor({ paint, io }: Session, topology: Topology) {
+  constructor({ paint, io }: Session, sites: readonly Site[]) {
     this.#paint = paint;
-    this.#topology = topology;
-    this.#names = shortNames(topology);
+    this.#labels = new PlaceLabels(sites);
     this.#width = Math.min(io.stdout.columns, WIDTH_MAX);
   }
 
@@ -64,22 +65,20 @@ export class OutcomeReport {
   }
 
   #pairOf({ provider, client, remote }: Outcome): string {
-    const pair = [provider, client].map((name) => this.#nameOf(name));
-    const far =
-      remote === undefined
-        ? []
-        : [remote.client, remote.provider].map((name) => this.#nameOf(name));
-    const wire = far.length === 0 ? "" : ` ${this.#paint.faint("~wire~")} ${far.join(" → ")}`;
-    return `${pair.join(" → ")}${wire}`;
+    const pair = this.#chainOf([provider, client]);
+    if (remote === undefined) {
+      return pair;
+    }
+    const drive = remote.drive === undefined ? [] : [remote.drive.client];
+    const far = this.#chainOf([remote.client, remote.provider, ...drive]);
+    return `${pair} ${this.#paint.faint("~wire~")} ${far}`;
   }
 
-  /** `gpu0 13:00.0`, or the heap. */
-  #nameOf(name: string): string {
-    if (name === SYSTEM_HEAP) {
-      return this.#paint.name(name);
-    }
-    const short = this.#names.get(this.#topology.indexOf(name)) ?? "";
-    return `${this.#paint.name(short)} ${shortBdf(name)}`;
+  #chainOf(places: readonly string[]): string {
+    return places
+      .map((place) => this.#labels.of(place))
+      .map(({ name, address }) => `${this.#paint.name(name)} ${address}`.trimEnd())
+      .join(" → ");
   }
 
   /** Negotiation by negotiation; what went the same way again is not told again. */
@@ -130,12 +129,41 @@ export class OutcomeReport {
     const rows = [
       ["target", wayOf(target, route)],
       ...(remote === undefined ? [] : [["far end", wayOf(remote.target, remote.route)]]),
+      ...(remote?.drive === undefined
+        ? []
+        : [["drive", wayOf(remote.drive.target, remote.drive.route)]]),
       ["passed", this.#passed(outcome)],
       ...(lostBytes > 0 ? [["lost", bad(`${formatSize(lostBytes)} reached nothing`)]] : []),
+      ...outcome.losses.map((loss) => ["", this.#lossOf(loss)]),
+      ...timeRows(outcome),
+      ...this.#troubleRows(outcome),
       ["sha256", proof.join("  ")],
       ...(error === undefined ? [] : this.#errorRows(error)),
     ];
     return rows.map(([label = "", text = ""]) => [faint(label), text]);
+  }
+
+  /** What was done to the machine, what broke in it, and what was left lying. */
+  #troubleRows({ injected, failures, leftBehind }: Outcome): string[][] {
+    return [
+      ...titled(
+        "injected",
+        injected.map(
+          ({ fault, place, text }) => `${fault} at ${this.#labels.of(place).name}: ${text}`,
+        ),
+      ),
+      ...titled(
+        "threw",
+        failures.map(({ message }) => this.#paint.bad(message)),
+      ),
+      ...titled("left", leftBehind),
+    ];
+  }
+
+  #lossOf({ requester, kind, bytes, reason, at }: Loss): string {
+    const verb = kind === "read" ? "reads" : "writes";
+    const who = this.#labels.of(requester).name;
+    return `${who} ${verb} ${formatSize(bytes)}: ${this.#paint.faint(`${reason} at ${at}`)}`;
   }
 
   /** A negotiation's reasons stand above already; others have something to say. */
@@ -146,22 +174,40 @@ export class OutcomeReport {
     return [["error", code], ...lines.map((line) => ["", line])];
   }
 
-  /** At the port above each end, and in the root complex. */
+  /** At the port above each end, and in each root complex. */
   #passed({ provider, client, remote, passed }: Outcome): string {
-    const ends = [
-      provider,
-      client,
-      ...(remote === undefined ? [] : [remote.client, remote.provider]),
-    ];
+    const ends = [provider, client, ...(remote ? [remote.client, remote.provider] : [])];
     const bytesAt = (at: string): string =>
       formatSize(passed.find((each) => each.at === at)?.bytes ?? 0);
     const ports = [...new Set(ends)].flatMap((end) => {
-      const row = this.#topology.indexOf(end);
-      const port = row < 0 ? -1 : this.#topology.upstreamOf(row);
-      return port < 0 ? [] : [`${this.#names.get(row)} ${bytesAt(this.#topology.bdfOf(port))}`];
+      const { name, port } = this.#labels.of(end);
+      return port === undefined ? [] : [`${name} ${bytesAt(port)}`];
     });
-    return [...ports, `root complex ${bytesAt(ROOT_COMPLEX)}`].join(", ");
+    const roots = this.#labels.machines.map((machine) => {
+      const at = joinPlace(machine, ROOT_COMPLEX);
+      return `${at} ${bytesAt(at)}`;
+    });
+    return [...ports, ...roots].join(", ");
   }
+}
+
+/** `0.21 ms, 5.0 GB/s`, in virtual time. */
+function timeRows(outcome: Outcome): string[][] {
+  const rate = gigabytesPerSecond(outcome);
+  return outcome.elapsedNs === undefined || rate === undefined
+    ? []
+    : [["time", `${formatTime(outcome.elapsedNs)}, ${rate.toFixed(2)} GB/s`]];
+}
+
+const formatTime = (ns: number): string =>
+  ns < 1e6 ? `${(ns / 1e3).toFixed(1)} µs` : `${(ns / 1e6).toFixed(2)} ms`;
+
+/** At most some lines; the first has the title. */
+function titled(title: string, lines: readonly string[]): string[][] {
+  const shown = lines.slice(0, TROUBLES_SHOWN_MAX);
+  const more = lines.length - shown.length;
+  const all = more > 0 ? [...shown, `and ${more} more`] : shown;
+  return all.map((line, index) => [index === 0 ? title : "", line]);
 }
 
 const shortHash = (hash: string | null): string => hash?.slice(0, HASH_CHARACTERS) ?? "nothing";

@@ -1,148 +1,163 @@
 /**
- * Rig: a modelled machine with the scenario's devices in it and their drivers opened.
+ * Rig: all machines of a scenario, ready to run: one clock, one wire, drivers open.
  *
- * The only place of the command that chooses a platform. Everything in it is closed together.
+ * Everybody behind it names a device by its place, `BDF` or `machine/BDF`, and gets it from the machine it
+ * is in. Closed in reverse order.
  */
-import { createFramework, type Device, type Framework, type OpenedExporter } from "@peerbuf/core";
-import { gpu, systemHeap } from "@peerbuf/exporters";
-import { type Nvme, nvme, type PeerOptions, type Rdma, rdma } from "@peerbuf/importers";
-import {
-  createGpu,
-  createMachine,
-  createModelledPlatform,
-  createNvmeController,
-  createRdmaNic,
-  type Machine,
-  RdmaWire,
-  type SparseMemory,
-} from "@peerbuf/machine";
-import { createJudge, type KernelRules, type Topology } from "@peerbuf/topology";
-import {
-  type DeviceChoice,
-  NAMESPACE_BYTES_DEFAULT,
-  type PeerChoice,
-  type Scenario,
-  SYSTEM_HEAP,
-} from "../scenario/scenario.ts";
-import { type TracedPlatform, tracePlatform } from "./traced-platform.ts";
-import { trustAll } from "./trusting-judge.ts";
+import type { OpenedExporter } from "@peerbuf/core";
+import { RdmaWire, VirtualClock } from "@peerbuf/machine";
+import { type KernelRules, rulesForKernel } from "@peerbuf/topology";
+import type { FittedMachine } from "../scenario/fit-machine.ts";
+import type { FittedScenario } from "../scenario/fit-scenario.ts";
+import { joinPlace, splitPlace } from "../scenario/place-name.ts";
+import { atField, type ScenarioFile } from "../scenario/scenario-file.ts";
+import type { TransferPlan } from "../scenario/transfer-plan.ts";
+import { type PlannedFault, plannedFaults } from "./planned-fault.ts";
+import { type Drive, type Nic, Site } from "./site.ts";
+import { endsWithin } from "./time-limit.ts";
 
-/** A drive with its driver, and its medium for the instruments. */
-export interface Drive {
-  readonly device: Device;
-  readonly api: Nvme;
-  readonly namespace: SparseMemory;
-}
-
-/** A NIC with its driver. All of a rig are on one wire. */
-export interface Nic {
-  readonly device: Device;
-  readonly api: Rdma;
-}
+/** Longer than any driver waits for its device. */
+const IDLE_LIMIT_NS = 120e9;
 
 export class Rig implements Disposable {
-  readonly scenario: Scenario;
-  readonly machine: Machine;
-  readonly traced: TracedPlatform;
-  readonly framework: Framework;
-  readonly #exporters = new Map<string, OpenedExporter<object>>();
-  readonly #drives = new Map<string, Drive>();
-  readonly #nics = new Map<string, Nic>();
-  readonly #wire = new RdmaWire();
+  readonly transfers: readonly TransferPlan[];
+  readonly clock: VirtualClock = new VirtualClock();
+  readonly #sites = new Map<string, Site>();
+  readonly #faults: PlannedFault[] = [];
+  /** Their drivers were closed: they need new software. */
+  readonly #ended = new Set<Site>();
 
-  /** An empty machine with a system heap. `InputError` when the plan does not fit the topology. */
-  constructor(topology: Topology, rules: KernelRules, scenario: Scenario) {
-    const { machine, trust } = scenario;
-    this.scenario = scenario;
-    this.machine = createMachine({
-      topology,
-      ...(machine?.memory?.perNode !== undefined && {
-        memoryBytesPerNode: machine.memory.perNode,
-      }),
-      ...(machine?.memory?.pages !== undefined && { pagePlacement: machine.memory.pages }),
-      ...(machine?.rootComplex !== undefined && { rootComplex: machine.rootComplex }),
-      ...(machine?.busOffset !== undefined && { busOffset: machine.busOffset }),
-      ...(machine?.seed !== undefined && { seed: machine.seed }),
-    });
-    for (const [bdf, bits] of Object.entries(machine?.acsControl ?? {})) {
-      this.machine.setAcsControl(bdf, bits);
-    }
-    const dma = machine?.dma === undefined ? {} : { dma: machine.dma };
-    this.traced = tracePlatform(createModelledPlatform(this.machine, dma));
-    const judge = createJudge(topology, rules);
-    this.framework = createFramework({
-      platform: this.traced.platform,
-      judge: trust === "assume-p2p" ? trustAll(judge) : judge,
-    });
-    this.#exporters.set(SYSTEM_HEAP, this.framework.openExporter(systemHeap, undefined, undefined));
-  }
-
-  /** Places a model behind a function and opens its driver. `InputError` when it does not fit. */
-  add(bdf: string, choice: DeviceChoice): void {
-    switch (choice.model) {
-      case "gpu":
-        this.#addGpu(bdf, choice.vram);
-        break;
-      case "nvme":
-        this.#addDrive(bdf, choice);
-        break;
-      case "rdma":
-        this.#addNic(bdf, choice);
-        break;
+  /**
+   * `folder`: where relative paths start. `kernel`: whose rules, instead of those that the scenario names.
+   * @throws InputError at the field that does not fit; nothing stays open then
+   */
+  constructor(
+    file: ScenarioFile,
+    scenario: FittedScenario,
+    folder: string,
+    kernel: string | undefined,
+  ) {
+    this.transfers = scenario.transfers;
+    const shared = { clock: this.clock, wire: new RdmaWire(), folder };
+    try {
+      for (const machine of scenario.machines.values()) {
+        const { name, path, topology, plan } = machine;
+        const rules = rulesFor(file, machine, kernel);
+        const make = (): Site => new Site(name, topology, rules, plan, shared);
+        const site = atField(file, [...path, "machine"], make);
+        this.#sites.set(name, site);
+        addDevices(file, machine, site);
+        this.#faults.push(...plannedFaults(file, machine, site));
+      }
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
     }
   }
 
-  /** The driver that owns memory: a GPU by BDF, or the system heap. */
-  exporter(name: string): OpenedExporter<object> {
-    return found(this.#exporters, name);
+  get sites(): readonly Site[] {
+    return [...this.#sites.values()];
   }
 
-  drive(bdf: string): Drive {
-    return found(this.#drives, bdf);
+  /** The machine in which a place is. */
+  siteOf(place: string): Site {
+    const site = this.#sites.get(splitPlace(place).machine);
+    if (site === undefined) {
+      throw new Error(`peerbuf invariant broken: there is no machine of ${place}`);
+    }
+    return site;
   }
 
-  nic(bdf: string): Nic {
-    return found(this.#nics, bdf);
+  exporter(place: string): OpenedExporter<object> {
+    return this.siteOf(place).exporter(splitPlace(place).local);
+  }
+
+  drive(place: string): Drive {
+    return this.siteOf(place).drive(splitPlace(place).local);
+  }
+
+  nic(place: string): Nic {
+    return this.siteOf(place).nic(splitPlace(place).local);
+  }
+
+  /** From here on `lastMappedFor` tells of new mappings only. */
+  forget(): void {
+    for (const { traced } of this.sites) {
+      traced.forget();
+    }
+  }
+
+  /** All drivers are started, so that what follows is of the transfer alone. Those that cannot be say so when they are used. */
+  async ready(): Promise<void> {
+    for (const site of this.sites) {
+      await endsWithin(this.clock, IDLE_LIMIT_NS, site.started()).catch(() => undefined);
+    }
+  }
+
+  /** Puts the faults to work that are for one transfer, until they are disposed of. */
+  faultsDuring(transfer: string): Disposable {
+    const added = this.#faults
+      .filter(({ during }) => during === transfer)
+      .map(({ site, rule }) => site.addFault(rule));
+    return { [Symbol.dispose]: () => added.forEach((fault) => void fault.remove()) };
+  }
+
+  /** Ends what the drivers of a transfer's machines have under way. */
+  endWork({ importer, remote }: TransferPlan): void {
+    const places = [importer, ...(remote === undefined ? [] : [remote.importer])];
+    for (const site of new Set(places.map((place) => this.siteOf(place)))) {
+      site.endWork();
+      this.#ended.add(site);
+    }
+  }
+
+  /**
+   * After a transfer: waits for work on closed buffers. A machine gets new software when `isBroken`, when its drivers
+   * were closed, or when something is out that was not out before. Returns what was left behind.
+   */
+  async tidy(isBroken: boolean): Promise<string[]> {
+    const left: string[] = [];
+    for (const site of this.sites) {
+      const isIdle = await isIdleSoon(this.clock, site);
+      if (this.#ended.delete(site) || isBroken || !isIdle || holdsBuffers(site)) {
+        left.push(...site.reboot().map((what) => joinPlace(site.name, what)));
+      }
+    }
+    return left;
   }
 
   [Symbol.dispose](): void {
-    this.framework.close();
-  }
-
-  #addGpu(bdf: string, vramBytes: number | undefined): void {
-    this.machine.place(bdf, createGpu(vramBytes === undefined ? {} : { vramBytes }));
-    this.#exporters.set(bdf, this.framework.openExporter(gpu, bdf, undefined));
-  }
-
-  #addDrive(bdf: string, choice: DeviceChoice & { model: "nvme" }): void {
-    const { namespace: capacityBytes = NAMESPACE_BYTES_DEFAULT, model: _, ...options } = choice;
-    const controller = createNvmeController({ capacityBytes });
-    this.machine.place(bdf, controller);
-    const { api } = this.framework.openImporter(nvme, bdf, stated(options));
-    const device = this.framework.platform.device(bdf);
-    this.#drives.set(bdf, { device, api, namespace: controller.inspect().namespace });
-  }
-
-  #addNic(bdf: string, { model: _, ...options }: DeviceChoice & { model: "rdma" }): void {
-    this.machine.place(bdf, createRdmaNic({ wire: this.#wire }));
-    const { api } = this.framework.openImporter(rdma, bdf, stated(options));
-    this.#nics.set(bdf, { device: this.framework.platform.device(bdf), api });
+    for (const site of [...this.sites].reverse()) {
+      site[Symbol.dispose]();
+    }
   }
 }
 
-/** The scenario was checked against its devices, so a missing one is our mistake. */
-function found<T>(devices: ReadonlyMap<string, T>, name: string): T {
-  const device = devices.get(name);
-  if (device === undefined) {
-    throw new Error(`peerbuf invariant broken: ${name} was not opened`);
+const rulesFor = (
+  file: ScenarioFile,
+  { plan, path }: FittedMachine,
+  kernel: string | undefined,
+): KernelRules =>
+  kernel === undefined
+    ? atField(file, [...path, "kernel"], () => rulesForKernel(plan.kernel))
+    : rulesForKernel(kernel);
+
+function addDevices(file: ScenarioFile, { devices }: FittedMachine, site: Site): void {
+  for (const [bdf, { choice, path }] of devices) {
+    atField(file, path, () => site.add(bdf, choice));
   }
-  return device;
 }
 
-/** Options without those that were left out: drivers tell "not stated" from "undefined". */
-function stated({ peerToPeer, peerSegmentsMax }: PeerChoice): PeerOptions {
-  return {
-    ...(peerToPeer !== undefined && { peerToPeer }),
-    ...(peerSegmentsMax !== undefined && { peerSegmentsMax }),
-  };
+async function isIdleSoon(clock: VirtualClock, { framework }: Site): Promise<boolean> {
+  try {
+    await endsWithin(clock, IDLE_LIMIT_NS, framework.idle());
+    return true;
+  } catch {
+    return false; // What it waits for is named when the framework closes.
+  }
+}
+
+function holdsBuffers({ framework }: Site): boolean {
+  const { buffers, attachments, mappings, pins } = framework.handles();
+  return buffers + attachments + mappings + pins > 0;
 }

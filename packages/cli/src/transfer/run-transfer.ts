@@ -1,29 +1,42 @@
 /**
  * Run transfer: negotiates and moves the bytes of one plan, and collects the evidence.
  *
- * A refusal ends this transfer, not the run. Evidence is taken while the buffer still lives.
+ * Whatever goes wrong ends this transfer, not the run: a refusal, a driver that throws, a device that never
+ * answers. Evidence is taken while the buffer still lives. What was not given back afterwards is named, and
+ * the machine's software made anew, so that the next transfer finds what the first one found.
  */
-import { PeerbufError } from "@peerbuf/core";
-import { SYSTEM_HEAP, type TransferPlan } from "../scenario/scenario.ts";
+import { PeerbufError, type PeerbufErrorCode } from "@peerbuf/core";
+import { joinPlace, splitPlace } from "../scenario/place-name.ts";
+import { SYSTEM_HEAP, type TransferPlan } from "../scenario/transfer-plan.ts";
 import { allocateFor } from "./allocate.ts";
+import { BusErrors } from "./bus-errors.ts";
 import { hashOf } from "./byte-place.ts";
 import { CarriedBytes } from "./carried-bytes.ts";
+import { LossLog } from "./loss-log.ts";
 import { NegotiationLog } from "./negotiation-log.ts";
-import { startOperation, type Workpiece } from "./operation.ts";
-import type { Hashes, Outcome, RemoteEnd } from "./outcome.ts";
+import { type Operation, startOperation, type Workpiece } from "./operation.ts";
+import type { Evidence, Hashes, Outcome, RemoteEnd, Way } from "./outcome.ts";
 import { patternBytes } from "./pattern.ts";
 import { remoteBufferName } from "./rdma-operations.ts";
 import type { Rig } from "./rig.ts";
+import { endsWithin, settles } from "./time-limit.ts";
+import { Troubles } from "./troubles.ts";
+
+/** Drivers give up by themselves sooner: NVMe commands have 30 s. */
+export const LIMIT_NS_DEFAULT = 120e9;
 
 /** `seed`: of the bytes to send, unless the plan has its own. */
 export async function runTransfer(rig: Rig, plan: TransferPlan, seed: number): Promise<Outcome> {
   const pattern = patternBytes(plan.data?.seed ?? seed, plan.buffer.size);
-  rig.traced.forget();
-  using log = new NegotiationLog(rig.framework);
-  const { hashes, error, carried } = await moveBytes(rig, plan, pattern);
-  await rig.framework.idle(); // The next one finds all memory given back.
+  rig.forget();
+  await rig.ready();
+  using log = new NegotiationLog(rig.sites);
+  using troubles = new Troubles(rig.sites);
+  const evidence = await withFaults(rig, plan, pattern);
+  const leftBehind = await rig.tidy(isBroken(evidence, troubles));
   const expected = hashOf(pattern);
-  const mapped = log.mapped(importerName(plan, plan.importer), plan.name);
+  const { sha256, error } = evidence;
+  const mapped = log.mapped(driverOf(plan), plan.importer, plan.name);
   return {
     plan,
     provider: plan.exporter,
@@ -31,68 +44,129 @@ export async function runTransfer(rig: Rig, plan: TransferPlan, seed: number): P
     target: mapped?.target ?? null,
     route: mapped?.route ?? null,
     remote: remoteEnd(plan, log),
-    sha256: hashes,
-    arrived: error === undefined && hashes.source === expected && hashes.destination === expected,
-    error,
+    arrived: error === undefined && sha256.source === expected && sha256.destination === expected,
     decisions: log.decisions,
-    ...carried,
+    injected: troubles.injected,
+    failures: troubles.failures,
+    leftBehind,
+    ...evidence,
   };
 }
 
-const NOTHING: Hashes = { source: null, destination: null };
-
-interface Moved {
-  readonly hashes: Hashes;
-  readonly error: PeerbufError | undefined;
-  readonly carried: Pick<Outcome, "passed" | "lostBytes">;
+/** The faults of this transfer are gone before anything is tidied up. */
+async function withFaults(rig: Rig, plan: TransferPlan, pattern: Uint8Array): Promise<Evidence> {
+  using _ = rig.faultsDuring(plan.name);
+  return await moveBytes(rig, plan, pattern);
 }
 
-async function moveBytes(rig: Rig, plan: TransferPlan, pattern: Uint8Array): Promise<Moved> {
+/** A driver or a device may be in a state in which it serves nobody any more. */
+function isBroken({ error }: Evidence, { failures, injected }: Troubles): boolean {
+  const hasGivenUp = error !== undefined && BROKEN_CODES.includes(error.code);
+  return hasGivenUp || failures.length > 0 || (error !== undefined && injected.length > 0);
+}
+
+const BROKEN_CODES: readonly PeerbufErrorCode[] = [
+  "DEVICE_GONE",
+  "DRIVER_BROKEN",
+  "WAIT_TIMED_OUT",
+];
+
+const NOTHING: Hashes = { source: null, destination: null };
+
+const NO_EVIDENCE = {
+  sha256: NOTHING,
+  elapsedNs: undefined,
+  passed: [],
+  hostMemory: [],
+  lostBytes: 0,
+  losses: [],
+  busErrors: [],
+};
+
+async function moveBytes(rig: Rig, plan: TransferPlan, pattern: Uint8Array): Promise<Evidence> {
   try {
     using buffer = allocateFor(rig, plan, plan.name);
     // `return await`: without it the buffer is closed while the operation still runs.
     return await operate({ rig, plan, buffer, pattern });
   } catch (error) {
-    return { hashes: NOTHING, error: refusal(error), carried: { passed: [], lostBytes: 0 } };
+    return { ...NO_EVIDENCE, error: failureOf(plan, error) };
   }
 }
 
-async function operate(piece: Workpiece): Promise<Moved> {
+async function operate(piece: Workpiece): Promise<Evidence> {
+  const { rig, plan } = piece;
   using operation = startOperation(piece);
-  await operation.prepare();
-  const counters = new CarriedBytes(piece.rig.machine);
+  await bounded(rig, plan, operation.prepare());
+  const counters = new CarriedBytes(rig.sites);
+  const busErrors = new BusErrors(rig.sites);
+  using log = new LossLog(rig.sites);
+  let elapsedNs: number | undefined;
   let error: PeerbufError | undefined;
   try {
-    await operation.run();
+    elapsedNs = await bounded(rig, plan, operation.run());
   } catch (thrown) {
-    error = refusal(thrown);
+    error = failureOf(plan, thrown);
   }
-  const { passed, lostBytes } = counters;
-  return { error, hashes: operation.hashes(), carried: { passed, lostBytes } };
+  const { passed, hostMemory, lostBytes } = counters;
+  const sha256 = hashesOf(operation);
+  const carried = { passed, hostMemory, lostBytes, losses: log.losses };
+  return { error, sha256, elapsedNs, ...carried, busErrors: busErrors.logged };
 }
 
-/** What a driver or the framework refuses is a result; anything else is a bug and goes on. */
-function refusal(error: unknown): PeerbufError {
-  if (error instanceof PeerbufError) {
+/** What does not end is ended: its drivers are closed, and it gets the chance to give back what it holds. */
+async function bounded<T>(rig: Rig, plan: TransferPlan, work: Promise<T>): Promise<T> {
+  try {
+    return await endsWithin(rig.clock, plan.limitNs ?? LIMIT_NS_DEFAULT, work);
+  } catch (error) {
+    if (!(await settles(work))) {
+      rig.endWork(plan);
+      await settles(work);
+    }
+    throw error;
+  }
+}
+
+/** Memory may be gone with its device: then there is nothing to compare. */
+function hashesOf(operation: Operation): Hashes {
+  try {
+    return operation.hashes();
+  } catch {
+    return NOTHING;
+  }
+}
+
+/** What a driver or the framework refuses is a result; anything else is a driver's fault, and says whose it may be. */
+function failureOf({ name, importer, exporter }: TransferPlan, error: unknown): PeerbufError {
+  if (error instanceof PeerbufError && error.code !== "WAIT_TIMED_OUT") {
     return error;
   }
-  throw error;
+  const what = error instanceof Error ? error.message : String(error);
+  const code = error instanceof PeerbufError ? error.code : "DRIVER_BROKEN";
+  const text = `"${name}" from ${exporter} by ${importer}: ${what}`;
+  return new PeerbufError(code, text, { cause: error });
 }
 
 function remoteEnd(plan: TransferPlan, log: NegotiationLog): RemoteEnd | undefined {
   if (!plan.operation.startsWith("rdma-")) {
     return undefined;
   }
-  const { importer = plan.importer, exporter = SYSTEM_HEAP } = plan.remote ?? {};
-  const mapped = log.mapped(importerName(plan, importer), remoteBufferName(plan.name));
+  const heap = joinPlace(splitPlace(plan.importer).machine, SYSTEM_HEAP);
+  const { importer = plan.importer, exporter = heap } = plan.remote ?? {};
+  const mapped = log.mapped(driverOf(plan), importer, remoteBufferName(plan.name));
+  const drive = plan.remote?.drive;
   return {
     provider: exporter,
     client: importer,
     target: mapped?.target ?? null,
     route: mapped?.route ?? null,
+    ...(drive !== undefined && { drive: wayOfDrive(drive, plan, log) }),
   };
 }
 
-/** As core names the importer in its records. */
-const importerName = ({ operation }: TransferPlan, bdf: string): string =>
-  `${operation.split("-")[0]}@${bdf}`;
+function wayOfDrive(drive: string, { name }: TransferPlan, log: NegotiationLog): Way {
+  const stored = log.mapped("nvme", drive, remoteBufferName(name));
+  return { client: drive, target: stored?.target ?? null, route: stored?.route ?? null };
+}
+
+/** As core names the importer in its records, before the device. */
+const driverOf = ({ operation }: TransferPlan): string => operation.split("-")[0] as string;

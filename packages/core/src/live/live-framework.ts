@@ -66,14 +66,14 @@ class LiveFramework implements Framework {
     options: Options,
   ): OpenedExporter<Api> {
     const { name, device, services } = this.#prepare(driver, deviceId);
-    const exporter = this.#openDriver(name, () => driver.open(services, options));
+    const exporter = this.#openOn(name, device, () => driver.open(services, options));
     let isOpen = true;
     const close = (): void => {
       this.#closeExporter(name, exporter);
       isOpen = false;
     };
     const allocate = this.#allocator(name, device, exporter, () => isOpen);
-    return { ...this.#opened(name, exporter.api, close), allocate };
+    return { ...this.#opened(name, device, exporter.api, close), allocate };
   }
 
   openImporter<Options, Api>(
@@ -81,9 +81,9 @@ class LiveFramework implements Framework {
     deviceId: string | undefined,
     options: Options,
   ): Opened<Api> {
-    const { name, services } = this.#prepare(driver, deviceId);
-    const importer = this.#openDriver(name, () => driver.open(services, options));
-    return this.#opened(name, importer.api, () => importer.close?.());
+    const { name, device, services } = this.#prepare(driver, deviceId);
+    const importer = this.#openOn(name, device, () => driver.open(services, options));
+    return this.#opened(name, device, importer.api, () => importer.close?.());
   }
 
   handles(): HandleCounts {
@@ -192,7 +192,22 @@ class LiveFramework implements Framework {
     }
   }
 
-  #opened<Api>(name: string, api: Api, closeDriver: () => void): Opened<Api> {
+  /** As `#openDriver`; who could not be opened has no use for its device. */
+  #openOn<T>(name: string, device: Device | undefined, open: () => T): T {
+    try {
+      return this.#openDriver(name, open);
+    } catch (error) {
+      this.platform.release?.(device);
+      throw error;
+    }
+  }
+
+  #opened<Api>(
+    name: string,
+    device: Device | undefined,
+    api: Api,
+    closeDriver: () => void,
+  ): Opened<Api> {
     const open: OpenDriver = {
       name,
       close: () => {
@@ -202,6 +217,7 @@ class LiveFramework implements Framework {
         }
         this.#openDriver(name, closeDriver);
         this.#drivers.splice(index, 1);
+        this.platform.release?.(device);
         this.#tellDriver("driver-closed", name);
       },
     };

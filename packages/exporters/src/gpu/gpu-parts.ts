@@ -37,6 +37,8 @@ export interface GpuParts {
   readonly residents: Residents;
   readonly engine: CopyEngine;
   readonly afterwards: Afterwards;
+  /** `DEVICE_GONE` when its registers answer no more: then what its memory seemed to hold was not there. */
+  requireAnswer(): void;
 }
 
 /** `DEVICE_FAILED` when the registers do not answer as a GPU's. */
@@ -62,6 +64,11 @@ export function startGpu(services: Services): GpuParts {
     residents: new Residents(vram),
     engine: new CopyEngine({ label, registers, dma, interrupts, clock, fences }),
     afterwards: new Afterwards(fences, `${label} after other work`),
+    requireAnswer: () => {
+      if (registers.read32(REGISTER.ID) !== ID) {
+        throw new PeerbufError("DEVICE_GONE", `${label} does not answer any more`);
+      }
+    },
   };
 }
 

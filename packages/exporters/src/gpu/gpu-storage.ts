@@ -279,6 +279,8 @@ export class GpuStorage implements Storage, Resident {
       visit(range.offset, bytes.subarray(done, done + range.lengthBytes));
       done += range.lengthBytes;
     }
+    // A card that was pulled out reads as all ones, and nobody else would say so.
+    this.#parts.requireAnswer();
   }
 }
 

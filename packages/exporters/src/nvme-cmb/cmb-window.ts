@@ -11,9 +11,12 @@ export class CmbWindow {
   readonly sizeBytes: number;
   readonly #bar: Bar;
   readonly #offset: number;
+  readonly #requireAnswer: () => void;
 
-  constructor(bar: Bar, offset: number, sizeBytes: number) {
+  /** `requireAnswer` throws when the drive is gone, whose memory then reads as all ones. */
+  constructor(bar: Bar, offset: number, sizeBytes: number, requireAnswer: () => void) {
     this.#bar = bar;
+    this.#requireAnswer = requireAnswer;
     this.#offset = offset;
     // A BAR may show less than the drive has (Linux 6.12 cuts it in the same way).
     this.sizeBytes = Math.min(sizeBytes, bar.sizeBytes - offset);
@@ -27,10 +30,12 @@ export class CmbWindow {
 
   read(ranges: readonly VramRange[], target: Uint8Array): void {
     eachPart(ranges, target, (offset, part) => this.#bar.read(this.#offset + offset, part));
+    this.#requireAnswer();
   }
 
   write(ranges: readonly VramRange[], source: Uint8Array): void {
     eachPart(ranges, source, (offset, part) => this.#bar.write(this.#offset + offset, part));
+    this.#requireAnswer();
   }
 
   /** Nobody sees what was there before. */

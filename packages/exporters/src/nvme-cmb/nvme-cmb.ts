@@ -25,7 +25,7 @@ import { slice } from "../gpu/commands.ts";
 import { VramAllocator, type VramRange } from "../gpu/vram-allocator.ts";
 import { refuseUnknown } from "../wishes.ts";
 import { CmbWindow } from "./cmb-window.ts";
-import { findCmb, hideCmb } from "./registers.ts";
+import { findCmb, hideCmb, requireAnswer } from "./registers.ts";
 
 export interface NvmeCmb {
   /** What the drive has, in bytes: CMBSZ.SZ times the unit of SZU, or less where the BAR ends first. */
@@ -91,7 +91,8 @@ function openWindow(services: Services, label: string): { registers: Bar; window
       `${label}: its memory buffer is at ${where}: not there`,
     );
   }
-  return { registers, window: new CmbWindow(bar, offset, sizeBytes) };
+  const answers = (): void => requireAnswer(registers, label);
+  return { registers, window: new CmbWindow(bar, offset, sizeBytes, answers) };
 }
 
 const DEVICE_MEMORY_ONLY = reason(

@@ -3,7 +3,13 @@
  */
 import { type Bar, PeerbufError } from "@peerbuf/core";
 
-const REGISTER = { CAP_HIGH: 0x04, LOCATION: 0x38, SIZE: 0x3c, CONTROL: 0x50 } as const;
+const REGISTER = {
+  CAP_HIGH: 0x04,
+  STATUS: 0x1c,
+  LOCATION: 0x38,
+  SIZE: 0x3c,
+  CONTROL: 0x50,
+} as const;
 
 /** CAP.CMBS. Before NVMe 1.4 there was no such bit, and the other registers were always shown. */
 const HAS_CONTROL = 1 << 25;
@@ -42,6 +48,13 @@ export function findCmb(registers: Bar, label: string): CmbPlace {
     offset: (location >>> 12) * unitBytes,
     sizeBytes: units * unitBytes,
   };
+}
+
+/** `DEVICE_GONE` for a controller status of all ones, which no controller shows that is there (NVMe 1.4, 3.1.6). */
+export function requireAnswer(registers: Bar, label: string): void {
+  if (registers.read32(REGISTER.STATUS) === 0xffff_ffff) {
+    throw new PeerbufError("DEVICE_GONE", `${label} does not answer any more`);
+  }
 }
 
 /** Registers go back to their quiet state; the memory answers either way. */

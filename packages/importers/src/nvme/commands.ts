@@ -20,6 +20,19 @@ export interface PrpPointers {
   readonly prp2: number;
 }
 
+/** Where the data is, in the SGL descriptor of a command: a data block, or where the others are. */
+export interface SglPointer {
+  readonly type: number;
+  readonly address: number;
+  readonly lengthBytes: number;
+}
+
+export type DataPointer = PrpPointers | SglPointer;
+
+/** PSDT, bits 15:14 of dword 0: the data pointer is an SGL, and there is no metadata. */
+const USES_SGL = 1 << 14;
+const DATA_POINTER_AT = 24;
+
 export function identify(what: number, prp1: number): Uint8Array {
   const namespace = what === IDENTIFY_NAMESPACE ? NAMESPACE_ID : 0;
   return command(ADMIN.IDENTIFY, namespace, { prp1, prp2: 0 }, what);
@@ -54,7 +67,7 @@ export function flush(): Uint8Array {
 
 export function transferBlocks(
   opcode: typeof OPCODE.READ | typeof OPCODE.WRITE,
-  data: PrpPointers,
+  data: DataPointer,
   firstBlock: number,
   blockCount: number,
 ): Uint8Array {
@@ -67,19 +80,34 @@ const NO_DATA: PrpPointers = { prp1: 0, prp2: 0 };
 function command(
   opcode: number,
   namespaceId: number,
-  data: PrpPointers,
+  data: DataPointer,
   dword10 = 0,
   dword11 = 0,
   dword12 = 0,
 ): Uint8Array {
   const entry = new Uint8Array(COMMAND_BYTES);
   const view = new DataView(entry.buffer);
-  view.setUint32(0, opcode, true);
+  view.setUint32(0, "type" in data ? opcode | USES_SGL : opcode, true);
   view.setUint32(4, namespaceId, true);
-  writeU64(view, 24, data.prp1);
-  writeU64(view, 32, data.prp2);
+  putPointer(view, data);
   view.setUint32(40, dword10, true);
   view.setUint32(44, dword11, true);
   view.setUint32(48, dword12, true);
   return entry;
+}
+
+function putPointer(view: DataView, data: DataPointer): void {
+  if ("type" in data) {
+    putSglDescriptor(view, DATA_POINTER_AT, data);
+  } else {
+    writeU64(view, DATA_POINTER_AT, data.prp1);
+    writeU64(view, DATA_POINTER_AT + 8, data.prp2);
+  }
+}
+
+/** 16 bytes: address, length, and the type in the upper half of the last byte (NVMe 1.4 figure 112). */
+export function putSglDescriptor(view: DataView, offset: number, descriptor: SglPointer): void {
+  writeU64(view, offset, descriptor.address);
+  view.setUint32(offset + 8, descriptor.lengthBytes, true);
+  view.setUint32(offset + 12, descriptor.type * 2 ** 28, true);
 }

@@ -11,7 +11,12 @@ export interface NvmeIdentity {
   readonly capacityBytes: number;
   /** Most bytes of one command: the controller's limit (MDTS) or the driver's own, whichever is less. */
   readonly commandBytesMax: number;
+  /** Data may be told by SGLs, whose blocks begin at any byte. */
+  readonly takesSgls: boolean;
 }
+
+/** SGLS bits 1:0: supported, and data blocks need no alignment (NVMe 1.4 figure 247). */
+const SGLS_AT_ANY_BYTE = 1;
 
 /** What the driver keeps list memory for. */
 const COMMAND_BYTES_MAX = 4 * 1024 * 1024;
@@ -30,6 +35,7 @@ export function readIdentity(controller: Uint8Array, namespace: Uint8Array): Nvm
     model: text(controller, 24, 40),
     blockBytes,
     capacityBytes: readU64(view, 0) * blockBytes,
+    takesSgls: ((controller[536] as number) & 3) === SGLS_AT_ANY_BYTE,
     commandBytesMax: Math.min(limit, COMMAND_BYTES_MAX, 65_536 * blockBytes),
   };
 }

@@ -11,6 +11,7 @@ import {
   type Direction,
   type DmaBuf,
   type DmaLimits,
+  decline,
   type FenceDomain,
   type HostMemory,
   type HostPages,
@@ -22,10 +23,17 @@ import {
 } from "@peerbuf/core";
 import { type Negotiated, negotiatedOf } from "../negotiated.ts";
 import { lookAt, offerFor, type PeerOptions } from "../peer-policy.ts";
+import type { DataPointers } from "./list-pool.ts";
+import { isPageShaped } from "./page-shape.ts";
 
 export interface NvmeOptions extends PeerOptions {
   /** `true`: works on system memory of its own; the exporter's engine copies. Default `false`. */
   readonly bounce?: boolean;
+  /**
+   * What tells the drive where the data is. `auto` (default): PRPs, and SGLs for what PRPs cannot tell;
+   * `prp`: a buffer that is no whole pages is refused; `sgl`: a drive without SGLs is refused.
+   */
+  readonly dataPointers?: DataPointers;
 }
 
 /** Moves on one mapping until the work is done (`true`) or the mapping is stale (`false`). */
@@ -36,6 +44,8 @@ export interface ImportParts {
   readonly memory: HostMemory;
   readonly fences: FenceDomain;
   readonly options: NvmeOptions;
+  /** Data may be told by SGLs: buffers of any shape will do. */
+  readonly usesSgls: boolean;
 }
 
 /** Runs `work` on mapping after mapping, until it is done. Says how the last one was negotiated. */
@@ -57,17 +67,27 @@ export async function withImport(
   }
 }
 
-function importerFor({ device, options }: ImportParts, own: HostPages | undefined): Importer {
+function importerFor(
+  { device, options, usesSgls }: ImportParts,
+  own: HostPages | undefined,
+): Importer {
+  const limits = usesSgls ? device.limits : wholePages(device.limits);
   return {
     name: "nvme",
     device,
-    offer: () => offerFor(options, wholePages(device.limits), own?.ranges),
-    take: (proposal) => lookAt(options, proposal),
+    offer: () => offerFor(options, limits, own?.ranges),
+    take: (proposal) =>
+      usesSgls || isPageShaped(proposal.segments) ? lookAt(options, proposal) : NOT_PAGES,
     // Nothing to do at once: the transfer looks at `isStale` before each command, and its fence
     // tells the exporter when those on their way are over.
     invalidateMappings: () => undefined,
   };
 }
+
+const NOT_PAGES = decline(
+  "NOT_WHOLE_PAGES",
+  "segments that begin or end inside a page, which PRPs cannot tell",
+);
 
 /** PRPs name pages. */
 function wholePages(limits: DmaLimits): DmaLimits {

@@ -4,8 +4,8 @@
  * The drive moves the data by its own DMA, so a buffer in a peer's memory is as good as one in the
  * host's. Each transfer attaches, maps, runs and lets go; a buffer that moves meanwhile is followed.
  *
- * The layout: `controller` (start and stop), `queue-pair` (commands on their way), `prp-list` (pages
- * of one command), `transfer` (blocks to commands), `import` (the buffer, from attach to detach).
+ * The layout: `controller` (start and stop), `queue-pair` (commands on their way), `prp-list` and
+ * `sgl-list` (the data of one command), `transfer` (blocks to commands), `import` (the buffer, from attach to detach).
  */
 import {
   CLOCK,
@@ -23,14 +23,14 @@ import { OPCODE } from "./commands.ts";
 import { NvmeController } from "./controller.ts";
 import type { NvmeIdentity } from "./identity.ts";
 import { type NvmeOptions, withImport } from "./import.ts";
-import { ListPool } from "./list-pool.ts";
+import { type DataPointers, ListPool } from "./list-pool.ts";
 import { Transfer } from "./transfer.ts";
 
 /** Which blocks and which part of the buffer. */
 export interface NvmeRange {
   /** The first block of the drive. */
   readonly lba: number;
-  /** Bytes into the buffer, a multiple of 4. Default 0. */
+  /** Bytes into the buffer; a multiple of 4 unless the drive takes SGLs. Default 0. */
   readonly offset?: number;
   /** Whole blocks. Default: from `offset` to the end of the buffer. */
   readonly lengthBytes?: number;
@@ -40,6 +40,8 @@ export interface NvmeRange {
 export interface NvmeTransfer {
   readonly lengthBytes: number;
   readonly commandCount: number;
+  /** Those among them whose data was told by an SGL. */
+  readonly sglCount: number;
   /** On the platform's clock. */
   readonly elapsedNs: number;
   readonly negotiated: Negotiated;
@@ -84,12 +86,14 @@ export const nvme: ImporterDriver<NvmeOptions | undefined, Nvme> = defineImporte
     ): Promise<NvmeTransfer> {
       const identity = await controller.started;
       const { io, label } = controller;
-      lists ??= new ListPool(dma, identity.commandBytesMax);
-      const request = { opcode, ...checked(buffer, range, identity.blockBytes) };
+      const pointers = pointersFor(options, identity, label);
+      const usesSgls = pointers !== "prp";
+      const request = { opcode, ...checked(buffer, range, identity.blockBytes, usesSgls ? 1 : 4) };
+      lists ??= new ListPool(dma, pointers, identity);
       const running = new Transfer({ label, identity, io, lists }, request);
       const startNs = clock.nowNs;
       const negotiated = await withImport(
-        { device, memory, fences, options },
+        { device, memory, fences, options, usesSgls },
         buffer,
         directionFor(request, buffer, options),
         (mapping) => running.run(mapping),
@@ -97,6 +101,7 @@ export const nvme: ImporterDriver<NvmeOptions | undefined, Nvme> = defineImporte
       return {
         lengthBytes: request.lengthBytes,
         commandCount: running.commandCount,
+        sglCount: running.sglCount,
         elapsedNs: clock.nowNs - startNs,
         negotiated,
       };
@@ -129,10 +134,23 @@ function directionFor(
   return bounce && lengthBytes < sizeBytes ? "bidirectional" : "from-device";
 }
 
+/** What this drive can be told with. `DEVICE_FAILED` when SGLs are asked for and it takes none. */
+function pointersFor(
+  { dataPointers = "auto" }: NvmeOptions,
+  { takesSgls }: NvmeIdentity,
+  label: string,
+): DataPointers {
+  if (dataPointers === "sgl" && !takesSgls) {
+    throw new PeerbufError("DEVICE_FAILED", `${label} takes no SGLs that begin at any byte`);
+  }
+  return takesSgls ? dataPointers : "prp";
+}
+
 function checked(
   buffer: DmaBuf,
   { lba, offset = 0, lengthBytes = buffer.sizeBytes - offset }: NvmeRange,
   blockBytes: number,
+  alignmentBytes: 1 | 4,
 ): { firstBlock: number; offset: number; lengthBytes: number } {
   if (!Number.isSafeInteger(lba) || lba < 0) {
     throw new PeerbufError("ARGUMENT_INVALID", `${lba} is not a block of a drive`);
@@ -143,10 +161,10 @@ function checked(
       `${lengthBytes} bytes are not a positive number of whole blocks of ${blockBytes} bytes`,
     );
   }
-  if (!(offset >= 0 && offset % 4 === 0 && offset + lengthBytes <= buffer.sizeBytes)) {
+  if (!(offset >= 0 && offset % alignmentBytes === 0 && offset + lengthBytes <= buffer.sizeBytes)) {
     throw new PeerbufError(
       "ARGUMENT_INVALID",
-      `${lengthBytes} bytes from byte ${offset} are not inside "${buffer.name}" of ${buffer.sizeBytes} bytes, at a multiple of 4`,
+      `${lengthBytes} bytes from byte ${offset} are not inside "${buffer.name}" of ${buffer.sizeBytes} bytes, at a multiple of ${alignmentBytes}`,
     );
   }
   return { firstBlock: lba, offset, lengthBytes };

@@ -2,8 +2,8 @@
  * PRP list: the pages of one command's data (NVMe 1.4 section 4.3).
  *
  * Up to two pages fit the command itself; more go into a list, whose pages are chained by their last
- * entry. Segments are whole pages (the importer asks for that), so only the first page of a transfer
- * can begin, and only the last can end, inside a page.
+ * entry. Only the first page of a transfer can begin, and only the last can end, inside a page: see
+ * `page-shape`; data of any other shape is told by SGLs.
  */
 import { assert, PAGE_BYTES } from "@peerbuf/core";
 import { writeU64 } from "../little-endian.ts";

@@ -6,15 +6,25 @@
 const TEXT: Readonly<Record<number, string>> = {
   1: "Invalid Command Opcode",
   2: "Invalid Field in Command",
+  3: "Command ID Conflict",
   4: "Data Transfer Error",
   6: "Internal Error",
+  7: "Command Abort Requested",
   11: "Invalid Namespace or Format",
+  12: "Command Sequence Error",
+  13: "Invalid SGL Segment Descriptor",
+  14: "Invalid Number of SGL Descriptors",
+  15: "Data SGL Length Invalid",
+  17: "SGL Descriptor Type Invalid",
   19: "PRP Offset Invalid",
   128: "LBA Out of Range",
+  130: "Namespace Not Ready",
   256: "Completion Queue Invalid",
   257: "Invalid Queue Identifier",
   258: "Invalid Queue Size",
   264: "Invalid Interrupt Vector",
+  640: "Write Fault",
+  641: "Unrecovered Read Error",
 };
 
 /** No status of a controller: it did not answer in time, or was stopped. */

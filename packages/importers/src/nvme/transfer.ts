@@ -33,6 +33,7 @@ export class Transfer {
   readonly #request: TransferRequest;
   #sentBytes = 0;
   #commandCount = 0;
+  #sglCount = 0;
   #failure: PeerbufError | undefined;
 
   constructor(parts: TransferParts, request: TransferRequest) {
@@ -43,6 +44,11 @@ export class Transfer {
   /** Commands sent so far. */
   get commandCount(): number {
     return this.#commandCount;
+  }
+
+  /** Those among them whose data was told by an SGL. */
+  get sglCount(): number {
+    return this.#sglCount;
   }
 
   /**
@@ -76,12 +82,14 @@ export class Transfer {
     const { io, lists, identity } = this.#parts;
     const { opcode, lengthBytes } = this.#request;
     const at = this.#sentBytes;
-    const piece = Math.min(identity.commandBytesMax, lengthBytes - at);
-    const data = lists.describe(slot, cursor, piece);
+    const wanted = Math.min(identity.commandBytesMax, lengthBytes - at);
+    const { pointer, lengthBytes: piece } = lists.describe(slot, cursor, wanted);
     const blocks = piece / identity.blockBytes;
     this.#sentBytes += piece;
     this.#commandCount++;
-    const { status } = await io.send(slot, transferBlocks(opcode, data, this.#block(at), blocks));
+    this.#sglCount += "type" in pointer ? 1 : 0;
+    const command = transferBlocks(opcode, pointer, this.#block(at), blocks);
+    const { status } = await io.send(slot, command);
     io.giveSlot(slot);
     if (status !== 0) {
       this.#fail(status, at, piece);

@@ -14,11 +14,14 @@ export interface CommandFields {
   readonly lengthBytes?: number;
   readonly count?: number;
   readonly access?: number;
-  /** A key or a queue pair. */
+  /** A key, a queue pair or a domain. */
   readonly handle?: number;
   readonly remoteLid?: number;
   readonly remoteQueuePair?: number;
   readonly zaps?: number;
+  readonly domain?: number;
+  readonly receiveCount?: number;
+  readonly receiveAddress?: number;
 }
 
 export function encodeCommand(fields: CommandFields, tag: number): Uint8Array {
@@ -34,28 +37,33 @@ export function encodeCommand(fields: CommandFields, tag: number): Uint8Array {
   view.setUint32(36, fields.remoteLid ?? 0, true);
   view.setUint32(40, fields.remoteQueuePair ?? 0, true);
   view.setUint32(44, fields.zaps ?? 0, true);
+  view.setUint32(48, fields.domain ?? 0, true);
+  view.setUint32(52, fields.receiveCount ?? 0, true);
+  writeU64(view, 56, fields.receiveAddress ?? 0);
   return entry;
 }
 
 export interface WorkFields {
-  readonly opcode: number;
+  /** Left out of a receive request. */
+  readonly opcode?: number;
   readonly localKey: number;
   readonly localOffset: number;
-  readonly remoteKey: number;
-  readonly remoteOffset: number;
+  /** Left out of sends and receive requests. */
+  readonly remoteKey?: number;
+  readonly remoteOffset?: number;
   readonly lengthBytes: number;
 }
 
 export function encodeWork(fields: WorkFields, tag: number): Uint8Array {
   const entry = new Uint8Array(ENTRY_BYTES);
   const view = new DataView(entry.buffer);
-  view.setUint32(0, fields.opcode, true);
+  view.setUint32(0, fields.opcode ?? 0, true);
   view.setUint32(4, tag, true);
   writeU64(view, 8, fields.localOffset);
   writeU64(view, 16, fields.lengthBytes);
   view.setUint32(24, fields.localKey, true);
-  view.setUint32(28, fields.remoteKey, true);
-  writeU64(view, 32, fields.remoteOffset);
+  view.setUint32(28, fields.remoteKey ?? 0, true);
+  writeU64(view, 32, fields.remoteOffset ?? 0);
   return entry;
 }
 

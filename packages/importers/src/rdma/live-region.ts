@@ -88,11 +88,12 @@ export class LiveRegion implements RdmaRegion {
     return this.#held?.translation.pageError;
   }
 
-  /** Registers and maps; lets go of everything if it throws. */
-  async start(): Promise<void> {
+  /** Registers in a protection domain, and maps; lets go of everything if it throws. */
+  async start(domainOf: () => Promise<number>): Promise<void> {
     try {
+      const domain = await domainOf();
       const { sizeBytes } = this;
-      const fields = { lengthBytes: sizeBytes, access: this.#access };
+      const fields = { lengthBytes: sizeBytes, access: this.#access, domain };
       const opcode = COMMAND.REGISTER_REGION;
       const key = await this.#nic.command({ opcode, ...fields }, "registering memory");
       const translation = this.#translationOf(key);

@@ -61,9 +61,12 @@ export interface RegionEvents {
   stopped(): void;
 }
 
+/** Whether a time limit is on the answer to an entry. */
+type Patience = "limited" | "endless";
+
 interface Pending {
   readonly ring: Ring;
-  readonly watch: ScheduledEvent;
+  readonly watch: ScheduledEvent | undefined;
   readonly resolve: (result: NicResult) => void;
 }
 
@@ -79,6 +82,8 @@ export class Nic {
   readonly #interrupt: { off(): void };
   readonly #pending = new Map<number, Pending>();
   readonly #regions = new Map<number, RegionEvents>();
+  /** By number: called with the status that broke the queue pair. */
+  readonly #queuePairs = new Map<number, (status: number) => void>();
   #tag = 0;
   #isStopped = false;
 
@@ -110,13 +115,21 @@ export class Nic {
     return !this.#isStopped;
   }
 
-  /** The doorbell of a queue pair. */
+  /** The doorbells of a queue pair. */
   ringSends(queuePair: number, tail: number): void {
     this.#bar.write32(REGISTER.SEND_TAILS + 4 * queuePair, tail);
   }
 
+  ringReceives(queuePair: number, tail: number): void {
+    this.#bar.write32(REGISTER.RECEIVE_TAILS + 4 * queuePair, tail);
+  }
+
   /** Sends one entry, made for the tag under which its completion will come. Never rejects. */
-  async send(ring: Ring, make: (tag: number) => Uint8Array): Promise<NicResult> {
+  async send(
+    ring: Ring,
+    make: (tag: number) => Uint8Array,
+    patience: Patience = "limited",
+  ): Promise<NicResult> {
     await ring.room();
     if (this.#isStopped) {
       ring.finished();
@@ -124,7 +137,7 @@ export class Nic {
     }
     const tag = this.#nextTag();
     return new Promise((resolve) => {
-      const watch = this.expectAnswer();
+      const watch = patience === "limited" ? this.expectAnswer() : undefined;
       this.#pending.set(tag, { ring, watch, resolve });
       ring.put(make(tag));
     });
@@ -160,7 +173,7 @@ export class Nic {
     for (const [tag, { watch, resolve, ring: its }] of [...this.#pending]) {
       if (its === ring) {
         this.#pending.delete(tag);
-        watch.cancel();
+        watch?.cancel();
         resolve({ status: FLUSHED, result: 0 });
         ring.finished();
       }
@@ -175,6 +188,16 @@ export class Nic {
   /** ... and no longer. */
   unwatch(key: number): void {
     this.#regions.delete(key);
+  }
+
+  /** From now on `broken` hears when the queue pair breaks without a request of its own ... */
+  watchQueuePair(queuePair: number, broken: (status: number) => void): void {
+    this.#queuePairs.set(queuePair, broken);
+  }
+
+  /** ... and no longer. */
+  unwatchQueuePair(queuePair: number): void {
+    this.#queuePairs.delete(queuePair);
   }
 
   /**
@@ -198,7 +221,7 @@ export class Nic {
     this.#bar.write32(REGISTER.CONTROL, 0);
     this.#interrupt.off();
     for (const { ring, watch, resolve } of this.#pending.values()) {
-      watch.cancel();
+      watch?.cancel();
       resolve(NOTHING);
       ring.finished();
     }
@@ -228,16 +251,17 @@ export class Nic {
     this.#completions.takeIn((tag, status, _queuePair, result) => {
       const pending = this.#pending.get(tag);
       this.#pending.delete(tag);
-      pending?.watch.cancel();
+      pending?.watch?.cancel();
       pending?.ring.finished();
       pending?.resolve({ status, result });
     });
-    this.#events.takeIn((kind, key, zap) => {
-      const region = this.#regions.get(key);
+    this.#events.takeIn((kind, about, number) => {
       if (kind === EVENT.PAGE_FAULT) {
-        region?.pageFault();
+        this.#regions.get(about)?.pageFault();
       } else if (kind === EVENT.DRAINED) {
-        region?.drained(zap);
+        this.#regions.get(about)?.drained(number);
+      } else if (kind === EVENT.QUEUE_PAIR_ERROR) {
+        this.#queuePairs.get(about)?.(number);
       }
     });
   }

@@ -5,6 +5,7 @@
  */
 import { PeerbufError, type Reason } from "@peerbuf/core";
 import type { Negotiated } from "../negotiated.ts";
+import type { RdmaProtectionDomain } from "./protection-domain.ts";
 import { ACCESS } from "./registers.ts";
 
 /** What others may do with a region. The NIC itself may always read it. Default: nothing. */
@@ -28,6 +29,8 @@ export type RdmaFlavour = "pinned" | "revocable" | "on-demand";
 export interface RdmaRegistration extends RdmaAccess {
   /** Default `pinned`. At most 64 `on-demand` regions at a time. */
   readonly flavour?: RdmaFlavour;
+  /** Default: the driver's own, which all have who name none. */
+  readonly domain?: RdmaProtectionDomain;
 }
 
 /** What a peer has to know. Plain data: send it to whoever shall use the region. */

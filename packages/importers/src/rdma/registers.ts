@@ -16,6 +16,7 @@ export const REGISTER = {
   EVENT_HEAD: 0x4c,
   ZAP: 0x50,
   SEND_TAILS: 0x800,
+  RECEIVE_TAILS: 0xc00,
 } as const;
 
 export const ID = 0x4e52_4250;
@@ -28,14 +29,22 @@ export const COMMAND = {
   REGISTER_REGION: 1,
   DEREGISTER_REGION: 2,
   CREATE_QUEUE_PAIR: 3,
-  CONNECT_QUEUE_PAIR: 4,
+  MODIFY_QUEUE_PAIR: 4,
   DESTROY_QUEUE_PAIR: 5,
   MAP_REGION: 6,
+  ALLOCATE_DOMAIN: 7,
+  RELEASE_DOMAIN: 8,
 } as const;
 
-export const EVENT = { PAGE_FAULT: 1, DRAINED: 2 } as const;
+export const EVENT = { PAGE_FAULT: 1, DRAINED: 2, QUEUE_PAIR_ERROR: 3 } as const;
 
-export const WORK = { WRITE: 1, READ: 2 } as const;
+export const WORK = { WRITE: 1, READ: 2, SEND: 3 } as const;
+
+/** ibv_qp_state, as far as the driver leads a queue pair. */
+export const STATE = { INIT: 1, RECEIVING: 2, SENDING: 3 } as const;
+
+/** RNR retries without a count. */
+export const RNR_RETRY_FOREVER = 7;
 
 /** ibv_access_flags. */
 export const ACCESS = {
@@ -53,16 +62,20 @@ export const LOCAL_OPERATION_ERROR = 2;
 export const FLUSHED = 5;
 /** Of MAP_REGION: the region was zapped meanwhile. */
 export const STALE = 4;
+/** Of RELEASE_DOMAIN: something is in it. */
+export const BUSY = 5;
 
 /** ibv_wc_status in words. */
 const WORK_STATUS: Readonly<Record<number, string>> = {
+  1: "local length error: the message is longer than the room for it",
   [LOCAL_OPERATION_ERROR]: "local QP operation error",
   4: "local protection error",
   [FLUSHED]: "flushed: an earlier request of this queue pair failed, or it was closed",
+  9: "remote invalid request: no room for the message at the other end",
   10: "remote access error",
   11: "remote operation error",
   12: "retry exceeded: the other end does not answer",
-  13: "RNR retry exceeded: the other end waits for a page",
+  13: "RNR retry exceeded: the other end waits for a page, or receives nothing",
 };
 
 const COMMAND_STATUS: Readonly<Record<number, string>> = {
@@ -70,6 +83,7 @@ const COMMAND_STATUS: Readonly<Record<number, string>> = {
   2: "no more of them",
   3: "the table of segments could not be read",
   [STALE]: "the region was zapped meanwhile",
+  [BUSY]: "regions or queue pairs are in it",
 };
 
 export function describeWork(status: number): string {

@@ -15,7 +15,12 @@ import { MAY_READ, MAY_WRITE } from "./page-table.ts";
 const NO_DOMAIN = -3;
 
 /** Why it did not translate. */
-export type IommuFault = "IOMMU_NO_DOMAIN" | "IOMMU_NOT_PRESENT" | "IOMMU_PERMISSION";
+export type IommuFault =
+  | "IOMMU_NO_DOMAIN"
+  | "IOMMU_NOT_PRESENT"
+  | "IOMMU_PERMISSION"
+  /** A request that says it is translated, from a function without ATS. */
+  | "IOMMU_TRANSLATED_BLOCKED";
 
 export class Iommu {
   readonly #topology: Topology;
@@ -83,6 +88,10 @@ export class Iommu {
 
   /** A function behind a bridge to conventional PCI may use what another one there was given. */
   #found(row: number): Domain | undefined {
+    // Nobody bears the id.
+    if (row < 0) {
+      return undefined;
+    }
     return this.#byRow[row] ?? this.#domains.get(dmaAliasOf(this.#topology, row));
   }
 }

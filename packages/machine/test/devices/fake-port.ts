@@ -3,6 +3,7 @@
  *
  * Keeps to the contract of `DevicePort`: lost reads are all ones, lost writes vanish.
  */
+import type { ScheduledEvent } from "@peerbuf/core";
 import {
   type BarModel,
   type BarShape,
@@ -10,6 +11,7 @@ import {
   type DeviceModel,
   type DevicePort,
   SparseMemory,
+  type TransferPlan,
   VirtualClock,
 } from "@peerbuf/machine";
 
@@ -57,6 +59,19 @@ export class FakePort implements DevicePort {
     const bytes = new Uint8Array(lengthBytes);
     source.read(offset, bytes);
     return this.write(address, bytes, 0, lengthBytes);
+  }
+
+  readonly attributes = {};
+
+  /** No model asks for it here. */
+  as(): DevicePort {
+    return this;
+  }
+
+  /** Takes the time of the device's own limits; there are no links. */
+  transfer({ limits = [] }: TransferPlan, done: () => void): ScheduledEvent {
+    const timesNs = limits.map(({ limit, amount }) => amount / limit.perNs);
+    return this.clock.schedule(Math.max(0, ...timesNs), done);
   }
 
   interrupt(vector: number): void {

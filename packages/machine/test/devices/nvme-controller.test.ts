@@ -1,140 +1,22 @@
-import { type BarShape, createNvmeController, type NvmeController } from "@peerbuf/machine";
+import { createNvmeController } from "@peerbuf/machine";
 import { describe, expect, it } from "vitest";
-import { connectRegisters, FakePort, type RegisterFile } from "./fake-port.ts";
-
-const BAR0: readonly BarShape[] = [{ index: 0, sizeBytes: 16_384, prefetchable: false }];
-const ENABLE = (4 << 20) | (6 << 16) | 1;
-const ASQ = 0x1000;
-const ACQ = 0x2000;
-const IOSQ = 0x3000;
-const IOCQ = 0x4000;
-const DATA = 0x10_0000;
-const PRP_LIST = 0x5000;
-const ENTRIES = 8;
-const BLOCK = 512;
-
-interface Command {
-  readonly opcode: number;
-  readonly namespace?: number;
-  readonly prp1?: number;
-  readonly prp2?: number;
-  readonly dwords?: readonly [number?, number?, number?];
-  readonly flags?: number;
-}
-
-interface Answer {
-  readonly status: number;
-  readonly id: number;
-  readonly sqHead: number;
-  readonly sqId: number;
-  readonly result: number;
-  readonly phase: number;
-}
-
-/** A driver's hand on the controller: rings in memory, doorbells in the BAR. */
-class Bench {
-  readonly port = new FakePort();
-  readonly model: NvmeController;
-  readonly registers: RegisterFile;
-  readonly #tails = [0, 0];
-  readonly #heads = [0, 0];
-  #id = 0;
-
-  constructor(options: Parameters<typeof createNvmeController>[0] = {}) {
-    this.model = createNvmeController({ capacityBytes: 2 ** 20, ...options });
-    this.registers = connectRegisters(this.model, this.port, BAR0, 0);
-  }
-
-  enable(): void {
-    this.registers.write32(0x24, ((ENTRIES - 1) << 16) | (ENTRIES - 1));
-    this.registers.write32(0x28, ASQ);
-    this.registers.write32(0x30, ACQ);
-    this.registers.write32(0x14, ENABLE);
-    this.port.clock.run();
-  }
-
-  /** Enabled, and with one I/O queue pair on vector 3. */
-  ready(): this {
-    this.enable();
-    const size = (ENTRIES - 1) << 16;
-    this.admin({ opcode: 0x05, prp1: IOCQ, dwords: [size | 1, (3 << 16) | 3] });
-    this.admin({ opcode: 0x01, prp1: IOSQ, dwords: [size | 1, (1 << 16) | 1] });
-    return this;
-  }
-
-  admin(command: Command): Answer {
-    this.submit(0, command);
-    return this.answer(0);
-  }
-
-  io(command: Command): Answer {
-    this.submit(1, { namespace: 1, ...command });
-    return this.answer(1);
-  }
-
-  submit(
-    queue: 0 | 1,
-    { opcode, namespace = 0, prp1 = 0, prp2 = 0, dwords = [], flags = 0 }: Command,
-  ): number {
-    const id = ++this.#id;
-    const entry = new Uint8Array(64);
-    const view = new DataView(entry.buffer);
-    view.setUint32(0, opcode | (flags << 8) | (id << 16), true);
-    view.setUint32(4, namespace, true);
-    view.setUint32(24, prp1, true);
-    view.setUint32(32, prp2, true);
-    dwords.forEach((value, index) => {
-      view.setUint32(40 + 4 * index, value ?? 0, true);
-    });
-    const tail = this.#tails[queue] as number;
-    this.port.memory.write((queue === 0 ? ASQ : IOSQ) + 64 * tail, entry);
-    this.#tails[queue] = (tail + 1) % ENTRIES;
-    this.registers.write32(0x1000 + 8 * queue, this.#tails[queue] as number);
-    return id;
-  }
-
-  /** Lets time pass and takes the next completion, with its doorbell. */
-  answer(queue: 0 | 1): Answer {
-    this.port.clock.run();
-    const head = this.#heads[queue] as number;
-    const at = (queue === 0 ? ACQ : IOCQ) + 16 * head;
-    const { memory } = this.port;
-    const last = memory.readNumber(at + 14, 2);
-    this.#heads[queue] = (head + 1) % ENTRIES;
-    this.registers.write32(0x1004 + 8 * queue, this.#heads[queue] as number);
-    return {
-      status: last >>> 1,
-      phase: last & 1,
-      id: memory.readNumber(at + 12, 2),
-      sqId: memory.readNumber(at + 10, 2),
-      sqHead: memory.readNumber(at + 8, 2),
-      result: memory.readNumber(at, 4),
-    };
-  }
-
-  fillMemory(address: number, lengthBytes: number): Uint8Array {
-    const bytes = Uint8Array.from({ length: lengthBytes }, (_, index) => (index * 7 + 3) & 0xff);
-    this.port.memory.write(address, bytes);
-    return bytes;
-  }
-
-  media(offset: number, lengthBytes: number): Uint8Array {
-    const bytes = new Uint8Array(lengthBytes);
-    this.model.inspect().namespace.read(offset, bytes);
-    return bytes;
-  }
-}
-
-const transfer = (opcode: 1 | 2, lba: number, blocks: number, prp1: number, prp2 = 0): Command => ({
-  opcode,
-  prp1,
-  prp2,
-  dwords: [lba, 0, blocks - 1],
-});
+import { FakePort } from "./fake-port.ts";
+import {
+  BLOCK,
+  type Command,
+  DATA,
+  ENABLE,
+  ENTRIES,
+  IOCQ,
+  IOSQ,
+  NvmeBench,
+  PRP_LIST,
+  transfer,
+} from "./nvme-bench.ts";
 
 describe("NVMe controller registers", () => {
   it("state version 1.4, doorbell stride 0, 4 KiB pages and the NVM command set", () => {
-    const { registers } = new Bench();
+    const { registers } = new NvmeBench();
 
     expect(registers.read32(0x08)).toBe(0x0001_0400);
     expect(registers.read32(0x00) & 0xffff).toBe(1023);
@@ -142,7 +24,7 @@ describe("NVMe controller registers", () => {
   });
 
   it("become ready some time after enable, and not ready at once after disable", () => {
-    const bench = new Bench();
+    const bench = new NvmeBench();
     bench.registers.write32(0x24, (1 << 16) | 1);
     bench.registers.write32(0x14, ENABLE);
     const before = bench.registers.read32(0x1c);
@@ -154,7 +36,7 @@ describe("NVMe controller registers", () => {
   });
 
   it("show a fatal status when enabled with a page size the controller lacks", () => {
-    const bench = new Bench();
+    const bench = new NvmeBench();
     bench.registers.write32(0x24, (1 << 16) | 1);
     bench.registers.write32(0x14, ENABLE | (1 << 7));
     bench.port.clock.run();
@@ -173,7 +55,7 @@ describe("NVMe controller registers", () => {
 
 describe("NVMe controller queues", () => {
   it("answer with identifier, queue, head and phase, and interrupt the queue's vector", () => {
-    const bench = new Bench().ready();
+    const bench = new NvmeBench().ready();
     bench.port.interrupts.length = 0;
 
     const answer = bench.io({ opcode: 0 });
@@ -183,7 +65,7 @@ describe("NVMe controller queues", () => {
   });
 
   it("turn the phase with each pass over the completion queue", () => {
-    const bench = new Bench().ready();
+    const bench = new NvmeBench().ready();
 
     const phases = Array.from({ length: 2 * ENTRIES }, () => bench.io({ opcode: 0 }).phase);
 
@@ -191,7 +73,7 @@ describe("NVMe controller queues", () => {
   });
 
   it("hold completions back while their queue is full", () => {
-    const bench = new Bench().ready();
+    const bench = new NvmeBench().ready();
     for (let count = 0; count < ENTRIES - 1; count++) {
       bench.submit(1, { opcode: 0, namespace: 1 });
     }
@@ -208,7 +90,7 @@ describe("NVMe controller queues", () => {
   });
 
   it("drop work in flight when the controller is disabled", () => {
-    const bench = new Bench().ready();
+    const bench = new NvmeBench().ready();
     bench.fillMemory(DATA, BLOCK);
     bench.submit(1, { namespace: 1, ...transfer(1, 0, 1, DATA) });
     bench.registers.write32(0x14, 0);
@@ -218,7 +100,7 @@ describe("NVMe controller queues", () => {
   });
 
   it("stop with a fatal status when a command cannot be fetched", () => {
-    const bench = new Bench().ready();
+    const bench = new NvmeBench().ready();
     bench.port.holes.push([IOSQ, IOSQ + 4096]);
 
     bench.submit(1, { opcode: 0, namespace: 1 });
@@ -244,15 +126,18 @@ describe("NVMe controller queues", () => {
       { opcode: 0x06, namespace: 9, prp1: DATA, dwords: [0] },
       0x00b,
     ],
-    ["a command it does not have", { opcode: 0x0c }, 0x001],
+    ["a command it does not have", { opcode: 0x14 }, 0x001],
+    ["an SGL for its data", { opcode: 0x06, flags: 0x40, prp1: DATA, dwords: [1] }, 0x002],
+    ["a number of queues when there are some", { opcode: 0x09, dwords: [7] }, 0x00c],
+    ["a log page it does not keep", { opcode: 0x02, prp1: DATA, dwords: [0x02] }, 0x109],
   ] as const)("refuse %s", (_, command, status) => {
-    const bench = new Bench().ready();
+    const bench = new NvmeBench().ready();
 
     expect(bench.admin(command as Command).status).toBe(status);
   });
 
   it("can be deleted, submissions first", () => {
-    const bench = new Bench().ready();
+    const bench = new NvmeBench().ready();
 
     const deleted = [
       bench.admin({ opcode: 0x00, dwords: [1] }).status,
@@ -265,7 +150,7 @@ describe("NVMe controller queues", () => {
 
 describe("NVMe controller identity", () => {
   it("tells namespace size and format, transfer limit and serial number", () => {
-    const bench = new Bench({ blockBytes: 4096, mdts: 5, serial: "ABC" }).ready();
+    const bench = new NvmeBench({ blockBytes: 4096, mdts: 5, serial: "ABC" }).ready();
     const { memory } = bench.port;
 
     bench.admin({ opcode: 0x06, namespace: 1, prp1: DATA, dwords: [0] });
@@ -282,7 +167,8 @@ describe("NVMe controller identity", () => {
   });
 
   it("grants 64 queue pairs", () => {
-    const bench = new Bench().ready();
+    const bench = new NvmeBench();
+    bench.enable();
 
     expect(bench.admin({ opcode: 0x09, dwords: [7, 0] }).result).toBe((63 << 16) | 63);
   });
@@ -290,7 +176,7 @@ describe("NVMe controller identity", () => {
 
 describe("NVMe controller I/O", () => {
   it("stores blocks and loads them again, from the middle of a page over a page border", () => {
-    const bench = new Bench().ready();
+    const bench = new NvmeBench().ready();
     const bytes = bench.fillMemory(DATA + 0xf00, 2 * BLOCK);
 
     const stored = bench.io(transfer(1, 5, 2, DATA + 0xf00, DATA + 0x1000));
@@ -310,17 +196,19 @@ describe("NVMe controller I/O", () => {
     ["PRP1 off a double word", transfer(2, 0, 1, DATA + 2), 0x013],
     ["PRP2 inside a page", transfer(2, 0, 16, DATA, DATA + 0x1200), 0x013],
     ["a PRP list off a quad word", transfer(2, 0, 24, DATA, PRP_LIST + 4), 0x013],
-    ["scatter-gather lists", { ...transfer(2, 0, 1, DATA), flags: 0x40 }, 0x002],
+    ["a data pointer of a reserved kind", { ...transfer(2, 0, 1, DATA), flags: 0xc0 }, 0x002],
+    ["half of a fused operation", { ...transfer(2, 0, 1, DATA), flags: 0x01 }, 0x002],
+    ["zeros past the end", { opcode: 0x08, dwords: [2047, 0, 1] }, 0x080],
     ["another namespace", { ...transfer(2, 0, 1, DATA), namespace: 2 }, 0x00b],
     ["an unknown command", { opcode: 0x55 }, 0x001],
   ] as const)("refuses %s", (_, command, status) => {
-    const bench = new Bench().ready();
+    const bench = new NvmeBench().ready();
 
     expect(bench.io(command as Command).status).toBe(status);
   });
 
   it("refuses a list entry inside a page", () => {
-    const bench = new Bench().ready();
+    const bench = new NvmeBench().ready();
     bench.port.memory.writeNumber(PRP_LIST, 8, DATA + 0x1000);
     bench.port.memory.writeNumber(PRP_LIST + 8, 8, DATA + 0x2008);
 
@@ -328,7 +216,7 @@ describe("NVMe controller I/O", () => {
   });
 
   it("fails a write whose data cannot be read, and stores all ones", () => {
-    const bench = new Bench().ready();
+    const bench = new NvmeBench().ready();
     bench.port.holes.push([DATA, DATA + 4096]);
 
     const { status } = bench.io(transfer(1, 0, 1, DATA));
@@ -338,21 +226,21 @@ describe("NVMe controller I/O", () => {
   });
 
   it("does not notice that the data of a read got lost on the way", () => {
-    const bench = new Bench().ready();
+    const bench = new NvmeBench().ready();
     bench.port.holes.push([DATA, DATA + 4096]);
 
     expect(bench.io(transfer(2, 0, 1, DATA)).status).toBe(0);
   });
 
   it("fails with a data transfer error when a PRP list cannot be read", () => {
-    const bench = new Bench().ready();
+    const bench = new NvmeBench().ready();
     bench.port.holes.push([PRP_LIST, PRP_LIST + 4096]);
 
     expect(bench.io(transfer(2, 0, 24, DATA, PRP_LIST)).status).toBe(0x004);
   });
 
   it("keeps the namespace over a power cycle", () => {
-    const bench = new Bench().ready();
+    const bench = new NvmeBench().ready();
     const bytes = bench.fillMemory(DATA, BLOCK);
     bench.io(transfer(1, 0, 1, DATA));
 

@@ -13,14 +13,16 @@ export const COMMANDS = 0x1000;
 const COMPLETIONS = 0x2000;
 export const TABLE = 0x3000;
 const EVENTS = 0x4000;
-/** Of the first queue pair; those of the others follow. */
-const SENDS = 0x5000;
-const SENDS_BYTES = 16 * 64;
 /** The page that the tests register. */
 export const PAGE = 0x8000;
+/** Send and receive queue of the first queue pair; those of the others follow. */
+const RINGS = 0x1_0000;
+const RING_BYTES = 16 * 64;
 /** Every access flag but ON_DEMAND. */
 export const ALL_ACCESS = 7;
 export const ON_DEMAND = 64;
+
+export const [INIT, RECEIVING, SENDING, ERROR] = [1, 2, 3, 6] as const;
 
 export interface BenchQueues {
   readonly completionEntries?: number;
@@ -40,7 +42,9 @@ export class RdmaBench {
   readonly port = new FakePort();
   readonly registers: RegisterFile;
   #commandTail = 0;
-  readonly #sendTails = new Map<number, number>();
+  /** By doorbell. */
+  readonly #tails = new Map<number, number>();
+  #domain: number | undefined;
   #completionHead = 0;
   #eventHead = 0;
 
@@ -49,7 +53,7 @@ export class RdmaBench {
     this.registers.write32(0x20, COMMANDS);
     this.registers.write32(0x28, 16);
     this.registers.write32(0x30, COMPLETIONS);
-    this.registers.write32(0x38, queues.completionEntries ?? 16);
+    this.registers.write32(0x38, queues.completionEntries ?? 64);
     this.registers.write32(0x40, EVENTS);
     this.registers.write32(0x48, queues.eventEntries ?? 16);
     this.registers.write32(0x0c, 1);
@@ -90,9 +94,24 @@ export class RdmaBench {
     return found;
   }
 
-  registerRegion(access: number = ALL_ACCESS, lengthBytes = 4096): Completion {
-    this.send([0, 4, 1], [4, 4, 9], [16, 8, lengthBytes], [28, 4, access]);
+  allocateDomain(): number {
+    this.send([0, 4, 7]);
+    return this.answer().result;
+  }
+
+  /** In the bench's own domain, unless told otherwise. */
+  registerRegion(
+    access: number = ALL_ACCESS,
+    lengthBytes = 4096,
+    domain = this.ownDomain(),
+  ): Completion {
+    this.send([0, 4, 1], [4, 4, 9], [16, 8, lengthBytes], [28, 4, access], [48, 4, domain]);
     return this.answer();
+  }
+
+  ownDomain(): number {
+    this.#domain ??= this.allocateDomain();
+    return this.#domain;
   }
 
   /** The region becomes one segment of one page. */
@@ -109,8 +128,8 @@ export class RdmaBench {
   }
 
   /** A mapped region. Returns its key. */
-  mappedPage(access: number = ALL_ACCESS): number {
-    const { result } = this.registerRegion(access);
+  mappedPage(access: number = ALL_ACCESS, domain = this.ownDomain()): number {
+    const { result } = this.registerRegion(access, 4096, domain);
     this.mapPage(result);
     return result;
   }
@@ -121,15 +140,37 @@ export class RdmaBench {
     return this.registers.read32(0x50);
   }
 
+  /** In the state RESET. */
+  createQueuePair(domain = this.ownDomain()): number {
+    const rings = RINGS + this.#tails.size * RING_BYTES;
+    this.send(
+      ...[[0, 4, 3] as const, [8, 8, rings] as const, [24, 4, 16] as const],
+      ...[[48, 4, domain] as const, [52, 4, 16] as const, [56, 8, rings + RING_BYTES] as const],
+    );
+    const { result } = this.answer();
+    this.#tails.set(0x800 + 4 * result, 0);
+    this.#tails.set(0xc00 + 4 * result, 0);
+    return result;
+  }
+
+  /** Returns the command's status. */
+  modify(queuePair: number, state: number, ...fields: readonly Field[]): number {
+    this.send([0, 4, 4], [32, 4, queuePair], [24, 4, state], ...fields);
+    return this.answer().status;
+  }
+
+  /** From RESET to sending. */
+  connect(queuePair: number, lid: number, other: number, rnrRetries = 7): void {
+    this.modify(queuePair, INIT);
+    this.modify(queuePair, RECEIVING, [36, 4, lid], [40, 4, other]);
+    this.modify(queuePair, SENDING, [28, 4, rnrRetries]);
+  }
+
   /** A queue pair connected with itself. */
-  loopBack(): number {
-    this.send([0, 4, 3], [8, 8, SENDS + SENDS_BYTES * this.#sendTails.size], [24, 4, 16]);
-    const { result: number } = this.answer();
-    this.#sendTails.set(number, 0);
-    const lid = this.registers.read32(0x08);
-    this.send([0, 4, 4], [32, 4, number], [36, 4, lid], [40, 4, number]);
-    this.answer();
-    return number;
+  loopBack(domain = this.ownDomain(), rnrRetries = 7): number {
+    const queuePair = this.createQueuePair(domain);
+    this.connect(queuePair, this.registers.read32(0x08), queuePair, rnrRetries);
+    return queuePair;
   }
 
   /** An RDMA write of 16 bytes from the start of one region to offset 64 of another. */
@@ -138,11 +179,44 @@ export class RdmaBench {
       [24, 4, localKey],
       [28, 4, remoteKey],
     ];
-    const tail = this.#sendTails.get(queuePair) ?? 0;
-    const queue = SENDS + SENDS_BYTES * (queuePair - 1);
-    this.#writeEntry(queue + 64 * tail, [[0, 4, 1], [16, 8, 16], ...keys, [32, 8, 64]]);
-    this.#sendTails.set(queuePair, (tail + 1) % 16);
-    this.registers.write32(0x800 + 4 * queuePair, (tail + 1) % 16);
+    this.#put(0x800 + 4 * queuePair, queuePair, 0, [[0, 4, 1], [16, 8, 16], ...keys, [32, 8, 64]]);
+  }
+
+  /** Sends the first bytes of a region, under this tag. */
+  sendMessage(queuePair: number, tag: number, key: number, lengthBytes: number): void {
+    const fields: Field[] = [
+      [0, 4, 3],
+      [4, 4, tag],
+      [16, 8, lengthBytes],
+      [24, 4, key],
+    ];
+    this.#put(0x800 + 4 * queuePair, queuePair, 0, fields);
+  }
+
+  /** Room for a message from offset 256 of a region on. */
+  receive(queuePair: number, tag: number, key: number, lengthBytes: number): void {
+    const fields: Field[] = [
+      [4, 4, tag],
+      [8, 8, 256],
+      [16, 8, lengthBytes],
+      [24, 4, key],
+    ];
+    this.#put(0xc00 + 4 * queuePair, queuePair, 1, fields);
+  }
+
+  /** The queue pair was reset, and its queues begin anew. */
+  restartQueues(queuePair: number): void {
+    this.#tails.set(0x800 + 4 * queuePair, 0);
+    this.#tails.set(0xc00 + 4 * queuePair, 0);
+  }
+
+  /** `which`: 0 the send queue, 1 the receive queue. */
+  #put(doorbell: number, queuePair: number, which: 0 | 1, fields: readonly Field[]): void {
+    const tail = this.#tails.get(doorbell) ?? 0;
+    const ring = RINGS + (2 * (queuePair - 1) + which) * RING_BYTES;
+    this.#writeEntry(ring + 64 * tail, fields);
+    this.#tails.set(doorbell, (tail + 1) % 16);
+    this.registers.write32(doorbell, (tail + 1) % 16);
   }
 
   #writeEntry(address: number, fields: readonly Field[]): void {

@@ -7,12 +7,17 @@ import type { Stats } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "@peerbuf/core";
+import { mergeCaptures } from "../merge/merge-captures.ts";
 import type { Topology } from "../topology.ts";
-import { type CaptureHead, readHead } from "./capture-head.ts";
+import { type CaptureHead, isPipe, readHead } from "./capture-head.ts";
+import { looksLikeCompanion, readCompanion } from "./companion-text.ts";
+import { looksLikeLspci, readLspci } from "./lspci/lspci-topology.ts";
+import { looksLikeMatrix, readMatrix } from "./path-matrix.ts";
 import { findSysfsFolder } from "./sysfs-folder.ts";
 import { looksLikeJson, readSysfsJson } from "./sysfs-json.ts";
 import { looksLikeTar, readSysfsTar } from "./sysfs-tar.ts";
 import { topologyFromSysfs } from "./sysfs-topology.ts";
+import { looksLikeXml, readXmlCapture } from "./xml/xml-capture.ts";
 
 interface FileReader {
   /** What a person would call the format. */
@@ -22,23 +27,68 @@ interface FileReader {
 }
 
 const FILE_READERS: readonly FileReader[] = [
-  { format: "sysfs.json", recognises: looksLikeJson, read: ({ path }) => readSysfsJson(path) },
-  { format: "a tar or tar.gz of /sys", recognises: looksLikeTar, read: readSysfsTar },
+  { format: "sysfs.json", recognises: looksLikeJson, read: readSysfsJson },
+  { format: "a tar, tar.gz or tar.bz2 of /sys", recognises: looksLikeTar, read: readSysfsTar },
+  {
+    format: "topology XML of NCCL, RCCL or hwloc",
+    recognises: looksLikeXml,
+    read: readXmlCapture,
+  },
+  { format: "the text of lspci", recognises: looksLikeLspci, read: readLspci },
+  { format: "nvidia-smi topo -m", recognises: looksLikeMatrix, read: readMatrix },
+  {
+    format: "/proc/cpuinfo or another text that completes a capture",
+    recognises: looksLikeCompanion,
+    read: readCompanion,
+  },
 ];
 
 const JSON_NAME = "sysfs.json";
 const TAR_NAMES: readonly string[] = ["sysfs.tar", "sysfs.tar.gz", "sysfs.tgz"];
-const LOOKED_FOR = `a sysfs.json, a copy of /sys (sys/bus/pci or sys/devices), or ${TAR_NAMES.join(", ")}`;
+const LOOKED_FOR = `a sysfs.json, a copy of /sys (sys/bus/pci or sys/devices), ${TAR_NAMES.join(", ")}, or files of a format that is read here`;
+/** Files of a folder without /sys that are looked at, at most. */
+const FOLDER_FILES_MAX = 64;
 
 /**
- * A topology from a capture: a capture folder, a sysfs.json, a copy of /sys, or a tar of one.
- * A folder with several forms is read from its sysfs.json, then its copy of /sys, then its tar.
+ * A topology from a capture: a capture folder, a copy of /sys, or a file of any format in `FILE_READERS`;
+ * `-` for standard input. A folder is read from its sysfs.json, then its copy of /sys, then its tar; a
+ * folder with none of these from all files in it that are recognised, which complete each other.
  * @throws InputError for anything that cannot be read, is no capture, or contradicts itself
  */
 export async function readCapture(path: string): Promise<Topology> {
+  return readCaptures([path]);
+}
+
+/**
+ * One topology from several captures of one machine, which complete each other; see `mergeCaptures`.
+ * @throws InputError as above, and when the captures cannot be of one machine
+ */
+export async function readCaptures(paths: readonly string[]): Promise<Topology> {
+  const captures: Topology[] = [];
+  for (const path of paths) {
+    captures.push(await readAny(path));
+  }
+  const topology = mergeCaptures(captures);
+  const { facts } = topology;
+  if (topology.count === 0 && facts.tree === "none" && facts.pathClasses === undefined) {
+    throw new InputError({
+      source: facts.source,
+      cause: `${facts.format} completes a capture and is none itself`,
+      remedy:
+        "Name it together with a capture of the machine, such as the output of lspci -Dvvvxxxx",
+    });
+  }
+  return topology;
+}
+
+/** A capture, or a text that completes one. */
+async function readAny(path: string): Promise<Topology> {
   try {
+    if (await isPipe(path)) {
+      return await readFile(path);
+    }
     const stats = await stat(path);
-    return stats.isDirectory() ? await readFolder(path) : await readFile(path, stats);
+    return stats.isDirectory() ? await readFolder(path) : await readRegularFile(path, stats);
   } catch (error) {
     throw asInputError(path, error);
   }
@@ -47,7 +97,7 @@ export async function readCapture(path: string): Promise<Topology> {
 async function readFolder(path: string): Promise<Topology> {
   const names = await readdir(path);
   if (names.includes(JSON_NAME)) {
-    return readCapture(join(path, JSON_NAME));
+    return readAny(join(path, JSON_NAME));
   }
   const tree = findSysfsFolder(path);
   if (tree !== undefined) {
@@ -55,25 +105,50 @@ async function readFolder(path: string): Promise<Topology> {
   }
   const tar = TAR_NAMES.find((name) => names.includes(name));
   if (tar !== undefined) {
-    return readCapture(join(path, tar));
+    return readAny(join(path, tar));
   }
-  throw new InputError({
-    source: path,
-    cause: `this folder is no capture: looked for ${LOOKED_FOR}`,
-    remedy: "Name the capture itself",
-  });
+  return readFilesOf(path, names.sort());
 }
 
-async function readFile(path: string, stats: Stats): Promise<Topology> {
+/** All files of a folder that are recognised; one that is, but cannot be read, is refused and not passed over. */
+async function readFilesOf(folder: string, names: readonly string[]): Promise<Topology> {
+  const captures: Topology[] = [];
+  for (const name of names.slice(0, FOLDER_FILES_MAX)) {
+    const path = join(folder, name);
+    const isFile = (await stat(path)).isFile();
+    const head = isFile ? await readHead(path).catch(() => undefined) : undefined;
+    const reader = head === undefined || looksLikeJson(head) ? undefined : readerOf(head);
+    if (head !== undefined && reader !== undefined) {
+      captures.push(await reader.read(head));
+    }
+  }
+  if (captures.length === 0) {
+    throw new InputError({
+      source: folder,
+      cause: `this folder is no capture: looked for ${LOOKED_FOR}`,
+      remedy: "Name the capture itself",
+    });
+  }
+  return mergeCaptures(captures);
+}
+
+const readerOf = (head: CaptureHead): FileReader | undefined =>
+  FILE_READERS.find(({ recognises }) => recognises(head));
+
+async function readRegularFile(path: string, stats: Stats): Promise<Topology> {
   if (!stats.isFile()) {
     throw new InputError({
       source: path,
       cause: "this is neither a file nor a folder",
-      remedy: "Name a capture on disk",
+      remedy: "Name a capture on disk, or pipe one in with -",
     });
   }
+  return readFile(path);
+}
+
+async function readFile(path: string): Promise<Topology> {
   const head = await readHead(path);
-  const reader = FILE_READERS.find(({ recognises }) => recognises(head));
+  const reader = readerOf(head);
   if (reader === undefined) {
     const formats = FILE_READERS.map(({ format }) => format).join(", ");
     throw new InputError({

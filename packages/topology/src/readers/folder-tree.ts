@@ -11,13 +11,13 @@ import { attributeText, type SysfsTree, TREE_FILE_BYTES_MAX } from "./sysfs-tree
 
 export class FolderTree implements SysfsTree {
   readonly source: string;
-  /** Real path of what stands for `sys` and `proc` in the tree; a missing one is left out. */
+  /** Real path of what stands for `sys`, `proc` and `boot` in the tree; a missing one is left out. */
   readonly #roots: ReadonlyMap<string, string>;
 
   /** Every function is asked for a dozen files in one folder. */
   readonly #realByFolder = new Map<string, string>();
 
-  /** @param roots folders by the name they have in the tree, `sys` and `proc` */
+  /** @param roots folders by the name they have in the tree: `sys`, `proc`, `boot` */
   constructor(source: string, roots: Readonly<Record<string, string>>) {
     this.source = source;
     this.#roots = new Map(

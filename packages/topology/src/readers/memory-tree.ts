@@ -1,6 +1,7 @@
 /**
  * Memory tree: a sysfs tree that was read in one go, from a JSON file or a tar.
  */
+import type { FactName } from "../missing-fact.ts";
 import { attributeText, type SysfsTree } from "./sysfs-tree.ts";
 
 export class MemoryTree implements SysfsTree {
@@ -9,8 +10,13 @@ export class MemoryTree implements SysfsTree {
   readonly #links = new Map<string, string>();
   readonly #folders = new Map<string, Set<string>>();
 
-  constructor(source: string) {
+  readonly notReadable?: readonly FactName[];
+
+  constructor(source: string, notReadable?: readonly FactName[]) {
     this.source = source;
+    if (notReadable !== undefined) {
+      this.notReadable = notReadable;
+    }
   }
 
   /** A later file of the same path replaces an earlier one, as in a tar that was appended to. */
@@ -21,6 +27,11 @@ export class MemoryTree implements SysfsTree {
 
   addLink(path: string, target: string): void {
     this.#links.set(path, target);
+    this.#addToFolders(path);
+  }
+
+  /** A folder that may be empty: its name is all that is wanted. */
+  addFolder(path: string): void {
     this.#addToFolders(path);
   }
 

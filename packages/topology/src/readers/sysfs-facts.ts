@@ -1,19 +1,37 @@
 /**
  * Sysfs facts: what /proc and /sys say about the machine as a whole.
  */
-import type { CpuFacts, MachineFacts, NumaNode } from "../machine-facts.ts";
+import { type CpuFacts, factsNamed, type MachineFacts, type NumaNode } from "../machine-facts.ts";
+import { missingFacts } from "../missing-fact.ts";
+import { osNamesOf } from "./sysfs-os-names.ts";
 import type { SysfsTree } from "./sysfs-tree.ts";
 import { refused } from "./sysfs-value.ts";
 
 const NODE_FOLDER = "sys/devices/system/node";
 const GROUP_FOLDER = "sys/kernel/iommu_groups";
 
-export function factsOf(tree: SysfsTree): MachineFacts {
+export const DMI_FOLDER = "sys/devices/virtual/dmi/id";
+
+/** @param folderByBdf where each PCI function is in the tree */
+export function factsOf(tree: SysfsTree, folderByBdf: ReadonlyMap<string, string>): MachineFacts {
   const kernelRelease = kernelReleaseOf(tree);
   const commandLine = tree.text("proc/cmdline");
-  const cpu = cpuOf(tree.text("proc/cpuinfo") ?? "");
+  const cpuinfo = tree.text("proc/cpuinfo") ?? "";
+  const cpu = cpuOf(cpuinfo);
+  const product = productOf(
+    tree.text(`${DMI_FOLDER}/sys_vendor`),
+    tree.text(`${DMI_FOLDER}/product_name`),
+  );
+  const isVirtualMachine = virtualMachineOf(cpuinfo, product);
+  const kernelConfig = kernelConfigOf(tree, kernelRelease);
   return {
-    source: tree.source,
+    ...factsNamed(tree.source),
+    format: "sysfs",
+    missing: missingFacts(...(tree.notReadable ?? [])),
+    osNames: osNamesOf(tree, folderByBdf),
+    ...(product !== undefined && { product }),
+    ...(isVirtualMachine !== undefined && { isVirtualMachine }),
+    ...(kernelConfig !== undefined && { kernelConfig }),
     ...(kernelRelease !== undefined && { kernelRelease }),
     ...(commandLine !== undefined && { commandLine }),
     ...(cpu !== undefined && { cpu }),
@@ -27,8 +45,77 @@ function kernelReleaseOf(tree: SysfsTree): string | undefined {
   return release ?? /^Linux version (\S+)/.exec(tree.text("proc/version") ?? "")?.[1];
 }
 
+/** Maker and product as the firmware states them, without the words of those who stated nothing. */
+export function productOf(
+  maker: string | undefined,
+  product: string | undefined,
+): string | undefined {
+  const stated = [maker, product].filter((part) => part !== undefined && !UNSTATED.test(part));
+  return stated.length === 0 ? undefined : stated.join(" ");
+}
+
+const UNSTATED =
+  /^(?:|to be filled by o\.?e\.?m\.?|system manufacturer|system product name|default string|n\/a)$/i;
+
+/** Makers and products that only hypervisors state. `Microsoft Corporation` alone also makes real machines. */
+const VIRTUAL_PRODUCT =
+  /^(?:QEMU|VMware|innotek GmbH|Xen|Bochs|Google Google Compute Engine|Microsoft Corporation Virtual Machine)/;
+
+/** x86 guests see the CPUID bit `hypervisor`; a list of flags without it is a real machine's. */
+export function virtualMachineOf(
+  cpuinfo: string,
+  product: string | undefined,
+): boolean | undefined {
+  const flags = field(cpuinfo, "flags")?.split(" ");
+  const isVirtual = (flags?.includes("hypervisor") ?? false) || VIRTUAL_PRODUCT.test(product ?? "");
+  return isVirtual || flags !== undefined ? isVirtual : undefined;
+}
+
+/** Fields of /proc/cpuinfo that say what the processor is, on any architecture. */
+const CPU_FIELDS = [
+  "vendor_id",
+  "cpu family",
+  "model",
+  "model name",
+  "CPU implementer",
+  "cpu",
+  "isa",
+];
+
+/** The first processor's identity as lines of /proc/cpuinfo; of its flags only whether a hypervisor is there. */
+export function cpuinfoLines(cpuinfo: string): string[] {
+  const lines = CPU_FIELDS.flatMap((name) => {
+    const value = field(cpuinfo, name);
+    return value === undefined ? [] : [`${name}\t: ${value}`];
+  });
+  const flags = field(cpuinfo, "flags")?.split(" ");
+  const shown = flags?.includes("hypervisor") === true ? "fpu hypervisor" : "fpu";
+  return ["processor\t: 0", ...lines, ...(flags === undefined ? [] : [`flags\t: ${shown}`])];
+}
+
+/** Lines of the kernel's configuration that matter here: whether P2PDMA and its neighbours are built in. */
+const CONFIG_LINE =
+  /^(?:(CONFIG_\w*(?:P2PDMA|IOMMU|DMABUF|ZONE_DEVICE|DEVICE_PRIVATE)\w*)=(.{1,80})|# (CONFIG_\w*(?:P2PDMA|IOMMU|DMABUF|ZONE_DEVICE|DEVICE_PRIVATE)\w*) is not set)$/;
+
+function kernelConfigOf(
+  tree: SysfsTree,
+  release: string | undefined,
+): ReadonlyMap<string, string> | undefined {
+  const text = release === undefined ? undefined : tree.text(`boot/config-${release}`);
+  return text === undefined ? undefined : kernelConfigIn(text);
+}
+
+/** The options that matter in the text of a kernel configuration; those not set are `n`. */
+export const kernelConfigIn = (text: string): ReadonlyMap<string, string> =>
+  new Map(
+    text.split("\n").flatMap((line): [string, string][] => {
+      const [, set, value, unset] = CONFIG_LINE.exec(line.trim()) ?? [];
+      return set !== undefined ? [[set, value ?? ""]] : unset !== undefined ? [[unset, "n"]] : [];
+    }),
+  );
+
 /** The first processor. x86 prints `vendor_id`, Arm `CPU implementer`, Power `cpu`, RISC-V `isa`. */
-function cpuOf(cpuinfo: string): CpuFacts | undefined {
+export function cpuOf(cpuinfo: string): CpuFacts | undefined {
   const vendor = field(cpuinfo, "vendor_id");
   if (vendor === undefined) {
     const other = ["CPU implementer", "cpu", "isa"].find(

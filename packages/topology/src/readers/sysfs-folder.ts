@@ -16,7 +16,11 @@ export function findSysfsFolder(path: string): FolderTree | undefined {
   const candidates = [path, ...(inner.length === 1 ? [join(path, inner[0] as string)] : [])];
   for (const folder of candidates) {
     if (isFolder(join(folder, "sys", "devices")) || isFolder(join(folder, "sys", "bus", "pci"))) {
-      return new FolderTree(path, { sys: join(folder, "sys"), proc: join(folder, "proc") });
+      return new FolderTree(path, {
+        sys: join(folder, "sys"),
+        proc: join(folder, "proc"),
+        boot: join(folder, "boot"),
+      });
     }
   }
   if (isFolder(join(path, "bus", "pci"))) {
@@ -30,11 +34,14 @@ export function findSysfsFolder(path: string): FolderTree | undefined {
   return undefined;
 }
 
-/** This machine, from /sys and /proc. No PCI functions is a true answer here, not an error. */
+/** This machine, from /sys, /proc and /boot. No PCI functions is a true answer here, not an error. */
 export function readLive(): Topology {
-  const tree = new FolderTree("this machine", { sys: "/sys", proc: "/proc" });
-  return topologyFromSysfs(tree, true);
+  return topologyFromSysfs(liveTree(), true);
 }
+
+/** /sys, /proc and /boot of this machine. */
+export const liveTree = (): FolderTree =>
+  new FolderTree("this machine", { sys: "/sys", proc: "/proc", boot: "/boot" });
 
 function foldersIn(path: string): string[] {
   return readdirSync(path, { withFileTypes: true })

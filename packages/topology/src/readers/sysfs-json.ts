@@ -2,15 +2,19 @@
  * sysfs.json: a sysfs tree as one JSON file, with text files, links and binary files side by side.
  *
  * `{"files": {path: text}, "links": {path: target}, "binary": {path: {"length": bytes, "hex": ...}}}`;
- * trailing zero bytes of a binary file may be left out of `hex`.
+ * trailing zero bytes of a binary file may be left out of `hex`. A capture by peerbuf (`capture/`) adds
+ * `format`, `version`, `notReadable` (names of facts) and `folders` (paths), and is packed with gzip.
  */
-import { readFile, stat } from "node:fs/promises";
 import { InputError } from "@peerbuf/core";
+import { CAPTURE_FORMAT, CAPTURE_VERSION } from "../capture/capture-machine.ts";
+import { FACT_NAMES, type FactName } from "../missing-fact.ts";
 import type { Topology } from "../topology.ts";
 import type { CaptureHead } from "./capture-head.ts";
+import { captureText, headText } from "./capture-text.ts";
 import { MemoryTree } from "./memory-tree.ts";
 import { topologyFromSysfs } from "./sysfs-topology.ts";
 import { TREE_FILE_BYTES_MAX } from "./sysfs-tree.ts";
+import { shown } from "./sysfs-value.ts";
 
 /** Bytes of a JSON capture, at most; 68 functions take 0.3 MB. */
 export const JSON_BYTES_MAX: number = 256 * 2 ** 20;
@@ -18,28 +22,21 @@ export const JSON_BYTES_MAX: number = 256 * 2 ** 20;
 const PATH_LENGTH_MAX = 4096;
 
 /** True when the file starts as a JSON object or list does. */
-export function looksLikeJson(head: CaptureHead): boolean {
-  const start = new TextDecoder().decode(head.bytes.subarray(0, 64));
-  return !head.isGzip && /^\ufeff?\s*[{[]/.test(start);
-}
+export const looksLikeJson = (head: CaptureHead): boolean =>
+  /^\s*(?:\{|\[\s*[{["\d\]-])/.test(headText(head));
 
 /** @throws InputError when the file is too large, is no JSON, or is some other JSON */
-export async function readSysfsJson(path: string): Promise<Topology> {
-  const { size } = await stat(path);
-  if (size > JSON_BYTES_MAX) {
-    throw refusedJson(
-      path,
-      undefined,
-      `the file has ${size} bytes, at most ${JSON_BYTES_MAX} are read`,
-    );
-  }
-  return topologyFromSysfs(treeFromJson(path, await readFile(path, "utf8")));
+export async function readSysfsJson(head: CaptureHead): Promise<Topology> {
+  const tree = treeFromJson(head.path, await captureText(head, JSON_BYTES_MAX));
+  // Whoever says what was not readable has looked at all of the machine: it may have no PCI functions.
+  return topologyFromSysfs(tree, tree.notReadable !== undefined);
 }
 
 /** The tree in the text of a sysfs.json. @throws InputError as above */
 export function treeFromJson(source: string, text: string): MemoryTree {
   const capture = parseJson(source, text);
-  const tree = new MemoryTree(source);
+  requireKnownVersion(source, capture);
+  const tree = new MemoryTree(source, notReadable(capture));
   for (const [path, content] of membersOf(source, capture, "files")) {
     tree.addFile(path, stringOf(source, `files["${path}"]`, content));
   }
@@ -49,7 +46,37 @@ export function treeFromJson(source: string, text: string): MemoryTree {
   for (const [path, content] of membersOf(source, capture, "binary")) {
     tree.addFile(path, binaryOf(source, `binary["${path}"]`, content));
   }
+  for (const path of foldersOf(source, capture)) {
+    tree.addFolder(path);
+  }
   return tree;
+}
+
+/** A capture by peerbuf says so; a later form of it may mean something else by the same words. */
+function requireKnownVersion(source: string, capture: Record<string, unknown>): void {
+  const { format, version } = capture;
+  if (format !== undefined && (format !== CAPTURE_FORMAT || version !== CAPTURE_VERSION)) {
+    const cause = `it says it is "${shown(String(format))}" version ${shown(String(version))}, and version ${CAPTURE_VERSION} of "${CAPTURE_FORMAT}" is read`;
+    throw refusedJson(source, "format", cause);
+  }
+}
+
+/** Undefined for a capture that nobody said this of. */
+const notReadable = ({ notReadable: names }: Record<string, unknown>): FactName[] | undefined =>
+  Array.isArray(names) ? FACT_NAMES.filter((name) => names.includes(name)) : undefined;
+
+function foldersOf(source: string, { folders = [] }: Record<string, unknown>): string[] {
+  if (!Array.isArray(folders)) {
+    throw refusedJson(source, "folders", "expected a list of paths");
+  }
+  return folders.map((path, index) => {
+    const text = stringOf(source, `folders[${index}]`, path);
+    if (text.length > PATH_LENGTH_MAX) {
+      const cause = `the path is longer than ${PATH_LENGTH_MAX} characters`;
+      throw refusedJson(source, `folders[${index}]`, cause);
+    }
+    return text;
+  });
 }
 
 function parseJson(source: string, text: string): Record<string, unknown> {

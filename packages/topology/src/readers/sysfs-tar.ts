@@ -1,14 +1,12 @@
 /**
- * Sysfs tar: a tar or tar.gz of /sys (and /proc), read as a stream.
+ * Sysfs tar: a tar, tar.gz or tar.bz2 of /sys (and /proc), read as a stream.
  *
  * Only the few files that a topology needs are kept; all else is skipped as it flows by. A leading
  * folder (`machine-name/sys/...`) is taken off. Nothing is ever written to disk, so a path with `..`
  * can harm nobody; such an entry is skipped.
  */
-import { createReadStream } from "node:fs";
 import { Transform, type TransformCallback } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { createGunzip } from "node:zlib";
 import { InputError } from "@peerbuf/core";
 import { extract, type Header } from "tar-stream";
 import type { Topology } from "../topology.ts";
@@ -38,10 +36,16 @@ const WANTED = new RegExp(
     `^sys/devices/.*/[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\\.[0-7]/${FUNCTION_FILES}$`,
     "^sys/kernel/iommu_groups/\\d+/type$",
     "^sys/devices/system/node/node\\d+/(?:distance|cpulist)$",
+    "^sys/devices/virtual/dmi/id/(?:sys_vendor|product_name)$",
+    "^boot/config-[^/]+$",
   ].join("|"),
 );
 const WANTED_LINK =
   /^sys\/(?:bus\/pci\/devices\/[^/]+|devices\/.*\/(?:physfn|driver|iommu_group))$/;
+
+/** Folders whose names are the answer: what the operating system calls the devices behind a function. */
+const WANTED_FOLDER =
+  /^sys\/devices\/.*\/[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\/(?:net|infiniband|drm|nvme|accel|dma)\/[\w.-]+(?:\/nvme\w+)?$/;
 
 export function looksLikeTar(head: CaptureHead): boolean {
   const magic = head.bytes.subarray(MAGIC_OFFSET, MAGIC_OFFSET + MAGIC.length);
@@ -52,12 +56,9 @@ export function looksLikeTar(head: CaptureHead): boolean {
 export async function readSysfsTar(head: CaptureHead): Promise<Topology> {
   const tree = new MemoryTree(head.path);
   const meter = new TarMeter();
-  const source = createReadStream(head.path);
   const unpack = extract();
   const keeping = keepWanted(unpack, tree);
-  const flowing = head.isGzip
-    ? pipeline(source, createGunzip(), meter, unpack)
-    : pipeline(source, meter, unpack);
+  const flowing = pipeline(head.open(), meter, unpack);
   try {
     await Promise.all([flowing, keeping]);
   } catch (error) {
@@ -94,6 +95,9 @@ async function keepWanted(unpack: ReturnType<typeof extract>, tree: MemoryTree):
     if (entry.header.type === "symlink" && WANTED_LINK.test(path)) {
       tree.addLink(path, entry.header.linkname ?? "");
     }
+    if (entry.header.type === "directory" && WANTED_FOLDER.test(path)) {
+      tree.addFolder(path);
+    }
     entry.resume();
   }
 }
@@ -109,10 +113,12 @@ async function contentOf(entry: AsyncIterable<unknown>): Promise<Uint8Array> {
   return Buffer.concat(chunks);
 }
 
-/** The path from `sys` or `proc` on, "" for an entry that is not below either or climbs out. */
+const TOPS: ReadonlySet<string> = new Set(["sys", "proc", "boot"]);
+
+/** The path from `sys`, `proc` or `boot` on, "" for an entry that is below none or climbs out. */
 function pathInTree(name: string): string {
   const parts = name.split("/").filter((part) => part !== "" && part !== ".");
-  const top = parts.findIndex((part) => part === "sys" || part === "proc");
+  const top = parts.findIndex((part) => TOPS.has(part));
   return top < 0 || top > 2 || parts.includes("..") ? "" : parts.slice(top).join("/");
 }
 

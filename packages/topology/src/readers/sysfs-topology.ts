@@ -19,8 +19,9 @@ import {
 } from "../config-space.ts";
 import { type FunctionRecord, ID_UNKNOWN, type LinkRecord } from "../function-record.ts";
 import { isBridgeHeader } from "../function-table.ts";
+import type { Contradiction } from "../machine-facts.ts";
 import type { Topology } from "../topology.ts";
-import { TopologyBuilder } from "../topology-builder.ts";
+import { buildTopology } from "../topology-builder.ts";
 import { factsOf } from "./sysfs-facts.ts";
 import { type FunctionPlace, functionPlaces } from "./sysfs-functions.ts";
 import type { SysfsTree } from "./sysfs-tree.ts";
@@ -40,11 +41,33 @@ export function topologyFromSysfs(tree: SysfsTree, mayBeEmpty = false): Topology
     });
   }
   const configs = knownConfigs(places.map((place) => readConfig(tree, place)));
-  const builder = new TopologyBuilder(factsOf(tree));
-  places.forEach((place, index) => {
-    builder.add(recordOf(tree, place, configs[index] as Uint8Array));
-  });
-  return builder.build();
+  const records = places.map((place, index) => recordOf(tree, place, configs[index] as Uint8Array));
+  const folderByBdf = new Map(places.map(({ bdf, folder }) => [bdf, folder]));
+  return buildTopology(
+    { ...factsOf(tree, folderByBdf), contradictions: lostBusNumbers(records) },
+    records,
+  );
+}
+
+/**
+ * Bridges with functions below whose bus number reads 0: they were reset behind the kernel's back and pass
+ * nothing on. The tree is the kernel's and stands; that the bridge denies it is worth knowing.
+ */
+function lostBusNumbers(records: readonly FunctionRecord[]): Contradiction[] {
+  const below = new Map(records.map(({ parent, bdf }) => [parent ?? "", bdf]));
+  return records
+    .filter(({ bdf, secondaryBus, config }) => {
+      const isAwake = (config?.length ?? 0) > 0;
+      return secondaryBus === 0 && isAwake && below.has(bdf);
+    })
+    .map(({ bdf }) => ({
+      fact: "secondary bus",
+      at: bdf,
+      values: [
+        { source: "the bridge's register", value: "0" },
+        { source: "the functions below it", value: `bus of ${below.get(bdf)}` },
+      ],
+    }));
 }
 
 function readConfig(tree: SysfsTree, place: FunctionPlace): Uint8Array {

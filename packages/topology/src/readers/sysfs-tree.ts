@@ -5,9 +5,13 @@
  * undefined and a missing folder is empty, because captures leave things out; a file that is there
  * but cannot be read is an `InputError`.
  */
+import type { FactName } from "../missing-fact.ts";
+
 export interface SysfsTree {
   /** The file or folder as the person named it, for errors. */
   readonly source: string;
+  /** Facts that whoever captured says could not be read. Left out: nobody said. */
+  readonly notReadable?: readonly FactName[];
   /** A text file without trailing blanks and without the zero bytes that tar pads sysfs files with. */
   text(path: string): string | undefined;
   /** A binary file. */

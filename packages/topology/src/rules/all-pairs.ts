@@ -13,7 +13,7 @@ import { InputError, type PathType } from "@peerbuf/core";
 import type { Topology } from "../topology.ts";
 import { type DepthFirst, depthFirst } from "./depth-first.ts";
 import type { Answer } from "./host-bridge.ts";
-import { redirectAnswer } from "./judge-pair.ts";
+import { hasEveryBridge, judgePair, redirectAnswer } from "./judge-pair.ts";
 import type { KernelRules } from "./kernel-rules.ts";
 import { BUS_ADDR, PATH_TYPES, throughRootTypes, UNKNOWN } from "./through-root.ts";
 
@@ -22,6 +22,8 @@ export const ALL_PAIRS_COUNT_MAX = 16_384;
 
 /** A cell holds the type in its low two bits and the distance above; 2 × 256 hops fit easily. */
 export const TYPE_BITS = 2;
+/** Stands for "no count is possible". */
+const NO_DISTANCE = 0x3fff;
 /** Stretches shorter than this are copied by hand: a call costs more. */
 const COPY_LENGTH_MIN = 24;
 
@@ -55,8 +57,10 @@ export class AllPairs {
     return PATH_TYPES[this.#cell(provider, client) & UNKNOWN] as PathType;
   }
 
+  /** Hops as the kernel counts them, -1 where bridges may be missing from the capture. */
   distanceAt(provider: number, client: number): number {
-    return this.#cell(provider, client) >> TYPE_BITS;
+    const distance = this.#cell(provider, client) >> TYPE_BITS;
+    return distance === NO_DISTANCE ? -1 : distance;
   }
 
   /** Ordered pairs of each type. */
@@ -91,6 +95,9 @@ export function judgeAllPairs(
       remedy: "Judge a part of the machine",
     });
   }
+  if (!hasEveryBridge(topology)) {
+    return pairsWithoutTree(topology, rules, among);
+  }
   const order = depthFirst(topology, among);
   const sheet = new Sheet(topology, rules, order);
   for (let position = 0; position < order.members.length; position++) {
@@ -100,6 +107,20 @@ export function judgeAllPairs(
     sheet.fillBelow(node);
   }
   return new AllPairs(order.members, sheet.cells, topology.count);
+}
+
+/** Where bridges may be missing, nothing is known but a function's way to itself. */
+export function pairsWithoutTree(
+  topology: Topology,
+  rules: KernelRules,
+  among: Int32Array,
+): AllPairs {
+  const cells = new Uint16Array(among.length ** 2).fill((NO_DISTANCE << TYPE_BITS) | UNKNOWN);
+  among.forEach((row, position) => {
+    const { type } = judgePair(topology, rules, row, row);
+    cells[position * (among.length + 1)] = PATH_TYPES.indexOf(type);
+  });
+  return new AllPairs(among, cells, topology.count);
 }
 
 /** Everything the filling needs, by row or by member position, and the cells being filled. */

@@ -65,6 +65,9 @@ export const hostBridgesOf = (topology: Topology, rules: KernelRules): HostBridg
 /** One root bus. */
 export function hostBridgeOf(topology: Topology, rules: KernelRules, root: RootBus): HostBridge {
   const first = root.functions[0];
+  if (!showsFirst(topology, first)) {
+    return withUnknownFirst(topology, root);
+  }
   if (first === undefined) {
     return refusing(root, "HOST_BRIDGE_UNNAMED", `Root bus ${root.id} has no function of its own.`);
   }
@@ -78,6 +81,23 @@ export function hostBridgeOf(topology: Topology, rules: KernelRules, root: RootB
   const id: Id = { vendor: vendor[first] as number, device: device[first] as number };
   const listed = lookUp(root, at, id, rules);
   return isNamed || listed.alone !== "yes" ? listed : withUnknownKind(listed, at, id);
+}
+
+/** Is what the capture shows first on a root bus what the kernel has first? Nothing comes before 00.0. */
+function showsFirst(topology: Topology, first: number | undefined): boolean {
+  const { tree } = topology.facts;
+  const isAtStart = first !== undefined && topology.table.devfn[first] === 0;
+  return tree === "whole" || (tree === "chains" && isAtStart);
+}
+
+function withUnknownFirst(topology: Topology, root: RootBus): HostBridge {
+  const text = `The function that names host bridge ${root.id} is not in the capture: ${topology.facts.format} need not show every function.`;
+  return {
+    root,
+    alone: "unknown",
+    withOthers: "unknown",
+    reason: { code: "HOST_BRIDGE_ID_UNKNOWN", text },
+  };
 }
 
 interface Id {

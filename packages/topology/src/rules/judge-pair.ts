@@ -13,10 +13,12 @@ import { acsBits } from "../acs.ts";
 import { hex } from "../bdf.ts";
 import { ACS_PRESENT, ACS_UNKNOWN } from "../function-table.ts";
 import type { Topology } from "../topology.ts";
+import { type Hang, hangsOn, type OpenPair } from "./hangs-on.ts";
 import {
   type Answer,
   cpuAnswer,
   cpuReason,
+  type HostBridge,
   hostBridgeOf,
   passAnswer,
   whitelistAnswer,
@@ -28,6 +30,8 @@ export interface PairVerdict extends PathVerdict {
   /** The one answer for reads and writes: these rules do not tell them apart. */
   readonly type: PathType;
   readonly reasons: readonly RuleReason[];
+  /** What an unknown verdict hangs on, and what it would be either way. Empty when the verdict is known. */
+  readonly hangsOn: readonly Hang[];
 }
 
 /** The way between two functions as the kernel walks it. */
@@ -38,8 +42,13 @@ export interface PathWalk {
   readonly clientSide: readonly number[];
   /** Row of the lowest common function, -1 when the paths meet only in the root complex. */
   readonly common: number;
+  /** -1 where bridges may be missing from the capture. */
   readonly distance: number;
 }
+
+/** True when every bridge on the way of every pair is in the capture. */
+export const hasEveryBridge = (topology: Topology): boolean =>
+  topology.facts.tree === "whole" || topology.facts.tree === "chains";
 
 /** Does a function send peer traffic up, by its ACS control register? */
 export function redirectAnswer(topology: Topology, rules: KernelRules, row: number): Answer {
@@ -61,7 +70,8 @@ export function walkPair(topology: Topology, provider: number, client: number): 
   const clientSide = common < 0 ? down : down.slice(0, down.indexOf(common));
   // The common function ends the provider's list but is no hop; without one every function counts.
   const distance = providerSide.length + clientSide.length - (common < 0 ? 0 : 1);
-  return { providerSide, clientSide, common, distance };
+  const isCounted = provider === client || hasEveryBridge(topology);
+  return { providerSide, clientSide, common, distance: isCounted ? distance : -1 };
 }
 
 function chainOf(topology: Topology, start: number): number[] {
@@ -84,32 +94,59 @@ export function judgePair(
   const redirecting = visited.filter((row) => redirectAnswer(topology, rules, row) === "yes");
   const unread = visited.filter((row) => redirectAnswer(topology, rules, row) === "unknown");
   const check = checkHostBridges(topology, rules, provider, client);
-  const reasons = [placeReason(topology, walk)];
-  if (walk.common < 0) {
-    return verdict(check.type, walk, [...reasons, ...check.reasons]);
+  const common = commonAnswer(walk);
+  const open: OpenPair = {
+    common,
+    redirects: redirecting.length > 0 ? "yes" : unread.length > 0 ? "unknown" : "no",
+    unread: unread.map((row) => topology.bdfOf(row)),
+    cpu: cpuAnswer(topology, rules),
+    bridges: check.bridges,
+    formatName: topology.facts.format,
+  };
+  const reasons = [placeReason(topology, walk, common)];
+  if (common === "unknown") {
+    return verdict("unknown", walk, [...reasons, ...check.reasons], hangsOn(open));
+  }
+  if (common === "no") {
+    return verdict(check.type, walk, [...reasons, ...check.reasons], hangsOn(open));
   }
   if (redirecting.length > 0) {
     reasons.push(...redirecting.map((row) => redirectReason(topology, rules, row)));
-    return verdict(check.type, walk, [...reasons, ...check.reasons]);
+    return verdict(check.type, walk, [...reasons, ...check.reasons], hangsOn(open));
   }
   if (unread.length > 0) {
     reasons.push(...unread.map((row) => unreadReason(topology, row, check.type)));
-    return verdict("unknown", walk, [...reasons, ...check.reasons]);
+    return verdict("unknown", walk, [...reasons, ...check.reasons], hangsOn(open));
   }
-  return verdict("bus-addr", walk, reasons);
+  return verdict("bus-addr", walk, reasons, []);
 }
 
-const verdict = (type: PathType, walk: PathWalk, reasons: readonly RuleReason[]): PairVerdict => ({
+/** Is there a function above both? A function is common with itself whatever else was captured. */
+function commonAnswer(walk: PathWalk): Answer {
+  if (walk.distance < 0) {
+    return "unknown";
+  }
+  return walk.common < 0 ? "no" : "yes";
+}
+
+const verdict = (
+  type: PathType,
+  walk: PathWalk,
+  reasons: readonly RuleReason[],
+  hangs: readonly Hang[],
+): PairVerdict => ({
   type,
   reads: type,
   writes: type,
   distance: walk.distance,
   reasons,
+  hangsOn: hangs,
 });
 
 interface HostBridgeCheck {
   readonly type: PathType;
   readonly reasons: readonly RuleReason[];
+  readonly bridges: readonly HostBridge[];
 }
 
 const TYPE_OF_PASS: Readonly<Record<Answer, PathType>> = {
@@ -133,16 +170,21 @@ function checkHostBridges(
   const whitelist = whitelistAnswer(above, bridges.at(-1) ?? above);
   const type = TYPE_OF_PASS[passAnswer(cpu, whitelist)];
   if (cpu === "yes") {
-    return { type, reasons: [cpuReason(topology, rules)] };
+    return { type, reasons: [cpuReason(topology, rules)], bridges };
   }
   const bridgeReasons = bridges.map(({ reason }) => reason);
   return {
     type,
     reasons: whitelist === "yes" ? bridgeReasons : [cpuReason(topology, rules), ...bridgeReasons],
+    bridges,
   };
 }
 
-function placeReason(topology: Topology, walk: PathWalk): RuleReason {
+function placeReason(topology: Topology, walk: PathWalk, common: Answer): RuleReason {
+  if (common === "unknown") {
+    const text = `${topology.facts.format} may leave out bridges between those it shows, so it is not known where the two meet.`;
+    return { code: "BRIDGES_UNKNOWN", text };
+  }
   if (walk.distance === 0) {
     const text = "Provider and client are one function.";
     return { code: "SAME_FUNCTION", at: topology.bdfOf(walk.common), text };

@@ -8,7 +8,7 @@
 import type { Judge, PathVerdict } from "@peerbuf/core";
 import { parseBdf } from "../bdf.ts";
 import type { Topology } from "../topology.ts";
-import { judgePair, walkPair } from "./judge-pair.ts";
+import { hasEveryBridge, judgePair, walkPair } from "./judge-pair.ts";
 import type { KernelRules } from "./kernel-rules.ts";
 import { linkBound } from "./link-bound.ts";
 import type { RuleReason } from "./reason-code.ts";
@@ -46,7 +46,9 @@ function verdictWithSpeed(
 ): PathVerdict {
   const verdict = judgePair(topology, rules, provider, client);
   const walk = walkPair(topology, provider, client);
-  const bytesPerSecond = linkBound(topology, verdict.type, walk);
+  const bytesPerSecond = hasEveryBridge(topology)
+    ? linkBound(topology, verdict.type, walk)
+    : undefined;
   return bytesPerSecond === undefined ? verdict : { ...verdict, bytesPerSecond };
 }
 

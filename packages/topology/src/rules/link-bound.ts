@@ -10,21 +10,38 @@ import { PORT_TYPE } from "../function-record.ts";
 import type { Topology } from "../topology.ts";
 import type { PathWalk } from "./judge-pair.ts";
 
+/** The slowest link of a way. */
+export interface SlowestLink {
+  /** Row at the lower end of the link. */
+  readonly row: number;
+  readonly bytesPerSecond: number;
+}
+
 /** Bytes a second; `undefined` where a link on the way was not captured, or there is none. */
-export function linkBound(topology: Topology, type: PathType, walk: PathWalk): number | undefined {
-  let slowest: number | undefined;
+export const linkBound = (topology: Topology, type: PathType, walk: PathWalk): number | undefined =>
+  slowestLink(topology, type, walk)?.bytesPerSecond;
+
+/** The link that bounds the way, the first one from the provider's side where several are alike. */
+export function slowestLink(
+  topology: Topology,
+  type: PathType,
+  walk: PathWalk,
+): SlowestLink | undefined {
+  let slowest: SlowestLink | undefined;
   for (const row of crossed(topology, type, walk)) {
-    const rate = linkRate(topology, row);
-    if (rate === undefined) {
+    const bytesPerSecond = linkRate(topology, row);
+    if (bytesPerSecond === undefined) {
       return undefined;
     }
-    slowest = Math.min(slowest ?? rate, rate);
+    if (slowest === undefined || bytesPerSecond < slowest.bytesPerSecond) {
+      slowest = { row, bytesPerSecond };
+    }
   }
   return slowest;
 }
 
 /** Rows whose own link is crossed: all up to where the traffic turns round. */
-function crossed(topology: Topology, type: PathType, walk: PathWalk): number[] {
+export function crossed(topology: Topology, type: PathType, walk: PathWalk): number[] {
   const { providerSide, clientSide, common } = walk;
   const turning = type === "bus-addr" ? common : -1;
   const above = common < 0 || turning >= 0 ? [] : chainAbove(topology, common);

@@ -6,7 +6,8 @@
  */
 import { ACS_PRESENT, ACS_UNKNOWN } from "../function-table.ts";
 import type { Topology } from "../topology.ts";
-import { AllPairs, TYPE_BITS } from "./all-pairs.ts";
+import { AllPairs, pairsWithoutTree, TYPE_BITS } from "./all-pairs.ts";
+import { hasEveryBridge } from "./judge-pair.ts";
 import type { KernelRules } from "./kernel-rules.ts";
 import { BUS_ADDR, throughRootTypes, UNKNOWN } from "./through-root.ts";
 
@@ -16,6 +17,9 @@ export function judgePairByPair(
   rules: KernelRules,
   among: Int32Array = topology.endpoints,
 ): AllPairs {
+  if (!hasEveryBridge(topology)) {
+    return pairsWithoutTree(topology, rules, among);
+  }
   const walk = new PairWalk(topology, rules);
   const cells = new Uint16Array(among.length ** 2);
   let next = 0;

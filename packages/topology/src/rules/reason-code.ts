@@ -7,6 +7,8 @@ const MEANINGS = {
   SAME_FUNCTION: "provider and client are one function",
   COMMON_BRIDGE: "`at` is the lowest bridge above both",
   NO_COMMON_BRIDGE: "the traffic meets only in the root complex",
+  BRIDGES_UNKNOWN:
+    "bridges may be missing from the capture, so it does not show where the paths meet",
   ACS_REDIRECT: "`at` sends peer traffic up, by bits of its ACS control",
   ACS_UNKNOWN: "whether `at` redirects is not in the capture, and the answer hangs on it",
   CPU_ACCEPTED: "the CPU's root complex routes peer traffic",

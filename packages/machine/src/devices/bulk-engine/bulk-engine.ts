@@ -6,6 +6,7 @@
  */
 import { PAGE_BYTES } from "@peerbuf/core";
 import type { DevicePort } from "../../device-model.ts";
+import type { DeviceLimit, TransferPlan } from "../../links/transfer-plan.ts";
 import type { SparseMemory } from "../../sparse-memory.ts";
 import { joinU64, readU64 } from "../little-endian.ts";
 import type { Registers32 } from "../register-window.ts";
@@ -42,6 +43,7 @@ interface Segment {
 export class BulkEngine implements Registers32 {
   readonly #parts: BulkEngineParts;
   readonly #written = new Map<number, number>();
+  readonly #limit: DeviceLimit;
   #status: number = BULK_STATUS.IDLE;
   #fault: BulkFault = BULK_FAULT.NONE;
   /** Grows at each stop, so that what was on its way never arrives. */
@@ -49,6 +51,7 @@ export class BulkEngine implements Registers32 {
 
   constructor(parts: BulkEngineParts) {
     this.#parts = parts;
+    this.#limit = { name: "engine", perNs: parts.bytesPerNs };
   }
 
   powerOn(): void {
@@ -108,9 +111,20 @@ export class BulkEngine implements Registers32 {
     } else if (local + lengthBytes > this.#parts.memory.sizeBytes) {
       this.#end(BULK_FAULT.LOCAL_RANGE);
     } else {
-      const durationNs = Math.ceil(lengthBytes / this.#parts.bytesPerNs);
-      this.#later(durationNs, () => this.#end(this.#moveAll(control, segments, local)));
+      const plan = this.#planOf(control, segments, lengthBytes);
+      const end = (): void => this.#end(this.#moveAll(control, segments, local));
+      this.#parts.port.transfer(plan, this.#whileAlive(end));
     }
+  }
+
+  /** What goes over the private link does not load PCIe. */
+  #planOf(control: number, segments: readonly Segment[], lengthBytes: number): TransferPlan {
+    const kind = (control & BULK_CONTROL.TO_LOCAL) === 0 ? "write" : "read";
+    const runs = segments.flatMap(({ address, lengthBytes: bytes }) => [address, bytes]);
+    return {
+      legs: (control & BULK_CONTROL.OVER_LINK) === 0 ? [{ kind, runs }] : [],
+      limits: [{ limit: this.#limit, amount: lengthBytes }],
+    };
   }
 
   #fetchTable(): Segment[] | undefined {
@@ -179,11 +193,15 @@ export class BulkEngine implements Registers32 {
   }
 
   #later(delayNs: number, step: () => void): void {
+    this.#parts.port.clock.schedule(delayNs, this.#whileAlive(step));
+  }
+
+  #whileAlive(step: () => void): () => void {
     const life = this.#life;
-    this.#parts.port.clock.schedule(delayNs, () => {
+    return () => {
       if (life === this.#life) {
         step();
       }
-    });
+    };
   }
 }

@@ -6,6 +6,7 @@
  * A lost posted write is not noticed, as on hardware.
  */
 import type { DevicePort } from "../../device-model.ts";
+import type { DeviceLimit, TransferPlan } from "../../links/transfer-plan.ts";
 import type { SparseMemory } from "../../sparse-memory.ts";
 import { writeU64 } from "../little-endian.ts";
 import { decodeGpuCommand, GPU_COMMAND_BYTES, GPU_OPCODE, type GpuCommand } from "./command.ts";
@@ -15,10 +16,11 @@ import { GPU_FAULT, type GpuFault } from "./registers.ts";
 /** The engine's only interrupt vector. */
 export const GPU_VECTOR = 0;
 
-/** Order of magnitude of a copy engine of a PCIe 4.0 x16 card; no product's figures. */
+/** Order of magnitude of a copy engine; no product's figures. */
 const DOORBELL_NS = 500;
 const COMMAND_NS = 1_000;
-const BYTES_PER_NS = 24;
+/** Well above a PCIe link: a copy engine of an H100 moves 250 GB/s over NVLink. */
+const BYTES_PER_NS = 200;
 
 /** The GPU's memory: byte n of it is byte `base + n` of `memory`. */
 export interface Vram {
@@ -42,6 +44,7 @@ export class CopyEngine {
   readonly #entryView = new DataView(this.#entry.buffer);
   readonly #fence = new Uint8Array(8);
   readonly #fenceView = new DataView(this.#fence.buffer);
+  readonly #limit: DeviceLimit = { name: "copy engine", perNs: BYTES_PER_NS };
   #setup: RingSetup | undefined;
   #busy = false;
   #life = 0;
@@ -95,8 +98,23 @@ export class CopyEngine {
       return;
     }
     const command = decodeGpuCommand(this.#entryView);
-    const durationNs = COMMAND_NS + Math.ceil(command.lengthBytes / BYTES_PER_NS);
-    this.#later(durationNs, () => this.#finish(setup, command));
+    this.#later(COMMAND_NS, () => {
+      const finish = this.#whileAlive(() => this.#finish(setup, command));
+      this.#port.transfer(this.#planOf(command), finish);
+    });
+  }
+
+  /** What stays in VRAM crosses no link. */
+  #planOf({ opcode, source, target, lengthBytes }: GpuCommand): TransferPlan {
+    const limits = opcode === GPU_OPCODE.FENCE ? [] : [{ limit: this.#limit, amount: lengthBytes }];
+    switch (opcode) {
+      case GPU_OPCODE.VRAM_TO_DMA:
+        return { legs: [{ kind: "write", runs: [target, lengthBytes] }], limits };
+      case GPU_OPCODE.DMA_TO_VRAM:
+        return { legs: [{ kind: "read", runs: [source, lengthBytes] }], limits };
+      default:
+        return { legs: [], limits };
+    }
   }
 
   #finish(setup: RingSetup, command: GpuCommand): void {
@@ -172,11 +190,15 @@ export class CopyEngine {
 
   /** Runs `step` in time, unless the engine was stopped meanwhile. */
   #later(delayNs: number, step: () => void): void {
+    this.#port.clock.schedule(delayNs, this.#whileAlive(step));
+  }
+
+  #whileAlive(step: () => void): () => void {
     const life = this.#life;
-    this.#port.clock.schedule(delayNs, () => {
+    return () => {
       if (life === this.#life) {
         step();
       }
-    });
+    };
   }
 }

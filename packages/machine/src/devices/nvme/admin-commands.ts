@@ -1,12 +1,13 @@
 /**
- * NVMe admin commands: identify, the number of queues, and making and deleting I/O queues
- * (NVMe 1.4 section 5).
+ * NVMe admin commands: identify, the error log, asynchronous events, abort, the number of queues, and
+ * making and deleting I/O queues (NVMe 1.4 section 5).
  *
- * Other admin commands are answered with Invalid Command Opcode: no log pages, no asynchronous
- * events, no abort.
+ * Other admin commands are answered with Invalid Command Opcode.
  */
 import type { DevicePort } from "../../device-model.ts";
-import { ADMIN, FEATURE_QUEUE_COUNT, type NvmeCommand } from "./command.ts";
+import type { AsyncEvents } from "./async-events.ts";
+import { ADMIN, FEATURE_QUEUE_COUNT, type NvmeCommand, POINTER } from "./command.ts";
+import { ERROR_LOG_PAGE, type ErrorLog } from "./error-log.ts";
 import {
   CNS,
   type ControllerIdentity,
@@ -30,6 +31,10 @@ export interface AdminContext {
   readonly namespace: Namespace;
   readonly submissionQueues: Map<number, SubmissionQueue>;
   readonly completionQueues: Map<number, CompletionQueue>;
+  readonly events: AsyncEvents;
+  readonly errors: ErrorLog;
+  /** Ends a command that is on its way with Command Abort Requested. `false`: it is not, or not any more. */
+  abort(queueId: number, commandId: number): boolean;
 }
 
 export interface AdminAnswer {
@@ -38,16 +43,26 @@ export interface AdminAnswer {
   readonly result: number;
 }
 
-export function runAdminCommand(context: AdminContext, command: NvmeCommand): AdminAnswer {
-  if (command.usesSgl) {
-    return answer(STATUS.INVALID_FIELD);
+/** `undefined`: it stays with the controller until there is an event to tell. */
+export function runAdminCommand(
+  context: AdminContext,
+  command: NvmeCommand,
+): AdminAnswer | undefined {
+  if (command.pointer !== POINTER.PRP || command.fused !== 0) {
+    return answer(STATUS.INVALID_FIELD); // Admin commands on PCIe use PRPs only (section 4.4).
   }
   switch (command.opcode) {
     case ADMIN.IDENTIFY:
       return answer(identify(context, command));
+    case ADMIN.GET_LOG_PAGE:
+      return answer(getLogPage(context, command));
+    case ADMIN.ASYNC_EVENT_REQUEST:
+      return context.events.request(command.id) ? undefined : answer(STATUS.EVENT_REQUEST_LIMIT);
+    case ADMIN.ABORT:
+      return abort(context, command);
     case ADMIN.SET_FEATURES:
     case ADMIN.GET_FEATURES:
-      return queueCountFeature(command);
+      return queueCountFeature(context, command);
     case ADMIN.CREATE_IO_CQ:
       return answer(createCompletionQueue(context, command));
     case ADMIN.CREATE_IO_SQ:
@@ -67,26 +82,54 @@ function answer(status: Status, result = 0): AdminAnswer {
 
 function identify(context: AdminContext, command: NvmeCommand): Status {
   const page = identifyPage(context, command);
-  if (typeof page === "number") {
-    return page;
-  }
-  const walked = walkPrps(context.port, command.prp1, command.prp2, page.length);
+  return typeof page === "number" ? page : send(context.port, command, page);
+}
+
+function send(port: DevicePort, command: NvmeCommand, bytes: Uint8Array): Status {
+  const walked = walkPrps(port, command.prp1, command.prp2, bytes.length);
   if (walked.status !== STATUS.SUCCESS) {
     return walked.status;
   }
   let done = 0;
   for (let index = 0; index < walked.runs.length; index += 2) {
     const lengthBytes = walked.runs[index + 1] as number;
-    context.port.write(walked.runs[index] as number, page, done, lengthBytes);
+    port.write(walked.runs[index] as number, bytes, done, lengthBytes);
     done += lengthBytes;
   }
   return STATUS.SUCCESS;
 }
 
+/** RAE, bit 15: events stay masked although the log was read. */
+const RETAIN_EVENT = 1 << 15;
+
+/** At most a page of it, from its start; what is past the log's end reads as zeros. */
+function getLogPage({ port, errors, events }: AdminContext, command: NvmeCommand): Status {
+  if ((command.dword10 & 0xff) !== ERROR_LOG_PAGE) {
+    return STATUS.INVALID_LOG_PAGE;
+  }
+  const lengthBytes = 4 * ((command.dword11 & 0xffff) * 2 ** 16 + (command.dword10 >>> 16) + 1);
+  if (lengthBytes > NVME_PAGE_BYTES || command.dword12 !== 0) {
+    return STATUS.INVALID_FIELD;
+  }
+  const page = new Uint8Array(lengthBytes);
+  page.set(errors.page().subarray(0, lengthBytes));
+  const status = send(port, command, page);
+  if (status === STATUS.SUCCESS && (command.dword10 & RETAIN_EVENT) === 0) {
+    events.unmask();
+  }
+  return status;
+}
+
+/** Bit 0 of the result: it was not aborted (section 5.1). */
+function abort(context: AdminContext, { dword10 }: NvmeCommand): AdminAnswer {
+  const isAborted = context.abort(dword10 & 0xffff, dword10 >>> 16);
+  return answer(STATUS.SUCCESS, isAborted ? 0 : 1);
+}
+
 function identifyPage(context: AdminContext, command: NvmeCommand): Uint8Array | Status {
   switch (command.dword10 & 0xff) {
     case CNS.CONTROLLER:
-      return identifyController(context.identity);
+      return identifyController(context.identity, context.namespace);
     case CNS.ACTIVE_NAMESPACES:
       return identifyActiveNamespaces(command.namespaceId);
     case CNS.NAMESPACE:
@@ -99,9 +142,15 @@ function identifyPage(context: AdminContext, command: NvmeCommand): Uint8Array |
 }
 
 /** Both counts are 0-based; the controller grants its maximum (section 5.21.1.7). */
-function queueCountFeature(command: NvmeCommand): AdminAnswer {
-  if ((command.dword10 & 0xff) !== FEATURE_QUEUE_COUNT) {
+function queueCountFeature(
+  { completionQueues }: AdminContext,
+  { opcode, dword10 }: NvmeCommand,
+): AdminAnswer {
+  if ((dword10 & 0xff) !== FEATURE_QUEUE_COUNT) {
     return answer(STATUS.INVALID_FIELD);
+  }
+  if (opcode === ADMIN.SET_FEATURES && completionQueues.size > 1) {
+    return answer(STATUS.COMMAND_SEQUENCE_ERROR); // Only before the first I/O queue is made.
   }
   return answer(STATUS.SUCCESS, ((IO_QUEUES_MAX - 1) << 16) | (IO_QUEUES_MAX - 1));
 }

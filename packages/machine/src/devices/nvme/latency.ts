@@ -1,8 +1,8 @@
 /**
- * NVMe latency: constants of the order of a good data-centre drive, not of any product.
+ * NVMe latency: what a command waits for inside the drive before its data moves.
  *
- * They order events plausibly and make overlap visible; link and media contention are not modelled
- * here.
+ * Constants of the order of a good data-centre drive, not of any product. How long the data then takes
+ * is for the links and the drive's own limits to say (`pace.ts`).
  */
 import type { PreparedIo } from "./io-commands.ts";
 
@@ -14,10 +14,9 @@ export const DOORBELL_NS = 500;
 export const ADMIN_NS = 10_000;
 
 /** Reads wait for flash, writes only for the drive's buffer. */
-const BASE_NS = { read: 60_000, write: 12_000, flush: 5_000 } as const;
-/** 7 GB/s. */
-const BYTES_PER_NS = 7;
-
-export function ioLatencyNs(io: PreparedIo): number {
-  return BASE_NS[io.kind] + Math.ceil(io.lengthBytes / BYTES_PER_NS);
-}
+export const BASE_NS: Readonly<Record<PreparedIo["kind"], number>> = {
+  read: 60_000,
+  write: 12_000,
+  flush: 5_000,
+  zero: 10_000,
+};

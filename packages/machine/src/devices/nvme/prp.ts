@@ -3,19 +3,13 @@
  *
  * PRP1 may start anywhere in a page, on a multiple of 4. If one more page is enough, PRP2 names it;
  * otherwise PRP2 points to a list, whose last entry in a page points to the next page of the list
- * when more entries follow. Neighbouring pages are joined, since the data transfer is the same.
+ * when more entries follow.
  */
 import type { DevicePort } from "../../device-model.ts";
 import { readU64 } from "../little-endian.ts";
 import { NVME_PAGE_BYTES } from "./registers.ts";
-import { STATUS, type Status } from "./status.ts";
-
-/** Where the data of one command lies: [address, lengthBytes] pairs in data order. */
-export type TransferRuns = number[];
-
-export type WalkResult =
-  | { readonly status: typeof STATUS.SUCCESS; readonly runs: TransferRuns }
-  | { readonly status: Exclude<Status, typeof STATUS.SUCCESS> };
+import { STATUS } from "./status.ts";
+import { appendRun, type TransferRuns, type WalkResult } from "./transfer-runs.ts";
 
 const ENTRY_BYTES = 8;
 
@@ -42,7 +36,7 @@ function lastPage(runs: TransferRuns, page: number, lengthBytes: number): WalkRe
   if (page % NVME_PAGE_BYTES !== 0) {
     return { status: STATUS.INVALID_PRP_OFFSET };
   }
-  append(runs, page, lengthBytes);
+  appendRun(runs, page, lengthBytes);
   return { status: STATUS.SUCCESS, runs };
 }
 
@@ -72,7 +66,7 @@ function walkList(
       if (page % NVME_PAGE_BYTES !== 0) {
         return { status: STATUS.INVALID_PRP_OFFSET };
       }
-      append(runs, page, Math.min(rest, NVME_PAGE_BYTES));
+      appendRun(runs, page, Math.min(rest, NVME_PAGE_BYTES));
       rest -= Math.min(rest, NVME_PAGE_BYTES);
     }
     if (chained) {
@@ -93,14 +87,4 @@ function fetchList(
   const bytes = new Uint8Array(entries * ENTRY_BYTES);
   const { ok } = port.read(address, bytes, 0, bytes.length);
   return ok ? new DataView(bytes.buffer) : undefined;
-}
-
-function append(runs: TransferRuns, address: number, lengthBytes: number): void {
-  const last = runs.length - 2;
-  const end = (runs[last] as number) + (runs[last + 1] as number);
-  if (end === address) {
-    runs[last + 1] = (runs[last + 1] as number) + lengthBytes;
-  } else {
-    runs.push(address, lengthBytes);
-  }
 }

@@ -3,8 +3,10 @@
  *
  * The controller keeps the head of a submission queue and the tail and phase of a completion queue;
  * the host tells the other ends through doorbells. One slot always stays empty, so head = tail means
- * empty. Completions that find their queue full wait here until the host rings the head doorbell.
+ * empty. Completions that find their queue full wait here until the host rings the head doorbell, and
+ * no command is taken from a submission queue meanwhile.
  */
+import type { ScheduledEvent } from "@peerbuf/core";
 import type { DevicePort } from "../../device-model.ts";
 import { CQ_ENTRY_BYTES, SQ_ENTRY_BYTES } from "./registers.ts";
 import type { Status } from "./status.ts";
@@ -14,6 +16,8 @@ export class SubmissionQueue {
   readonly address: number;
   readonly entries: number;
   readonly completions: CompletionQueue;
+  /** By identifier, what will end the commands on their way; at most as many as there are identifiers. */
+  readonly onTheWay: Map<number, ScheduledEvent> = new Map();
   /** The next entry the controller takes. */
   head = 0;
   /** One past the last entry the host has put in. */
@@ -54,10 +58,10 @@ export class CompletionQueue {
   readonly vector: number | undefined;
   /** Submission queues that post here; it can be deleted only when there are none. */
   users = 0;
-  head = 0;
+  #head = 0;
   #tail = 0;
   #phase = 1;
-  /** At most one entry for each command the submission queues can hold. */
+  /** At most one entry for each command that was on its way when the queue was found full. */
   readonly #waiting: CompletionEntry[] = [];
   readonly #bytes = new Uint8Array(CQ_ENTRY_BYTES);
   readonly #view = new DataView(this.#bytes.buffer);
@@ -69,13 +73,29 @@ export class CompletionQueue {
     this.vector = vector;
   }
 
+  /** The host has taken nothing for so long that completions wait. */
+  get isStalled(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** The host's doorbell. `false`: it claims to have taken what was not posted. */
+  moveHead(head: number): boolean {
+    const posted = (this.#tail - this.#head + this.entries) % this.entries;
+    const taken = (head - this.#head + this.entries) % this.entries;
+    if (head >= this.entries || taken > posted) {
+      return false;
+    }
+    this.#head = head;
+    return true;
+  }
+
   /** Posts what fits, in order, and sends one interrupt for all of it. */
   post(port: DevicePort, entry?: CompletionEntry): void {
     if (entry !== undefined) {
       this.#waiting.push(entry);
     }
     let posted = 0;
-    while (posted < this.#waiting.length && (this.#tail + 1) % this.entries !== this.head) {
+    while (posted < this.#waiting.length && (this.#tail + 1) % this.entries !== this.#head) {
       this.#write(port, this.#waiting[posted] as CompletionEntry);
       posted++;
     }

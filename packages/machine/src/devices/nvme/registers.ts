@@ -50,6 +50,10 @@ export const CQ_ENTRY_BYTES = 16;
 
 export interface Configuration {
   readonly enable: boolean;
+  /** CC.CSS: 0 is the NVM command set. */
+  readonly commandSet: number;
+  /** CC.AMS: 0 is round robin. */
+  readonly arbitration: number;
   readonly pageBytes: number;
   readonly shutdown: boolean;
   readonly sqEntryBytes: number;
@@ -60,9 +64,18 @@ export interface Configuration {
 export function decodeConfiguration(value: number): Configuration {
   return {
     enable: (value & 1) !== 0,
+    commandSet: (value >>> 4) & 7,
+    arbitration: (value >>> 11) & 7,
     pageBytes: NVME_PAGE_BYTES << ((value >>> 7) & 0xf),
     shutdown: ((value >>> 14) & 3) !== 0,
     sqEntryBytes: 1 << ((value >>> 16) & 0xf),
     cqEntryBytes: 1 << ((value >>> 20) & 0xf),
   };
+}
+
+/** The controller can be enabled so; otherwise it shows a fatal status. */
+export function isPossible(configuration: Configuration): boolean {
+  const { commandSet, arbitration, pageBytes, sqEntryBytes, cqEntryBytes } = configuration;
+  const sizesOk = sqEntryBytes === SQ_ENTRY_BYTES && cqEntryBytes === CQ_ENTRY_BYTES;
+  return commandSet === 0 && arbitration === 0 && pageBytes === NVME_PAGE_BYTES && sizesOk;
 }

@@ -10,13 +10,16 @@ import type { DevicePort } from "../../device-model.ts";
 import { type CommandContext, runRdmaCommand } from "./commands.ts";
 import {
   decodeRdmaCommand,
+  decodeWorkRequest,
   RDMA_COMMAND_BYTES,
   RDMA_EVENT,
   RDMA_WORK_BYTES,
   type RdmaCommand,
 } from "./entries.ts";
-import type { QueuePair } from "./queue-pair.ts";
+import { ProtectionDomains } from "./protection-domains.ts";
+import type { QueuePair, WorkRing } from "./queue-pair.ts";
 import { RegionTable } from "./region-table.ts";
+import { RDMA_STATUS, type RdmaStatus } from "./registers.ts";
 import type { RdmaReport, RdmaReportQueue } from "./report-queue.ts";
 import { Requester } from "./requester.ts";
 import { Responder } from "./responder.ts";
@@ -41,6 +44,7 @@ export class RdmaEngine {
   readonly #entryView = new DataView(this.#entry.buffer);
   readonly #queuePairs = new Map<number, QueuePair>();
   readonly #regions = new RegionTable();
+  readonly #domains = new ProtectionDomains();
   #setup: RdmaSetup | undefined;
   #commandHead = 0;
   #commandTail = 0;
@@ -50,20 +54,37 @@ export class RdmaEngine {
 
   constructor(port: DevicePort, wire: RdmaWire) {
     this.#port = port;
-    const shared = { port, regions: this.#regions, queuePairs: this.#queuePairs };
-    this.lid = wire.join(new Responder({ ...shared, isReady: () => this.isReady }));
+    const shared = {
+      port,
+      regions: this.#regions,
+      queuePairs: this.#queuePairs,
+      fetch: (address: number, lengthBytes: number) => this.#fetch(address, lengthBytes),
+      complete: (tag: number, status: RdmaStatus, queuePair: number, bytes = 0) =>
+        this.#report(this.#setup?.completions, [tag, status, queuePair, bytes]),
+    };
+    this.lid = wire.join(
+      new Responder({
+        ...shared,
+        isReady: () => this.isReady,
+        breakDown: (queuePair, status) =>
+          status === undefined
+            ? this.#breakDown(queuePair)
+            : this.#breakDownUnasked(queuePair, status),
+      }),
+    );
     this.#requester = new Requester({
       ...shared,
       lid: this.lid,
       wire,
-      fetch: (address, lengthBytes) => this.#fetch(address, lengthBytes),
       later: (delayNs, step) => this.#later(delayNs, step),
-      complete: (tag, status, queuePair) =>
-        this.#report(this.#setup?.completions, [tag, status, queuePair, 0]),
+      breakDown: (queuePair) => this.#breakDown(queuePair),
     });
     this.#context = {
       ...shared,
+      domains: this.#domains,
       reportFault: (key) => this.#report(this.#setup?.events, [RDMA_EVENT.PAGE_FAULT, key, 0, 0]),
+      resume: (queuePair) => this.#resume(queuePair),
+      breakDown: (queuePair) => this.#breakDown(queuePair),
     };
   }
 
@@ -81,6 +102,7 @@ export class RdmaEngine {
     this.#setup = undefined;
     this.#queuePairs.clear();
     this.#regions.clear();
+    this.#domains.clear();
     this.#commandHead = 0;
     this.#commandTail = 0;
     this.#commandBusy = false;
@@ -99,12 +121,19 @@ export class RdmaEngine {
 
   ringSends(queuePair: number, tail: number): void {
     const found = this.#queuePairs.get(queuePair);
-    if (found !== undefined && this.isReady && tail < found.entries) {
-      found.tail = tail;
-      if (!found.busy) {
-        found.busy = true;
-        this.#later(DOORBELL_NS, () => this.#requester.start(found));
-      }
+    if (found !== undefined && this.isReady && this.#putIn(found, found.sends, tail)) {
+      this.#resume(found);
+    }
+  }
+
+  ringReceives(queuePair: number, tail: number): void {
+    const found = this.#queuePairs.get(queuePair);
+    if (found !== undefined && this.isReady && this.#putIn(found, found.receives, tail)) {
+      this.#later(DOORBELL_NS, () => {
+        if (found.isBroken) {
+          this.#flushReceives(found);
+        }
+      });
     }
   }
 
@@ -126,6 +155,53 @@ export class RdmaEngine {
     const { zaps } = region;
     translation.drain(() => this.#report(this.#setup?.events, [RDMA_EVENT.DRAINED, key, zaps, 0]));
     return translation.underWay;
+  }
+
+  /** A doorbell beyond its ring breaks the queue pair (IBV_EVENT_QP_FATAL). */
+  #putIn(queuePair: QueuePair, ring: WorkRing, tail: number): boolean {
+    if (tail >= ring.entries) {
+      this.#breakDownUnasked(queuePair, RDMA_STATUS.LOCAL_QP_OPERATION_ERROR);
+      return false;
+    }
+    ring.tail = tail;
+    return true;
+  }
+
+  #resume(queuePair: QueuePair): void {
+    if (!queuePair.busy && queuePair.takesSends && !queuePair.sends.isEmpty) {
+      queuePair.busy = true;
+      this.#later(DOORBELL_NS, () => this.#requester.start(queuePair));
+    }
+  }
+
+  /** Its receive requests are flushed at once, its send requests one after the other. */
+  #breakDown(queuePair: QueuePair): void {
+    if (!queuePair.isBroken) {
+      queuePair.break();
+      this.#flushReceives(queuePair);
+      this.#resume(queuePair);
+    }
+  }
+
+  #breakDownUnasked(queuePair: QueuePair, status: RdmaStatus): void {
+    if (!queuePair.isBroken) {
+      const words = [RDMA_EVENT.QUEUE_PAIR_ERROR, queuePair.number, status, 0] as const;
+      this.#report(this.#setup?.events, words);
+      this.#breakDown(queuePair);
+    }
+  }
+
+  #flushReceives(queuePair: QueuePair): void {
+    const { receives, number } = queuePair;
+    queuePair.receiving = undefined;
+    while (!receives.isEmpty && this.isReady) {
+      const entry = this.#fetch(receives.headAddress, RDMA_WORK_BYTES);
+      if (entry !== undefined) {
+        const { tag } = decodeWorkRequest(entry);
+        receives.advance();
+        this.#report(this.#setup?.completions, [tag, RDMA_STATUS.FLUSHED, number, 0]);
+      }
+    }
   }
 
   #nextCommand(): void {

@@ -13,6 +13,8 @@ export type PageWaiter = (found: boolean) => void;
 
 export class MemoryRegion {
   readonly lengthBytes: number;
+  /** The protection domain to which its key belongs. */
+  readonly domain: number;
   readonly #access: number;
   readonly #reportFault: () => void;
   readonly #waiting = new Set<PageWaiter>();
@@ -24,7 +26,8 @@ export class MemoryRegion {
   /** ... and shall hear next time that there is no page. */
   #refusesNext = false;
 
-  constructor(lengthBytes: number, access: number, reportFault: () => void) {
+  constructor(domain: number, lengthBytes: number, access: number, reportFault: () => void) {
+    this.domain = domain;
     this.lengthBytes = lengthBytes;
     this.#access = access;
     this.#reportFault = reportFault;
@@ -44,8 +47,10 @@ export class MemoryRegion {
     return (this.#access & RDMA_ACCESS.ON_DEMAND) !== 0;
   }
 
-  allows(offset: number, lengthBytes: number, access: number): boolean {
-    return (this.#access & access) === access && offset + lengthBytes <= this.lengthBytes;
+  /** To a queue pair of `domain`. */
+  allows(domain: number, offset: number, lengthBytes: number, access: number): boolean {
+    const isInside = offset + lengthBytes <= this.lengthBytes;
+    return this.domain === domain && (this.#access & access) === access && isInside;
   }
 
   /** Present from now on: who waited goes on. */

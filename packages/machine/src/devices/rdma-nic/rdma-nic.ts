@@ -1,6 +1,7 @@
 /**
- * RDMA NIC: memory regions with keys, queue pairs, RDMA write and read. Not a real NIC: the register
- * interface is ours, the behaviour is that of verbs on a reliable connection.
+ * RDMA NIC: protection domains, memory regions with keys, queue pairs, RDMA write and read, send and
+ * receive. Not a real NIC: the register interface is ours, the behaviour is that of verbs on a reliable
+ * connection.
  *
  * A region's memory may be taken away at any time (the ZAP register) and be mapped again elsewhere. An
  * access to an on-demand region that is not there waits: the host gets a PAGE_FAULT event and answers
@@ -8,7 +9,8 @@
  *
  * The registers live in the function's first memory BAR of at least 4 KiB.
  *
- * Left out: protection domains, send/receive, atomics, several completion queues, packet loss.
+ * Left out: atomics, immediate data, shared receive queues, unreliable transports, several completion
+ * queues, packet loss.
  */
 import type { BarModel, DeviceModel } from "../../device-model.ts";
 import { requireBar } from "../bar-choice.ts";
@@ -88,6 +90,11 @@ class RdmaRegisters {
     const sends = (offset - RDMA_REGISTER.SEND_TAILS) / 4;
     if (sends >= 1 && sends <= RDMA_QUEUE_PAIRS_MAX) {
       this.#engine.ringSends(sends, value);
+      return;
+    }
+    const receives = (offset - RDMA_REGISTER.RECEIVE_TAILS) / 4;
+    if (receives >= 1 && receives <= RDMA_QUEUE_PAIRS_MAX) {
+      this.#engine.ringReceives(receives, value);
       return;
     }
     switch (offset) {

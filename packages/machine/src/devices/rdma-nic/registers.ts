@@ -38,17 +38,20 @@ export const RDMA_REGISTER = {
    * were still under way then; if there were any, a DRAINED event follows.
    */
   ZAP: 0x50,
-  /** Doorbells of the queue pairs, 4 bytes each, by number. */
+  /** Doorbells of the send queues, 4 bytes each, by number of the queue pair ... */
   SEND_TAILS: 0x800,
+  /** ... and of the receive queues. */
+  RECEIVE_TAILS: 0xc00,
 } as const;
 
 /** "PBRN", little-endian. */
 export const RDMA_ID = 0x4e52_4250;
-export const RDMA_VERSION = 1;
+export const RDMA_VERSION = 2;
 export const RDMA_REGISTER_BYTES = 4096;
 export const RDMA_QUEUE_ENTRIES_MAX = 4096;
 /** Queue pairs 1 to this; 0 stands for the command queue. */
 export const RDMA_QUEUE_PAIRS_MAX = 255;
+export const RDMA_PROTECTION_DOMAINS_MAX = 1024;
 export const RDMA_REGIONS_MAX = 65_536;
 /** Segments of one region. */
 export const RDMA_REGION_SEGMENTS_MAX = 1_048_576;
@@ -59,7 +62,7 @@ export const RDMA_NIC_STATUS = {
   FATAL: 0b10,
 } as const;
 
-/** Access to a memory region (ibv_access_flags). Local reads need none. ON_DEMAND: an access may wait for a page. */
+/** Access to a memory region (ibv_access_flags). Local reads need none; REMOTE_WRITE needs LOCAL_WRITE. ON_DEMAND: an access may wait for a page. */
 export const RDMA_ACCESS = {
   LOCAL_WRITE: 1,
   REMOTE_WRITE: 2,
@@ -70,34 +73,59 @@ export const RDMA_ACCESS = {
 /** How a work request ended (ibv_wc_status). */
 export const RDMA_STATUS = {
   SUCCESS: 0,
+  /** A message is longer than the memory of the receive request that it found. */
+  LOCAL_LENGTH_ERROR: 1,
   /** The NIC's own memory access failed, no page came for it, or the request makes no sense. */
   LOCAL_QP_OPERATION_ERROR: 2,
-  /** Local key, bounds or access flags, or the region was taken away. */
+  /** Local key, its protection domain, bounds or access flags, or the region was taken away. */
   LOCAL_PROTECTION_ERROR: 4,
-  /** An earlier request of this queue pair failed; this one was not tried. */
+  /** The queue pair is in the error state; this request was not tried. */
   FLUSHED: 5,
-  /** Remote key, bounds or access flags, or the remote region was taken away. */
+  /** The other end found the message too long for its receive request. */
+  REMOTE_INVALID_REQUEST: 9,
+  /** Remote key, its protection domain, bounds or access flags, or the remote region was taken away. */
   REMOTE_ACCESS_ERROR: 10,
-  /** The remote NIC could not reach its memory, or no page came for it. */
+  /** The remote NIC could not reach its memory, was not allowed to, or no page came for it. */
   REMOTE_OPERATION_ERROR: 11,
   /** Nobody answers: not connected, or the other end is gone. */
   RETRY_EXCEEDED: 12,
-  /** The other end was not ready (RNR) for too long: it waited for a page. */
+  /** The other end was not ready (RNR) for too long: it waited for a page, or had no receive request. */
   RNR_RETRY_EXCEEDED: 13,
 } as const;
 
 export type RdmaStatus = (typeof RDMA_STATUS)[keyof typeof RDMA_STATUS];
 
+/** ibv_qp_state. */
+export const RDMA_QUEUE_PAIR_STATE = {
+  /** Fresh: nothing is taken in. */
+  RESET: 0,
+  /** Receive requests may be put in. */
+  INIT: 1,
+  /** Ready to receive: answers the other end. */
+  RECEIVING: 2,
+  /** Ready to send as well. */
+  SENDING: 3,
+  /** Everything that is put in is flushed. Only a reset leads out. */
+  ERROR: 6,
+} as const;
+
+export type RdmaQueuePairState = (typeof RDMA_QUEUE_PAIR_STATE)[keyof typeof RDMA_QUEUE_PAIR_STATE];
+
+/** RNR retries: a count, or this for as long as a request may wait at all. */
+export const RDMA_RNR_RETRY_FOREVER = 7;
+
 /** How a command ended. */
 export const RDMA_COMMAND_STATUS = {
   SUCCESS: 0,
   INVALID: 1,
-  /** No more regions or queue pairs. */
+  /** No more protection domains, regions or queue pairs. */
   LIMIT: 2,
   /** The table of segments could not be read. */
   UNREACHABLE: 3,
   /** The region was zapped after the table was made. */
   STALE: 4,
+  /** Regions or queue pairs are in the protection domain. */
+  BUSY: 5,
 } as const;
 
 export type RdmaCommandStatus = (typeof RDMA_COMMAND_STATUS)[keyof typeof RDMA_COMMAND_STATUS];

@@ -10,17 +10,17 @@ import { decodeWorkRequest, RDMA_WORK, RDMA_WORK_BYTES, type WorkRequest } from 
 import type { MemoryRegion } from "./memory-region.ts";
 import type { QueuePair } from "./queue-pair.ts";
 import type { RegionTable } from "./region-table.ts";
-import { RDMA_STATUS, type RdmaStatus } from "./registers.ts";
+import { RDMA_RNR_RETRY_FOREVER, RDMA_STATUS, type RdmaStatus } from "./registers.ts";
 import { localAccess, PIECE_BYTES, Transfer } from "./transfer.ts";
 import type { Translation } from "./translation.ts";
-import type { RdmaWire, WireAnswer } from "./wire.ts";
+import type { NotReady, RdmaWire, WireAnswer } from "./wire.ts";
 
 /** One way, through one switch. */
 const WIRE_NS = 900;
 const BYTES_PER_NS = 25;
 /** After how long a packet is sent again to an end that was not ready: code 7 of the RNR NAK timer. */
 const NOT_READY_NS = 120_000;
-/** How long a request waits for pages, its own or the other end's, without moving a piece. */
+/** How long a request waits for pages or a receive request, without moving a piece. */
 const PAGE_WAIT_NS = 1_000_000_000;
 
 export interface RequesterParts {
@@ -34,7 +34,11 @@ export interface RequesterParts {
   /** Runs `step` in time, unless the NIC was stopped before. */
   later(delayNs: number, step: () => void): ScheduledEvent;
   complete(tag: number, status: RdmaStatus, queuePair: number): void;
+  /** Puts the queue pair into the error state and flushes its receive requests. */
+  breakDown(queuePair: QueuePair): void;
 }
+
+const OPCODES: readonly number[] = Object.values(RDMA_WORK);
 
 export class Requester {
   readonly #parts: RequesterParts;
@@ -46,12 +50,12 @@ export class Requester {
 
   /** The queue pair is idle and has something to do. */
   start(queuePair: QueuePair): void {
-    if (queuePair.head === queuePair.tail) {
+    const { sends, takesSends } = queuePair;
+    if (!takesSends || sends.isEmpty || !this.#isAlive(queuePair)) {
       queuePair.busy = false;
       return;
     }
-    const address = queuePair.address + queuePair.head * RDMA_WORK_BYTES;
-    const entry = this.#parts.fetch(address, RDMA_WORK_BYTES);
+    const entry = this.#parts.fetch(sends.headAddress, RDMA_WORK_BYTES);
     if (entry !== undefined) {
       this.#run(queuePair, decodeWorkRequest(entry));
     }
@@ -60,11 +64,11 @@ export class Requester {
   #run(queuePair: QueuePair, request: WorkRequest): void {
     const { lid, port, regions } = this.#parts;
     const region = regions.find(request.localKey);
-    if (queuePair.failed) {
+    if (queuePair.isBroken) {
       this.#finish(queuePair, request, RDMA_STATUS.FLUSHED);
-    } else if (request.opcode !== RDMA_WORK.WRITE && request.opcode !== RDMA_WORK.READ) {
+    } else if (!OPCODES.includes(request.opcode)) {
       this.#finish(queuePair, request, RDMA_STATUS.LOCAL_QP_OPERATION_ERROR);
-    } else if (!region?.allows(request.localOffset, request.lengthBytes, localAccess(request))) {
+    } else if (!mayUse(queuePair, region, request)) {
       this.#finish(queuePair, request, RDMA_STATUS.LOCAL_PROTECTION_ERROR);
     } else {
       const from = { lid, queuePair: queuePair.number };
@@ -75,7 +79,9 @@ export class Requester {
   /** Piece by piece; the round trip of the acknowledgement comes at the end. */
   #move(queuePair: QueuePair, transfer: Transfer): void {
     const { request, region } = transfer;
-    if (transfer.isDone) {
+    if (queuePair.isBroken) {
+      this.#finish(queuePair, request, RDMA_STATUS.FLUSHED);
+    } else if (transfer.isDone) {
       this.#parts.later(2 * WIRE_NS, () => this.#finish(queuePair, request, RDMA_STATUS.SUCCESS));
     } else if (!this.#mayUse(queuePair, transfer)) {
       this.#finish(queuePair, request, RDMA_STATUS.LOCAL_PROTECTION_ERROR);
@@ -93,8 +99,8 @@ export class Requester {
     this.#parts.later(Math.ceil(transfer.nextPieceBytes / BYTES_PER_NS), () => {
       const answer = this.#step(queuePair, transfer, translation);
       translation.end();
-      if (answer === "not-ready") {
-        this.#tryLater(queuePair, transfer);
+      if (typeof answer === "string") {
+        this.#tryLater(queuePair, transfer, answer);
       } else if (answer === RDMA_STATUS.SUCCESS) {
         this.#move(queuePair, transfer);
       } else {
@@ -104,6 +110,9 @@ export class Requester {
   }
 
   #step(queuePair: QueuePair, transfer: Transfer, translation: Translation): WireAnswer {
+    if (queuePair.isBroken) {
+      return RDMA_STATUS.FLUSHED;
+    }
     if (!this.#mayUse(queuePair, transfer)) {
       return RDMA_STATUS.LOCAL_PROTECTION_ERROR;
     }
@@ -137,8 +146,11 @@ export class Requester {
     region.waitForPage(waiter);
   }
 
-  #tryLater(queuePair: QueuePair, transfer: Transfer): void {
-    if (this.#patienceNs(transfer) < NOT_READY_NS) {
+  #tryLater(queuePair: QueuePair, transfer: Transfer, why: NotReady): void {
+    transfer.rnrTries += why === "no-receive" ? 1 : 0;
+    const { rnrRetries } = queuePair;
+    const isOut = rnrRetries !== RDMA_RNR_RETRY_FOREVER && transfer.rnrTries > rnrRetries;
+    if (isOut || this.#patienceNs(transfer) < NOT_READY_NS) {
       this.#finish(queuePair, transfer.request, RDMA_STATUS.RNR_RETRY_EXCEEDED);
     } else {
       this.#parts.later(NOT_READY_NS, () => this.#move(queuePair, transfer));
@@ -156,13 +168,24 @@ export class Requester {
     if (!this.#isAlive(queuePair)) {
       return; // Destroyed meanwhile.
     }
-    queuePair.failed ||= status !== RDMA_STATUS.SUCCESS;
-    queuePair.head = (queuePair.head + 1) % queuePair.entries;
+    queuePair.sends.advance();
     this.#parts.complete(request.tag, status, queuePair.number);
+    if (status !== RDMA_STATUS.SUCCESS) {
+      this.#parts.breakDown(queuePair);
+    }
     this.#parts.later(0, () => this.start(queuePair));
   }
 
   #isAlive(queuePair: QueuePair): boolean {
     return this.#parts.queuePairs.get(queuePair.number) === queuePair;
   }
+}
+
+function mayUse(
+  { domain }: QueuePair,
+  region: MemoryRegion | undefined,
+  request: WorkRequest,
+): region is MemoryRegion {
+  const { localOffset, lengthBytes } = request;
+  return region?.allows(domain, localOffset, lengthBytes, localAccess(request)) === true;
 }

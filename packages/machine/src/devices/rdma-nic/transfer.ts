@@ -1,9 +1,9 @@
 /**
- * Transfer: one RDMA write or read, moved over the wire in pieces.
+ * Transfer: one RDMA write, read or send, moved over the wire in pieces.
  *
  * The requesting NIC touches its own memory by its own DMA, the other NIC touches the other memory
- * by its. Checks happen where they do on hardware: local key before anything moves, remote key at
- * each piece that arrives.
+ * by its. Checks happen where they do on hardware: local key before anything moves, remote key or receive
+ * request at each piece that arrives.
  */
 import type { DevicePort } from "../../device-model.ts";
 import { RDMA_WORK, type WorkRequest } from "./entries.ts";
@@ -22,6 +22,10 @@ export class Transfer {
   readonly #from: WireSender;
   readonly #staging: Uint8Array;
   #done = 0;
+  /** A message without bytes is one piece all the same; a write or read without bytes is none. */
+  #isBegun = false;
+  /** How often it found no receive request at the other end. */
+  rnrTries = 0;
   /** Since when it waits for a page, here or at the other end; `undefined` while it moves. */
   waitingSinceNs: number | undefined;
 
@@ -40,7 +44,8 @@ export class Transfer {
   }
 
   get isDone(): boolean {
-    return this.#done >= this.request.lengthBytes;
+    const needsPiece = this.request.opcode === RDMA_WORK.SEND && !this.#isBegun;
+    return this.#done >= this.request.lengthBytes && !needsPiece;
   }
 
   get nextPieceBytes(): number {
@@ -51,20 +56,25 @@ export class Transfer {
   step(other: WireEnd, queuePair: number, translation: Translation): WireAnswer {
     const piece = this.nextPieceBytes;
     const answer =
-      this.request.opcode === RDMA_WORK.WRITE
-        ? this.#write(other, queuePair, piece, translation)
-        : this.#read(other, queuePair, piece, translation);
+      this.request.opcode === RDMA_WORK.READ
+        ? this.#read(other, queuePair, piece, translation)
+        : this.#push(other, queuePair, piece, translation);
     if (answer === RDMA_STATUS.SUCCESS) {
+      this.#isBegun = true;
       this.#done += piece;
       this.waitingSinceNs = undefined;
     }
     return answer;
   }
 
-  #write(other: WireEnd, queuePair: number, piece: number, here: Translation): WireAnswer {
-    const { localOffset, remoteOffset, remoteKey } = this.request;
+  #push(other: WireEnd, queuePair: number, piece: number, here: Translation): WireAnswer {
+    const { opcode, localOffset, remoteOffset, remoteKey, lengthBytes } = this.request;
     if (!here.read(this.#port, localOffset + this.#done, this.#staging, piece)) {
       return RDMA_STATUS.LOCAL_QP_OPERATION_ERROR; // Nothing of a piece that could not be read is sent.
+    }
+    if (opcode === RDMA_WORK.SEND) {
+      const message = { totalBytes: lengthBytes, begin: this.#done };
+      return other.acceptSend(this.#from, queuePair, message, this.#staging, piece);
     }
     const offset = remoteOffset + this.#done;
     return other.acceptWrite(this.#from, queuePair, remoteKey, offset, this.#staging, piece);

@@ -13,8 +13,18 @@ export interface WireSender {
   readonly queuePair: number;
 }
 
-/** `not-ready`: try the same again later (RNR NAK); the other end waits for a page. */
-export type WireAnswer = RdmaStatus | "not-ready";
+/** Try the same again later (RNR NAK): the other end waits for a page, or has no receive request. */
+export type NotReady = "no-page" | "no-receive";
+
+export type WireAnswer = RdmaStatus | NotReady;
+
+/** A part of a message that is sent to whoever has a receive request for it. */
+export interface WireMessage {
+  /** Of the whole message. */
+  readonly totalBytes: number;
+  /** Where in it this part begins. */
+  readonly begin: number;
+}
 
 /** A NIC as the others see it. Each call is one packet that has arrived. */
 export interface WireEnd {
@@ -24,6 +34,14 @@ export interface WireEnd {
     queuePair: number,
     key: number,
     offset: number,
+    bytes: Uint8Array,
+    lengthBytes: number,
+  ): WireAnswer;
+  /** Send: the next `lengthBytes` of a message into the receive request at the head of the queue pair. */
+  acceptSend(
+    from: WireSender,
+    queuePair: number,
+    message: WireMessage,
     bytes: Uint8Array,
     lengthBytes: number,
   ): WireAnswer;

@@ -1,0 +1,75 @@
+/** Doctor report: a diagnosis for people: the answer, the machine, the findings that matter, and the rest in a line each. */
+import type { Finding } from "@peerbuf/topology";
+import { oneLine } from "../report-error.ts";
+import type { Session } from "../session.ts";
+import { wrap } from "../wrap.ts";
+import { type Diagnosis, needsAction } from "./diagnosis.ts";
+import { findingLine, findingLines } from "./finding-lines.ts";
+import { headline } from "./headline.ts";
+import { namesOf } from "./pair-words.ts";
+
+/** Findings told in full; the others get a line each. */
+const FULL_MAX = 4;
+const SHORT_MAX = 12;
+
+export function doctorLines(session: Session, diagnosis: Diagnosis, isWhole: boolean): string[] {
+  const { paint } = session;
+  const names = namesOf(diagnosis.topology);
+  const { findings } = diagnosis;
+  const full = isWhole ? findings : findings.filter(needsAction).slice(0, FULL_MAX);
+  const rest = findings.filter((finding) => !full.includes(finding));
+  const numberOf = (finding: Finding): number => findings.indexOf(finding) + 1;
+  const columns = session.io.stdout.columns;
+  const head = [
+    ...wrap(headline(paint, diagnosis), columns),
+    ...wrap(machineLine(diagnosis), columns).map((line) => paint.faint(line)),
+  ];
+  if (diagnosis.pairCount === 0 && !isWhole) {
+    return head;
+  }
+  return [
+    ...head,
+    ...full.flatMap((finding) => [
+      "",
+      ...findingLines(session, names, finding, numberOf(finding), isWhole),
+    ]),
+    ...(rest.length > 0 ? [""] : []),
+    ...rest
+      .slice(0, SHORT_MAX)
+      .flatMap((finding) => findingLine(session, finding, numberOf(finding))),
+    ...(rest.length > SHORT_MAX ? [`... and ${rest.length - SHORT_MAX} more (--all)`] : []),
+    ...contradictionLines(diagnosis),
+    ...(findings.length > 0 && !isWhole
+      ? ["", paint.faint("All of it: --all. One pair: peerbuf explain A B. The tree: peerbuf topo")]
+      : []),
+  ];
+}
+
+function machineLine({ topology, rules, rows }: Diagnosis): string {
+  const { source, format, cpu, kernelRelease, product, isVirtualMachine } = topology.facts;
+  const facts = [
+    `${source} (${format})`,
+    product,
+    cpu?.modelName ?? cpu?.vendor,
+    isVirtualMachine === true ? "a virtual machine" : undefined,
+    kernelRelease === undefined ? undefined : `Linux ${kernelRelease}`,
+    `${rows.length} ${rows.length === 1 ? "device" : "devices"}, by the rules of ${rules.name}`,
+  ];
+  return oneLine(facts.filter((fact) => fact !== undefined).join("; "));
+}
+
+/** Where captures given together differ. */
+function contradictionLines({ topology }: Diagnosis): string[] {
+  const { contradictions } = topology.facts;
+  if (contradictions.length === 0) {
+    return [];
+  }
+  return [
+    "",
+    "The captures differ (the first one counts):",
+    ...contradictions.slice(0, SHORT_MAX).map(({ fact, at, values }) => {
+      const said = values.map(({ source, value }) => `${value} in ${source}`).join(", ");
+      return oneLine(`  ${at === undefined ? "" : `${at} `}${fact}: ${said}`);
+    }),
+  ];
+}

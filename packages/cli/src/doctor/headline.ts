@@ -1,0 +1,59 @@
+/**
+ * Headline: the answer in one line, so that ten seconds of reading are enough.
+ *
+ * "Fine" is said only when every pair is known to work and nothing is known to be against it; what the
+ * capture does not show is never fine.
+ */
+import type { Paint } from "../paint.ts";
+import { type Diagnosis, needsAction } from "./diagnosis.ts";
+
+export function headline(paint: Paint, diagnosis: Diagnosis): string {
+  const { pairCount, counts, findings, topology } = diagnosis;
+  const working = counts["bus-addr"] + counts["host-bridge"];
+  const acting = findings.filter(needsAction).length;
+  const more = acting === 0 ? "" : ` ${things(acting)} to look at.`;
+  if (pairCount === 0) {
+    return paint.strong(nothingText(diagnosis));
+  }
+  if (counts.unknown === pairCount) {
+    const text = `Not known: ${topology.facts.source} does not say whether any of ${pairs(pairCount)} goes peer to peer.`;
+    return paint.fair(paint.strong(text)) + more;
+  }
+  if (working < pairCount) {
+    const parts = [
+      ...(counts.unsupported > 0 ? [`${counts.unsupported} refused by the kernel`] : []),
+      ...(counts.unknown > 0 ? [`${counts.unknown} not known`] : []),
+    ];
+    const text = `${working === 0 ? "None" : working} of ${pairs(pairCount)} can go peer to peer: ${parts.join(", ")}.`;
+    return paint[working === 0 ? "bad" : "fair"](paint.strong(text)) + more;
+  }
+  return allWorking(paint, diagnosis) + more;
+}
+
+function allWorking(paint: Paint, { pairCount, counts, findings }: Diagnosis): string {
+  const all = `${pairCount === 1 ? "the one pair" : `all ${pairs(pairCount)}`} can go peer to peer`;
+  const ways = `${counts["bus-addr"]} below the root complex, ${counts["host-bridge"]} through it`;
+  if (findings.some(({ severity }) => severity === "blocks")) {
+    const text = `Allowed, but not safe: the kernel maps ${pairs(pairCount)} peer to peer (${ways}), and this machine is known to be against it.`;
+    return paint.bad(paint.strong(text));
+  }
+  if (findings.some(({ severity }) => severity === "open")) {
+    return paint.fair(paint.strong(`As far as known ${all} (${ways}).`));
+  }
+  return findings.some(needsAction)
+    ? paint.fair(paint.strong(`Works: ${all} (${ways}).`))
+    : paint.good(paint.strong(`Fine: ${all} (${ways}).`));
+}
+
+function nothingText({ topology, rows }: Diagnosis): string {
+  const { source } = topology.facts;
+  if (topology.count === 0) {
+    return `Nothing to diagnose: ${source} shows no PCI functions (a container or a virtual machine may hide them).`;
+  }
+  return rows.length === 0
+    ? `Nothing to diagnose: ${source} has no GPU, accelerator, NIC or NVMe drive.`
+    : `Nothing to diagnose: ${source} has only one such device, and P2P needs two.`;
+}
+
+const pairs = (count: number): string => (count === 1 ? "1 pair" : `${count} pairs`);
+const things = (count: number): string => (count === 1 ? "1 thing" : `${count} things`);

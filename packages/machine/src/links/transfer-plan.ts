@@ -1,0 +1,33 @@
+/**
+ * Transfer plan: what a device's engine is about to move, told to the links before the bytes move.
+ *
+ * A plan is a declaration and touches nothing: `DevicePort.transfer` answers when links and limits have
+ * carried it, and only then does the engine read and write. So bytes never arrive before their time,
+ * and what was unmapped or revoked meanwhile is met by them as they arrive.
+ */
+import type { AccessKind } from "../root-complex.ts";
+
+/** Requests of one kind, one after the other. */
+export interface TransferLeg {
+  readonly kind: AccessKind;
+  /** Address and length of each run, in turn, both in bytes. Without length or below address 0 a run costs nothing. */
+  readonly runs: readonly number[];
+}
+
+/**
+ * Something inside a device that its transfers share, such as its media or the processor that takes
+ * commands. Belongs to the device for as long as it lives; each one is known by identity.
+ */
+export interface DeviceLimit {
+  /** For reports, e.g. `media`. */
+  readonly name: string;
+  /** Units a nanosecond, above 0: bytes (1 is 1 GB/s), commands, whatever plans count. */
+  readonly perNs: number;
+}
+
+export interface TransferPlan {
+  /** All legs move at the same time, as engines overlap them. */
+  readonly legs: readonly TransferLeg[];
+  /** What the transfer takes of the device's own limits. */
+  readonly limits?: readonly { readonly limit: DeviceLimit; readonly amount: number }[];
+}

@@ -1,0 +1,88 @@
+/**
+ * Redirect findings: pairs below one bridge whose traffic ACS sends the long way, or nowhere.
+ *
+ * All of them make one finding with one fix, because the kernel takes one list of ports: two findings with
+ * two lists would undo each other. Only ports on the way of a pair that is asked about are named; a
+ * redirect anywhere else changes nothing and is not mentioned. Source validation alone is no redirect.
+ */
+import { acsBits } from "../acs.ts";
+import { clearAcs } from "../fixes/clear-acs.ts";
+import type { AllPairs } from "../rules/all-pairs.ts";
+import { hasEveryBridge } from "../rules/judge-pair.ts";
+import type { KernelRules } from "../rules/kernel-rules.ts";
+import type { Topology } from "../topology.ts";
+import type { Finding, FindingCode } from "./finding.ts";
+import { PairList } from "./pair-list.ts";
+import { eachPair, type PairScope, typeOf } from "./pair-scope.ts";
+import type { Ways } from "./ways.ts";
+
+export function redirectFindings(
+  topology: Topology,
+  rules: KernelRules,
+  scope: PairScope,
+  pairs: AllPairs,
+  ways: Ways,
+): Finding[] {
+  if (!hasEveryBridge(topology)) {
+    return [];
+  }
+  const list = new PairList(topology);
+  const ports = new Set<number>();
+  let refusedCount = 0;
+  let translatedCount = 0;
+  eachPair(scope, (provider, client) => {
+    const type = typeOf(pairs, provider, client);
+    if (type === "bus-addr") {
+      return;
+    }
+    if (ways.addRedirects(provider, client, ports) === 0) {
+      return;
+    }
+    list.add(provider, client);
+    refusedCount += type === "unsupported" ? 1 : 0;
+    translatedCount += ways.isTranslated(client) ? 1 : 0;
+  });
+  if (list.count === 0) {
+    return [];
+  }
+  const rows = [...ports].sort((one, other) => one - other);
+  const code = codeOf(refusedCount, translatedCount);
+  return [
+    {
+      code,
+      severity: code === "REDIRECT_REFUSED" ? "blocks" : "slows",
+      at: rows.map((row) => topology.bdfOf(row)),
+      text: textOf(topology, rules, rows, list.count, refusedCount, translatedCount),
+      source: "ACS control registers, config space",
+      pairs: list.listed,
+      pairCount: list.count,
+      fixes: [clearAcs(topology, rules, rows, scope)],
+    },
+  ];
+}
+
+function codeOf(refusedCount: number, translatedCount: number): FindingCode {
+  if (refusedCount > 0) {
+    return "REDIRECT_REFUSED";
+  }
+  return translatedCount > 0 ? "REDIRECT_TRANSLATED" : "REDIRECT_DETOUR";
+}
+
+function textOf(
+  topology: Topology,
+  rules: KernelRules,
+  rows: readonly number[],
+  pairCount: number,
+  refusedCount: number,
+  translatedCount: number,
+): string {
+  const { acsControl } = topology.table;
+  const bits = new Set(
+    rows.flatMap((row) => acsBits((acsControl[row] as number) & rules.redirectMask)),
+  );
+  const where = `${rows.length === 1 ? "one function" : `${rows.length} functions`} (${[...bits].join(", ")} set)`;
+  const refused = refusedCount > 0 ? `; ${rules.name} refuses ${refusedCount} of them there` : "";
+  const translated =
+    translatedCount > 0 ? `; for ${translatedCount} of them the IOMMU translates on that way` : "";
+  return `${pairCount} pairs have a bridge in common, but ACS redirect on ${where} sends their traffic up to the root complex${refused}${translated}.`;
+}

@@ -1,0 +1,180 @@
+/**
+ * Root findings: pairs that meet only in the root complex, and what becomes of them there.
+ *
+ * Refused: a real limit, never to be forced. Let through: the IOMMU may translate, and the way may cross
+ * sockets, where "possible" and "advised" are two answers.
+ */
+import { newerKernel, putBelowOneSwitch } from "../fixes/advice.ts";
+import type { Fix } from "../fixes/fix.ts";
+import { moveTogether } from "../fixes/move-card.ts";
+import { passThrough } from "../fixes/pass-through.ts";
+import type { AllPairs } from "../rules/all-pairs.ts";
+import { hostBridgesOf } from "../rules/host-bridge.ts";
+import type { KernelRules } from "../rules/kernel-rules.ts";
+import type { Topology } from "../topology.ts";
+import type { Finding } from "./finding.ts";
+import { rootComplexFact } from "./known-hardware.ts";
+import { PairList } from "./pair-list.ts";
+import { eachPair, type PairScope, typeOf } from "./pair-scope.ts";
+import type { Ways } from "./ways.ts";
+
+/** Cards moved on the model for one finding, at most: each means judging the machine anew. */
+const MOVES_TRIED_MAX = 4;
+
+export function rootFindings(
+  topology: Topology,
+  rules: KernelRules,
+  scope: PairScope,
+  pairs: AllPairs,
+  ways: Ways,
+): Finding[] {
+  const refused = new PairList(topology);
+  const translated = new PairList(topology);
+  const crossing = new PairList(topology);
+  const roots = new Set<number>();
+  eachPair(scope, (provider, client) => {
+    const type = typeOf(pairs, provider, client);
+    if (type === "host-bridge") {
+      if (ways.isTranslated(client)) {
+        translated.add(provider, client);
+      }
+      if (ways.crossesNodes(provider, client)) {
+        crossing.add(provider, client);
+      }
+    } else if (type === "unsupported" && !ways.meetBelowRoot(provider, client)) {
+      refused.add(provider, client);
+      for (const row of [provider, client]) {
+        roots.add(topology.table.rootBus[row] as number);
+      }
+    }
+  });
+  return [
+    ...refusedFinding(topology, rules, scope, refused, roots),
+    ...translatedFinding(topology, translated),
+    ...crossingFinding(crossing),
+  ];
+}
+
+function refusedFinding(
+  topology: Topology,
+  rules: KernelRules,
+  scope: PairScope,
+  refused: PairList,
+  roots: ReadonlySet<number>,
+): Finding[] {
+  if (refused.count === 0) {
+    return [];
+  }
+  const bridges = hostBridgesOf(topology, rules).filter((_, index) => roots.has(index));
+  const refusing = bridges.filter(({ withOthers }) => withOthers !== "yes");
+  const reasons = refusing.map(({ reason }) => reason.text).join(" ");
+  const finding: Finding = {
+    code: "ROOT_COMPLEX_REFUSED",
+    severity: "blocks",
+    at: refusing.map(({ root }) => root.id),
+    text: `${refused.count} pairs meet only in the root complex, and ${rules.name} does not trust it with their traffic. ${reasons} This is a limit of the machine, not a setting: do not force it.`,
+    source: "kernel, pci_p2pdma_whitelist and cpu_supports_p2pdma()",
+    pairs: refused.listed,
+    pairCount: refused.count,
+    fixes: refusedFixes(topology, rules, scope, refused),
+  };
+  return [finding, ...writesOnly(topology, rules, roots, refused)];
+}
+
+function refusedFixes(
+  topology: Topology,
+  rules: KernelRules,
+  scope: PairScope,
+  refused: PairList,
+): Fix[] {
+  const kernel = newerKernel(topology, rules, scope);
+  const moves = movesFor(topology, rules, scope, refused);
+  const [first] = refused.listed;
+  const general = first === undefined ? [] : [putBelowOneSwitch(first.provider, first.client)];
+  return [...(kernel === undefined ? [] : [kernel]), ...(moves.length > 0 ? moves : general)];
+}
+
+/** One fix for each card that a move would help, the most helpful first. */
+function movesFor(
+  topology: Topology,
+  rules: KernelRules,
+  scope: PairScope,
+  refused: PairList,
+): Fix[] {
+  const fixByMove = new Map<string, Fix>();
+  for (const { provider, client } of refused.listed) {
+    if (fixByMove.size >= MOVES_TRIED_MAX) {
+      break;
+    }
+    const rows = [provider, client].map((bdf) => topology.indexOf(bdf)) as [number, number];
+    const fix = moveTogether(topology, rules, ...rows, scope);
+    // A swap that costs as many pairs as it helps is no advice for the machine.
+    if (fix?.effect !== undefined && fix.effect.improvedCount > fix.effect.worsenedCount) {
+      fixByMove.set(JSON.stringify(fix.moves), fix);
+    }
+  }
+  return [...fixByMove.values()].sort(
+    (one, other) => (other.effect?.improvedCount ?? 0) - (one.effect?.improvedCount ?? 0),
+  );
+}
+
+/** What the hardware does to those who do not ask the kernel. */
+function writesOnly(
+  topology: Topology,
+  rules: KernelRules,
+  roots: ReadonlySet<number>,
+  refused: PairList,
+): Finding[] {
+  const facts = topology.rootBuses
+    .filter((_, index) => roots.has(index))
+    .map((root) => ({ root, fact: rootComplexFact(topology, rules, root) }));
+  const losing = facts.filter(({ fact }) => fact?.reads === "no");
+  const [first] = losing;
+  return first?.fact === undefined
+    ? []
+    : [
+        {
+          code: "WRITES_ONLY",
+          severity: "note",
+          at: losing.map(({ root }) => root.id),
+          text: `Drivers that do not ask the kernel get this from the hardware: ${first.fact.text}.`,
+          source: first.fact.source,
+          pairs: refused.listed,
+          pairCount: refused.count,
+          fixes: [],
+        },
+      ];
+}
+
+const translatedFinding = (topology: Topology, translated: PairList): Finding[] =>
+  translated.count === 0
+    ? []
+    : [
+        {
+          code: "IOMMU_TRANSLATES",
+          severity: "slows",
+          at: [],
+          text: `${translated.count} pairs go through the root complex, where the IOMMU translates. A driver that says OK is no proof here: run a transfer with checksums. With translation on, several public reports saw P2P hang or lose data until the IOMMU passed requests through.`,
+          source:
+            "types of the IOMMU groups; public reports pytorch/pytorch#84803, NVIDIA/nccl#257, ROCm/rccl#1129",
+          pairs: translated.listed,
+          pairCount: translated.count,
+          fixes: [passThrough(topology)],
+        },
+      ];
+
+const crossingFinding = (crossing: PairList): Finding[] =>
+  crossing.count === 0
+    ? []
+    : [
+        {
+          code: "SOCKETS_CROSSED",
+          severity: "slows",
+          at: [],
+          text: `${crossing.count} pairs reach each other across NUMA nodes: P2P is possible and not advised, a copy through host memory is often as fast. Use pairs of one node where there is a choice.`,
+          source: "NUMA nodes of the devices; public reports NVIDIA/nccl-tests#74, NVIDIA/nccl#428",
+          pairs: crossing.listed,
+          pairCount: crossing.count,
+          fixes: [],
+        },
+      ];

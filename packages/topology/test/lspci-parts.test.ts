@@ -1,0 +1,101 @@
+/**
+ * Lspci parts: a listing of which only some was sent, and several listings in one file.
+ */
+import { judgePair, rulesForKernel, type Topology, topologyFromLspci } from "@peerbuf/topology";
+import { describe, expect, it } from "vitest";
+import { fullText, HEX_ROW, plain, problemOf, textOf } from "./lspci-claims.ts";
+import { NIC, ROOT } from "./lspci-sample.ts";
+
+const rules = rulesForKernel("6.12.117");
+const read = (text: string): Topology => topologyFromLspci("listing", text);
+const missing = (topology: Topology): string[] => topology.facts.missing.map(({ fact }) => fact);
+
+describe("a part of a listing", () => {
+  it("without the bridges of what it shows has gaps, and no verdict", () => {
+    const topology = read(
+      fullText("server-05")
+        .split(/\n\n/)
+        .filter((block) => !/PCI bridge/.test(block))
+        .join("\n\n"),
+    );
+
+    expect(topology.facts.tree).toBe("none");
+    const first = topology.endpoints[0] as number;
+    const others = Array.from(topology.endpoints.subarray(1));
+    const types = others.map((row) => judgePair(topology, rules, first, row).type);
+    expect(new Set(types)).toEqual(new Set(["unknown"]));
+  });
+
+  it("with bridges picked by hand has chains, and does not name the host bridge", () => {
+    const topology = read(ROOT.slice(ROOT.indexOf("00:01.0")) + NIC);
+
+    expect(topology.facts.tree).toBe("chains");
+    expect(missing(topology)).toContain("functions");
+  });
+
+  it("of headers and ACSCtl lines keeps which register is whose", () => {
+    const grep = fullText("server-05")
+      .split("\n")
+      .filter((line) => /^[0-9a-f]{4}:[0-9a-f]{2}:|ACSCtl/.test(line))
+      .join("\n");
+    const whole = read(fullText("server-05"));
+
+    const topology = read(grep);
+
+    const seen = topology
+      .records()
+      .flatMap(({ bdf, acs }) => (typeof acs === "object" ? [[bdf, acs.control]] : []));
+    const all = whole
+      .records()
+      .flatMap(({ bdf, acs }) => (typeof acs === "object" ? [[bdf, acs.control & 0x7f]] : []));
+    expect(seen).toEqual(all);
+    expect(seen.length).toBeGreaterThan(5);
+    expect(topology.records().some(({ acs }) => acs === "absent")).toBe(false);
+  });
+
+  it.each([
+    ["none of them", ["-", "-"], "none of 2 redirects peer traffic"],
+    ["one of them", ["+", "-"], "1 of 2 redirect peer traffic, but not which"],
+  ])(
+    "of ACSCtl lines alone says that %s redirects, and nothing of a path",
+    (_, signs, expected) => {
+      const lines = signs.map(
+        (sign) =>
+          `\t\tACSCtl:\tSrcValid+ TransBlk- ReqRedir${sign} CmpltRedir- UpstreamFwd- EgressCtrl- DirectTrans-\n`,
+      );
+
+      const topology = read(lines.join(""));
+
+      expect([topology.count, topology.facts.tree]).toEqual([0, "none"]);
+      expect(topology.facts.format).toContain(expected);
+    },
+  );
+});
+
+describe("several listings in one file", () => {
+  it("complete each other: a tree, and details of what it draws", () => {
+    const details = fullText("server-05").replace(HEX_ROW, "");
+    const alone = read(details);
+
+    const topology = read(
+      `$ lspci -tv\n${textOf("server-05", "lspci-tv.txt")}\n$ sudo lspci -vvv\n${details}`,
+    );
+
+    expect(topology.facts.format).toBe("lspci (details, tree)");
+    expect(plain(topology)).toEqual(plain(alone));
+  });
+
+  it("are two machines when ids differ, and two moments when ACS does", () => {
+    const other = (from: string, to: string) => problemOf(ROOT + ROOT.replaceAll(from, to)).cause;
+
+    expect(other("8086:3c00", "8086:3c01")).toMatch(
+      /device id of 0000:00:00.0 is 0x3c00 in line 1 and 0x3c01 in line 12/,
+    );
+    expect(
+      other(
+        "ReqRedir+ CmpltRedir+ UpstreamFwd+ EgressCtrl- DirectTrans-\n\n",
+        "ReqRedir- CmpltRedir- UpstreamFwd- EgressCtrl- DirectTrans-\n\n",
+      ),
+    ).toMatch(/ACS control of 0000:00:01.0 is 0x1d/);
+  });
+});
