@@ -60,10 +60,6 @@ class Poller {
     this.#handle.unref();
   }
 
-  get count(): number {
-    return this.#watches.size;
-  }
-
   watch(descriptor: Descriptor, events: number, wake: Wake): Watching {
     const copy = descriptor.duplicate();
     const token = this.#nextToken++;
@@ -149,9 +145,6 @@ export function watch(descriptor: Descriptor, events: number, wake: Wake): Watch
   poller ??= openPoller();
   return poller.watch(descriptor, events, wake);
 }
-
-/** Waits that have not ended, in this thread. */
-export const watchCount = (): number => poller?.count ?? 0;
 
 function openPoller(): Poller {
   const opened = new Poller();
