@@ -1,0 +1,24 @@
+/**
+ * dma-buf requests: the ioctls of a dma-buf descriptor and their structures (include/uapi/linux/dma-buf.h,
+ * 6.12). Little-endian, as every processor this package runs on.
+ */
+import { request } from "../sys/ioctl.ts";
+
+export const DMA_BUF_IOCTL_SYNC: number = request("write", "b", 0, 8);
+/** On 64-bit systems DMA_BUF_SET_NAME is the form with 8 bytes. */
+export const DMA_BUF_SET_NAME: number = request("write", "b", 1, 8);
+export const DMA_BUF_IOCTL_EXPORT_SYNC_FILE: number = request("both", "b", 2, 8);
+export const DMA_BUF_IOCTL_IMPORT_SYNC_FILE: number = request("write", "b", 3, 8);
+
+/** f_type of a dma-buf: "DMAB". */
+export const DMA_BUF_MAGIC = 0x444d_4142;
+
+/** A name has at most 32 bytes, the closing zero included. */
+export const NAME_BYTES_MAX = 31;
+
+/** What the CPU, or whoever waits, is about to do with the bytes. */
+export type Use = "read" | "write" | "read-write";
+
+/** DMA_BUF_SYNC_READ and _WRITE. */
+export const SYNC_BITS: Readonly<Record<Use, number>> = { read: 1, write: 2, "read-write": 3 };
+export const SYNC_END = 4;

@@ -1,0 +1,100 @@
+/**
+ * Bracket: CPU access to a buffer, from begin to end.
+ *
+ * Between the two the bytes are seen in place and the kernel keeps caches in order (DMA_BUF_IOCTL_SYNC).
+ * Brackets may nest, in any directions; when the last one of a buffer ends, every view that was given out
+ * is detached: later use throws or reads nothing, and cannot hit memory that is gone.
+ */
+import { PeerbufError } from "@peerbuf/core";
+import type { Use } from "../buffers/dma-buf-requests.ts";
+
+/** What a bracket needs of its buffer. */
+export interface BracketedBuffer {
+  readonly what: string;
+  /** The bytes, mapped if they are not. */
+  bytes(): ArrayBuffer;
+  /** The kernel's START or END, with the same direction both times. */
+  sync(use: Use, edge: "start" | "end"): void;
+  /** The last bracket ended. */
+  revokeViews(): void;
+}
+
+/** An open bracket. `end` it, once; `using` does. */
+export interface CpuAccess extends Disposable {
+  readonly use: Use;
+  /** The whole buffer. `HANDLE_CLOSED` after `end`. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Caches are in order for devices again. A second time is `HANDLE_CLOSED`. */
+  end(): void;
+}
+
+/** The brackets of one buffer. */
+export class Brackets {
+  readonly #buffer: BracketedBuffer;
+  #openCount = 0;
+
+  constructor(buffer: BracketedBuffer) {
+    this.#buffer = buffer;
+  }
+
+  get openCount(): number {
+    return this.#openCount;
+  }
+
+  /** Waits in the kernel for work on the buffer that is in the way; `idle` first keeps the event loop going. */
+  begin(use: Use): CpuAccess {
+    const bytes = this.#buffer.bytes();
+    this.#buffer.sync(use, "start");
+    this.#openCount++;
+    return new Bracket(use, bytes, this.#buffer.what, () => this.#end(use));
+  }
+
+  /** Counted as ended even if the kernel refuses the END, so that the views go on every path. */
+  #end(use: Use): void {
+    this.#openCount--;
+    try {
+      this.#buffer.sync(use, "end");
+    } finally {
+      if (this.#openCount === 0) {
+        this.#buffer.revokeViews();
+      }
+    }
+  }
+}
+
+class Bracket implements CpuAccess {
+  readonly use: Use;
+  readonly #what: string;
+  readonly #finish: () => void;
+  #bytes: ArrayBuffer | undefined;
+
+  constructor(use: Use, bytes: ArrayBuffer, what: string, finish: () => void) {
+    this.use = use;
+    this.#bytes = bytes;
+    this.#what = what;
+    this.#finish = finish;
+  }
+
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#open());
+  }
+
+  end(): void {
+    this.#open();
+    this.#bytes = undefined;
+    this.#finish();
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#bytes !== undefined) {
+      this.end();
+    }
+  }
+
+  #open(): ArrayBuffer {
+    if (this.#bytes === undefined) {
+      throw new PeerbufError("HANDLE_CLOSED", `this CPU access to ${this.#what} has ended`);
+    }
+    return this.#bytes;
+  }
+}

@@ -1,0 +1,32 @@
+/** The public surface of `@peerbuf/linux`. Everything not named here is private. */
+export type { BufferIdentity, BufferKind } from "./buffers/descriptor-facts.ts";
+export type { Use } from "./buffers/dma-buf-requests.ts";
+export { dmaHeap, dmaHeapNames } from "./buffers/dma-heap.ts";
+export { fromFd, sharedMemory } from "./buffers/from-fd.ts";
+export { LinuxBuffer } from "./buffers/linux-buffer.ts";
+export { type MemfdPiece, UDMABUF_ITEMS_MAX, udmabuf } from "./buffers/udmabuf.ts";
+export { MonotonicClock } from "./clock.ts";
+export type { CpuAccess } from "./cpu-access/bracket.ts";
+export { MAPPED_BYTES_MAX } from "./cpu-access/map-cache.ts";
+export { dmaBufExporter } from "./drivers/dma-buf-exporter.ts";
+export { type KernelImporterApi, kernelImporter } from "./drivers/kernel-importer-driver.ts";
+export { DrmDevice, type DumbBuffer, drmNodes } from "./drm/drm-device.ts";
+export { attachVgemFence, signalVgemFence } from "./drm/vgem-fences.ts";
+export { exportSyncFile, importSyncFile } from "./fences/buffer-fences.ts";
+export { kernelFences } from "./fences/kernel-fence.ts";
+export { LinuxSyncFile } from "./fences/linux-sync-file.ts";
+export { KERNEL_BUFFERS, type KernelBuffers } from "./platform/kernel-buffers.ts";
+export type { KernelAttachment, KernelImporter } from "./platform/kernel-importer.ts";
+export { kernelJudge } from "./platform/kernel-judge.ts";
+export type { MemorySource } from "./platform/linux-host-memory.ts";
+export {
+  createLinuxPlatform,
+  type LinuxPlatform,
+  type LinuxPlatformOptions,
+} from "./platform/linux-platform.ts";
+export { Channel, channelPair, type Delivery } from "./sharing/channel.ts";
+export { type Json, MESSAGE_BYTES_MAX } from "./sharing/envelope.ts";
+export { connect, Listener } from "./sharing/listener.ts";
+export { Descriptor } from "./sys/descriptor.ts";
+export { type OpenHandle, openHandles } from "./sys/handle-ledger.ts";
+export type { ReadinessOptions } from "./sys/poller.ts";

@@ -1,0 +1,92 @@
+/**
+ * Memory map: a shared mapping of a descriptor that somebody owns.
+ *
+ * The bytes are seen without a copy. After `unmap` every view of them is detached: reading gives nothing,
+ * making a new view throws. The kernel keeps the file alive while it is mapped, whoever closes it.
+ */
+import { constants } from "node:buffer";
+import { PeerbufError } from "@peerbuf/core";
+import type { Descriptor } from "./descriptor.ts";
+import { detach } from "./detach.ts";
+import { failure } from "./errno.ts";
+import { enter, type Ticket } from "./handle-ledger.ts";
+import { lastErrno, libc, type Pointer, viewOf } from "./libc.ts";
+
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 1;
+/** Whoever holds the bytes, or a view of them, holds the mapping: it is not collected under them. */
+const mapOfBytes = new WeakMap<ArrayBuffer, MemoryMap>();
+/** (void *)-1. */
+const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
+
+export class MemoryMap implements Disposable {
+  readonly lengthBytes: number;
+  readonly #what: string;
+  readonly #address: Pointer;
+  readonly #ticket: Ticket;
+  #bytes: ArrayBuffer | undefined;
+
+  /**
+   * Maps `lengthBytes` (whole pages) from `offset`. `SIZE_INVALID` for more than one view can hold
+   * (4 GiB on Node 20), `SYSCALL_FAILED` with the kernel's errno.
+   */
+  constructor(descriptor: Descriptor, lengthBytes: number, offset = 0, writable = true) {
+    if (!(lengthBytes > 0 && lengthBytes <= constants.MAX_LENGTH)) {
+      throw new PeerbufError(
+        "SIZE_INVALID",
+        `${descriptor.what}: ${lengthBytes} bytes cannot be mapped at once; this Node can hold 1 to ${constants.MAX_LENGTH}`,
+      );
+    }
+    const protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+    const { number } = descriptor;
+    const address = libc().mmap(null, lengthBytes, protection, MAP_SHARED, number, offset);
+    if (address === null || BigInt.asUintN(64, address) === MAP_FAILED) {
+      throw failure(lastErrno(), `map ${lengthBytes} bytes of ${descriptor.what}`);
+    }
+    this.lengthBytes = lengthBytes;
+    this.#what = descriptor.what;
+    this.#address = address;
+    this.#hold(viewOf(address, lengthBytes));
+    this.#ticket = enter(this, `mapping of ${descriptor.what}`, () =>
+      libc().munmap(address, lengthBytes),
+    );
+  }
+
+  get isOpen(): boolean {
+    return this.#bytes !== undefined;
+  }
+
+  /** The bytes themselves. `HANDLE_CLOSED` after `unmap`. */
+  get bytes(): ArrayBuffer {
+    if (this.#bytes === undefined) {
+      throw new PeerbufError("HANDLE_CLOSED", `${this.#what} is not mapped any more`);
+    }
+    return this.#bytes;
+  }
+
+  /** Takes the bytes away from everybody who has them; `bytes` gives them anew. */
+  revokeViews(): void {
+    this.#hold(detach(this.bytes));
+  }
+
+  /** `HANDLE_CLOSED` the second time. */
+  unmap(): void {
+    detach(this.bytes);
+    this.#bytes = undefined;
+    this.#ticket.close();
+    libc().munmap(this.#address, this.lengthBytes);
+  }
+
+  /** Unmaps unless `unmap` did. */
+  [Symbol.dispose](): void {
+    if (this.isOpen) {
+      this.unmap();
+    }
+  }
+
+  #hold(bytes: ArrayBuffer): void {
+    this.#bytes = bytes;
+    mapOfBytes.set(bytes, this);
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * Poller: waits for descriptors in Node's event loop, thousands at a time, without a thread.
+ *
+ * One epoll descriptor a thread, and that one is what the event loop watches. Each wait has a duplicate
+ * of its descriptor: closing the original meanwhile neither ends the wait nor lets its number be reused
+ * under it, and several may wait for one. A descriptor that cannot be polled is refused (EPERM) before
+ * anything is armed; handed to the event loop directly it would end the process.
+ */
+import { PeerbufError } from "@peerbuf/core";
+import { Descriptor } from "./descriptor.ts";
+import { checked } from "./errno.ts";
+import { libc, watchReadable } from "./libc.ts";
+
+/** Bits of struct epoll_event.events that poll(2) shares. */
+export const POLL_IN = 1;
+export const POLL_OUT = 4;
+const ONE_SHOT = 2 ** 30;
+const EPOLL_CLOEXEC = 0x80000;
+const CTL_ADD = 1;
+const CTL_DEL = 2;
+
+/** x86-64 packs the structure, everybody else aligns it: events (u32), then data (u64). */
+const IS_PACKED: boolean = process.arch === "x64";
+const EVENT_BYTES: number = IS_PACKED ? 12 : 16;
+const DATA_OFFSET: number = IS_PACKED ? 4 : 8;
+/** Events taken in one call. */
+const BATCH = 256;
+
+/** What woke a wait: poll bits. */
+type Wake = (events: number) => void;
+
+/** One wait that has not ended. */
+interface Watch {
+  readonly copy: Descriptor;
+  readonly wake: Wake;
+}
+
+/** A wait that can be given up. */
+export interface Watching {
+  /** No `wake` after this. Does nothing when it woke before. */
+  stop(): void;
+}
+
+class Poller {
+  readonly #epoll: Descriptor;
+  /** Held here, or it would be collected and stop. */
+  readonly #handle: ReturnType<typeof watchReadable>;
+  readonly #watches = new Map<number, Watch>();
+  readonly #event = new DataView(new ArrayBuffer(EVENT_BYTES));
+  readonly #batch = new DataView(new ArrayBuffer(EVENT_BYTES * BATCH));
+  #nextToken = 1;
+
+  constructor() {
+    const number = checked(
+      () => libc().epoll_create1(EPOLL_CLOEXEC),
+      () => "make an epoll descriptor",
+    );
+    this.#epoll = new Descriptor(number, "the poller");
+    this.#handle = watchReadable(number, () => this.#collect());
+    this.#handle.unref();
+  }
+
+  watch(descriptor: Descriptor, events: number, wake: Wake): Watching {
+    const copy = descriptor.duplicate();
+    const token = this.#nextToken++;
+    try {
+      this.#arm(copy, events, token);
+    } catch (error) {
+      copy.close();
+      throw error;
+    }
+    if (this.#watches.size === 0) {
+      this.#handle.ref();
+    }
+    this.#watches.set(token, { copy, wake });
+    return { stop: () => this.#end(token) };
+  }
+
+  close(): void {
+    for (const token of [...this.#watches.keys()]) {
+      this.#end(token);
+    }
+    this.#handle.close();
+    this.#epoll.close();
+  }
+
+  #arm(copy: Descriptor, events: number, token: number): void {
+    this.#event.setUint32(0, events | ONE_SHOT, true);
+    this.#event.setUint32(DATA_OFFSET, token, true);
+    checked(
+      () =>
+        libc().epoll_ctl(
+          this.#epoll.number,
+          CTL_ADD,
+          copy.number,
+          new Uint8Array(this.#event.buffer),
+        ),
+      () => `wait for ${copy.what}`,
+    );
+  }
+
+  #end(token: number): Watch | undefined {
+    const watch = this.#watches.get(token);
+    if (watch !== undefined) {
+      this.#watches.delete(token);
+      libc().epoll_ctl(this.#epoll.number, CTL_DEL, watch.copy.number, null);
+      watch.copy.close();
+      if (this.#watches.size === 0) {
+        this.#handle.unref();
+      }
+    }
+    return watch;
+  }
+
+  /** Level triggered: what does not fit the batch wakes us again. */
+  #collect(): void {
+    const bytes = new Uint8Array(this.#batch.buffer);
+    const count = libc().epoll_wait(this.#epoll.number, bytes, BATCH, 0);
+    for (let index = 0; index < count; index++) {
+      const events = this.#batch.getUint32(index * EVENT_BYTES, true);
+      const token = this.#batch.getUint32(index * EVENT_BYTES + DATA_OFFSET, true);
+      const watch = this.#end(token);
+      if (watch !== undefined) {
+        wakeSafely(watch.wake, events);
+      }
+    }
+  }
+}
+
+/** What a callback throws must not surface in some later native call: it goes to the event loop. */
+function wakeSafely(wake: Wake, events: number): void {
+  try {
+    wake(events);
+  } catch (error) {
+    setImmediate(() => {
+      throw error;
+    });
+  }
+}
+
+let poller: Poller | undefined;
+
+/** Calls `wake` once when one of `events` is there (or an error, or a hang-up). */
+export function watch(descriptor: Descriptor, events: number, wake: Wake): Watching {
+  poller ??= openPoller();
+  return poller.watch(descriptor, events, wake);
+}
+
+function openPoller(): Poller {
+  const opened = new Poller();
+  // A worker thread ends before its process does, and must not leave its descriptors behind.
+  process.once("exit", () => opened.close());
+  return opened;
+}
+
+export interface ReadinessOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** 0 or more, at most 2^31 - 1 (24 days); left out: no limit. */
+  readonly timeoutMs?: number | undefined;
+}
+
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+
+/**
+ * Resolves with the poll bits when one of `events` is there. `WAIT_TIMED_OUT`, `WAIT_INTERRUPTED` (abort),
+ * `SYSCALL_FAILED` with EPERM for a descriptor that cannot be polled. A limit of 0 waits for one turn of
+ * the event loop.
+ */
+export async function ready(
+  descriptor: Descriptor,
+  events: number,
+  { signal, timeoutMs }: ReadinessOptions = {},
+): Promise<number> {
+  if (timeoutMs !== undefined && !(timeoutMs >= 0 && timeoutMs <= TIMEOUT_MS_MAX)) {
+    throw new PeerbufError(
+      "ARGUMENT_INVALID",
+      `a wait of ${timeoutMs} ms: 0 to ${TIMEOUT_MS_MAX} is possible`,
+    );
+  }
+  const { promise, resolve, reject } = withResolvers<number>();
+  const interrupt = (): void => reject(interrupted(descriptor, signal));
+  if (signal?.aborted === true) {
+    throw interrupted(descriptor, signal);
+  }
+  const watching = watch(descriptor, events, resolve);
+  const timer =
+    timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => reject(timedOut(descriptor, timeoutMs)), timeoutMs);
+  signal?.addEventListener("abort", interrupt, { once: true });
+  try {
+    return await promise;
+  } finally {
+    watching.stop();
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", interrupt);
+  }
+}
+
+const interrupted = ({ what }: Descriptor, signal: AbortSignal | undefined): PeerbufError =>
+  new PeerbufError("WAIT_INTERRUPTED", `interrupted: waiting for ${what}`, {
+    cause: signal?.reason,
+  });
+
+const timedOut = ({ what }: Descriptor, timeoutMs: number): PeerbufError =>
+  new PeerbufError("WAIT_TIMED_OUT", `waiting for ${what}: not within ${timeoutMs} ms`);
+
+function withResolvers<T>(): {
+  promise: Promise<T>;
+  resolve: (value: T) => void;
+  reject: (reason: unknown) => void;
+} {
+  let resolve!: (value: T) => void;
+  let reject!: (reason: unknown) => void;
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  return { promise, resolve, reject };
+}

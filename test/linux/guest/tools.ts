@@ -1,0 +1,28 @@
+/**
+ * Tools: the programs that a guest needs, and how to get them.
+ */
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
+
+/** Program, and the Debian package that has it. */
+const PACKAGE_OF: Readonly<Record<string, string>> = {
+  "qemu-system-x86_64": "qemu-system-x86",
+  busybox: "busybox-static",
+  xz: "xz-utils",
+  "dpkg-deb": "dpkg",
+};
+
+/** Where a program is, by `PATH`; undefined when it is nowhere. */
+export const pathOf = (program: string): string | undefined =>
+  (process.env["PATH"] ?? "")
+    .split(delimiter)
+    .map((folder) => join(folder, program))
+    .find((path) => existsSync(path));
+
+/** What is not installed, with the command that installs it; undefined when nothing is missing. */
+export function missingTools(): string | undefined {
+  const missing = Object.keys(PACKAGE_OF).filter((program) => pathOf(program) === undefined);
+  return missing.length === 0
+    ? undefined
+    : `${missing.join(", ")} not installed: apt-get install -y --no-install-recommends ${missing.map((program) => PACKAGE_OF[program]).join(" ")}`;
+}

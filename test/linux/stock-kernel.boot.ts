@@ -1,0 +1,41 @@
+/**
+ * The real ABI on Debian's stock kernel: every test below `abi/`, run in a guest.
+ *
+ * Needs qemu and a kernel package; without them it is skipped, with the command that installs what is missing.
+ */
+import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { expect, it } from "vitest";
+import { debianKernel } from "./guest/debian-kernel.ts";
+import { makeInitramfs } from "./guest/initramfs.ts";
+import { boot } from "./guest/qemu.ts";
+import { missingTools } from "./guest/tools.ts";
+
+const TREE = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
+const CACHE = `${TREE}/node_modules/.cache/peerbuf-guest`;
+const COMMAND = [
+  "CI=true node node_modules/vitest/vitest.mjs run",
+  "--config test/linux/vitest.guest.config.ts --configLoader runner --root . --no-color",
+].join(" ");
+
+const missing = missingTools();
+if (missing !== undefined) {
+  console.warn(`the stock-kernel guest is skipped: ${missing}`);
+}
+
+it.skipIf(missing !== undefined)("everything in abi/ holds on Debian's stock kernel", async () => {
+  mkdirSync(CACHE, { recursive: true });
+  const kernel = debianKernel(CACHE);
+  const modules = ["vgem", "vivid", "virtio-gpu", "nvme", "rdma_rxe"];
+  const initramfs = makeInitramfs(CACHE, kernel, { tree: TREE, command: COMMAND, modules });
+  const status = await boot({
+    image: kernel.image,
+    initramfs,
+    tree: TREE,
+    devices: ["-device", "virtio-gpu-pci"],
+    limitMs: 500_000,
+    onLine: (line) => console.log(line),
+  });
+
+  expect(status).toBe(0);
+});

@@ -1,0 +1,20 @@
+/** What runs inside the guest: tests against the real ABI. */
+import { defineConfig } from "vitest/config";
+
+const conditions = ["@peerbuf/source"];
+
+export default defineConfig({
+  cacheDir: "/tmp/vite",
+  ssr: { resolve: { conditions, externalConditions: conditions } },
+  resolve: { conditions },
+  test: {
+    include: ["test/linux/abi/*.guest.ts"],
+    root: ".",
+    isolate: false,
+    pool: "threads",
+    fileParallelism: false,
+    reporters: ["verbose"],
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+  },
+});

@@ -1,0 +1,12 @@
+/** `npm run test:linux`: boots guests and runs the tests of `abi/` and others inside them. */
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/linux/*.boot.ts"],
+    fileParallelism: false,
+    disableConsoleIntercept: true,
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+  },
+});
