@@ -12,7 +12,7 @@ export {
   matrixShape,
   topoShape,
 } from "./shapes.ts";
-export { runShape } from "./transfer/run-shape.ts";
 export type { Outcome } from "./transfer/outcome.ts";
 export type { Replacements } from "./transfer/replacements.ts";
+export { runShape } from "./transfer/run-shape.ts";
 export { openScenario, type ScenarioOptions, type ScenarioRun } from "./transfer/scenario-run.ts";

@@ -6,12 +6,12 @@ import { dirname, resolve } from "node:path";
 import { KERNEL_DEFAULT, readLive, type Topology } from "@peerbuf/topology";
 import { Command, Option } from "commander";
 import { EXIT } from "../exit-code.ts";
-import { CAPTURE_DEFAULT, type MachineChoice, openCapture } from "../machine-source.ts";
+import { type MachineChoice, openCapture } from "../machine-source.ts";
 import { startProgress } from "../progress.ts";
 import { embeddedScenario, embeddedText } from "../scenario/embedded.ts";
-import { machinePath } from "../scenario/fit-machine.ts";
 import { fitScenario } from "../scenario/fit-scenario.ts";
-import { blame, readScenarioFile, type ScenarioFile } from "../scenario/scenario-file.ts";
+import { openCaptures } from "../scenario/open-captures.ts";
+import { readScenarioFile, type ScenarioFile } from "../scenario/scenario-file.ts";
 import type { Session } from "../session.ts";
 import { type Outcome, outcomeAsJson } from "../transfer/outcome.ts";
 import { OutcomeReport } from "../transfer/outcome-report.ts";
@@ -87,18 +87,6 @@ async function chooseMachines(
   const topology =
     options.capture === undefined ? readLive() : await openCapture(options.capture, io.cwd);
   return new Map(names.map((name) => [name, topology]));
-}
-
-async function openCaptures(file: ScenarioFile, folder: string): Promise<Map<string, Topology>> {
-  const topologies = new Map<string, Topology>();
-  for (const [name, { capture }] of Object.entries(file.scenario.machines)) {
-    try {
-      topologies.set(name, await openCapture(capture ?? CAPTURE_DEFAULT, folder));
-    } catch (error) {
-      throw blame(file, [...machinePath(name), "capture"], error);
-    }
-  }
-  return topologies;
 }
 
 /** People see each transfer as it ends; for JSON, which is written at the end, there is a bar. */

@@ -4,7 +4,7 @@
  * Everybody behind it names a device by its place, `BDF` or `machine/BDF`, and gets it from the machine it
  * is in. Closed in reverse order.
  */
-import type { OpenedExporter } from "@peerbuf/core";
+import { type OpenedExporter, PeerbufError } from "@peerbuf/core";
 import { RdmaWire, VirtualClock } from "@peerbuf/machine";
 import { type KernelRules, rulesForKernel } from "@peerbuf/topology";
 import type { FittedMachine } from "../scenario/fit-machine.ts";
@@ -13,15 +13,23 @@ import { joinPlace, splitPlace } from "../scenario/place-name.ts";
 import { atField, type ScenarioFile } from "../scenario/scenario-file.ts";
 import type { TransferPlan } from "../scenario/transfer-plan.ts";
 import { type PlannedFault, plannedFaults } from "./planned-fault.ts";
+import type { Replacements } from "./replacements.ts";
 import { type Drive, type Nic, Site } from "./site.ts";
 import { endsWithin } from "./time-limit.ts";
 
 /** Longer than any driver waits for its device. */
 const IDLE_LIMIT_NS = 120e9;
+/** Events of one moment; a transfer of 1 GiB has some thousands in a moment. */
+const EVENTS_PER_MOMENT_MAX = 1_000_000;
+/** Thrown things kept. */
+const THROWN_MAX = 64;
 
 export class Rig implements Disposable {
   readonly transfers: readonly TransferPlan[];
-  readonly clock: VirtualClock = new VirtualClock();
+  readonly clock: VirtualClock = new VirtualClock(EVENTS_PER_MOMENT_MAX);
+  /** What events of drivers threw that nobody else could be told. */
+  readonly thrown: unknown[] = [];
+  #runaway: PeerbufError | undefined;
   readonly #sites = new Map<string, Site>();
   readonly #faults: PlannedFault[] = [];
   /** Their drivers were closed: they need new software. */
@@ -36,9 +44,11 @@ export class Rig implements Disposable {
     scenario: FittedScenario,
     folder: string,
     kernel: string | undefined,
+    replacements: Replacements = {},
   ) {
     this.transfers = scenario.transfers;
-    const shared = { clock: this.clock, wire: new RdmaWire(), folder };
+    this.clock.onFailure = (error) => this.#heard(error);
+    const shared = { clock: this.clock, wire: new RdmaWire(), folder, replacements };
     try {
       for (const machine of scenario.machines.values()) {
         const { name, path, topology, plan } = machine;
@@ -87,10 +97,24 @@ export class Rig implements Disposable {
     }
   }
 
+  /** Work with the limits of `endsWithin`; ends also when events of one moment have no end. */
+  async within<T>(limitNs: number, work: Promise<T>): Promise<T> {
+    this.#runaway = undefined;
+    return await endsWithin(this.clock, limitNs, work, () => this.#runaway);
+  }
+
+  #heard(error: unknown): void {
+    if (error instanceof PeerbufError && error.code === "CLOCK_RUNAWAY") {
+      this.#runaway = error;
+    } else if (this.thrown.length < THROWN_MAX) {
+      this.thrown.push(error);
+    }
+  }
+
   /** All drivers are started, so that what follows is of the transfer alone. Those that cannot be say so when they are used. */
   async ready(): Promise<void> {
     for (const site of this.sites) {
-      await endsWithin(this.clock, IDLE_LIMIT_NS, site.started()).catch(() => undefined);
+      await this.within(IDLE_LIMIT_NS, site.started()).catch(() => undefined);
     }
   }
 
@@ -118,12 +142,21 @@ export class Rig implements Disposable {
   async tidy(isBroken: boolean): Promise<string[]> {
     const left: string[] = [];
     for (const site of this.sites) {
-      const isIdle = await isIdleSoon(this.clock, site);
+      const isIdle = await this.#isIdleSoon(site);
       if (this.#ended.delete(site) || isBroken || !isIdle || holdsBuffers(site)) {
         left.push(...site.reboot().map((what) => joinPlace(site.name, what)));
       }
     }
     return left;
+  }
+
+  async #isIdleSoon({ framework }: Site): Promise<boolean> {
+    try {
+      await this.within(IDLE_LIMIT_NS, framework.idle());
+      return true;
+    } catch {
+      return false; // What it waits for is named when the framework closes.
+    }
   }
 
   [Symbol.dispose](): void {
@@ -145,15 +178,6 @@ const rulesFor = (
 function addDevices(file: ScenarioFile, { devices }: FittedMachine, site: Site): void {
   for (const [bdf, { choice, path }] of devices) {
     atField(file, path, () => site.add(bdf, choice));
-  }
-}
-
-async function isIdleSoon(clock: VirtualClock, { framework }: Site): Promise<boolean> {
-  try {
-    await endsWithin(clock, IDLE_LIMIT_NS, framework.idle());
-    return true;
-  } catch {
-    return false; // What it waits for is named when the framework closes.
   }
 }
 

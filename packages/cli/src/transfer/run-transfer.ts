@@ -5,7 +5,7 @@
  * answers. Evidence is taken while the buffer still lives. What was not given back afterwards is named, and
  * the machine's software made anew, so that the next transfer finds what the first one found.
  */
-import { PeerbufError, type PeerbufErrorCode } from "@peerbuf/core";
+import { type DmaBuf, PeerbufError, type PeerbufErrorCode } from "@peerbuf/core";
 import { joinPlace, splitPlace } from "../scenario/place-name.ts";
 import { SYSTEM_HEAP, type TransferPlan } from "../scenario/transfer-plan.ts";
 import { allocateFor } from "./allocate.ts";
@@ -19,11 +19,11 @@ import type { Evidence, Hashes, Outcome, RemoteEnd, Way } from "./outcome.ts";
 import { patternBytes } from "./pattern.ts";
 import { remoteBufferName } from "./rdma-operations.ts";
 import type { Rig } from "./rig.ts";
-import { endsWithin, settles } from "./time-limit.ts";
+import { settles } from "./time-limit.ts";
 import { Troubles } from "./troubles.ts";
 
 /** Drivers give up by themselves sooner: NVMe commands have 30 s. */
-export const LIMIT_NS_DEFAULT = 120e9;
+const LIMIT_NS_DEFAULT = 120e9;
 
 /** `seed`: of the bytes to send, unless the plan has its own. */
 export async function runTransfer(rig: Rig, plan: TransferPlan, seed: number): Promise<Outcome> {
@@ -31,7 +31,7 @@ export async function runTransfer(rig: Rig, plan: TransferPlan, seed: number): P
   rig.forget();
   await rig.ready();
   using log = new NegotiationLog(rig.sites);
-  using troubles = new Troubles(rig.sites);
+  using troubles = new Troubles(rig);
   const evidence = await withFaults(rig, plan, pattern);
   const leftBehind = await rig.tidy(isBroken(evidence, troubles));
   const expected = hashOf(pattern);
@@ -65,11 +65,11 @@ function isBroken({ error }: Evidence, { failures, injected }: Troubles): boolea
   return hasGivenUp || failures.length > 0 || (error !== undefined && injected.length > 0);
 }
 
-const BROKEN_CODES: readonly PeerbufErrorCode[] = [
-  "DEVICE_GONE",
-  "DRIVER_BROKEN",
-  "WAIT_TIMED_OUT",
-];
+/** It was ended from outside. */
+const LIMIT_CODES: readonly PeerbufErrorCode[] = ["WAIT_TIMED_OUT", "CLOCK_RUNAWAY"];
+/** Their messages do not say which transfer they ended. */
+const NAMELESS_CODES: readonly PeerbufErrorCode[] = [...LIMIT_CODES, "DRIVER_BROKEN"];
+const BROKEN_CODES: readonly PeerbufErrorCode[] = [...LIMIT_CODES, "DEVICE_GONE", "DRIVER_BROKEN"];
 
 const NOTHING: Hashes = { source: null, destination: null };
 
@@ -85,9 +85,10 @@ const NO_EVIDENCE = {
 
 async function moveBytes(rig: Rig, plan: TransferPlan, pattern: Uint8Array): Promise<Evidence> {
   try {
-    using buffer = allocateFor(rig, plan, plan.name);
-    // `return await`: without it the buffer is closed while the operation still runs.
-    return await operate({ rig, plan, buffer, pattern });
+    const buffer = allocateFor(rig, plan, plan.name);
+    const evidence = await operate({ rig, plan, buffer, pattern });
+    const refusal = refusalToClose(plan, buffer);
+    return { ...evidence, error: evidence.error ?? refusal };
   } catch (error) {
     return { ...NO_EVIDENCE, error: failureOf(plan, error) };
   }
@@ -113,12 +114,23 @@ async function operate(piece: Workpiece): Promise<Evidence> {
   return { error, sha256, elapsedNs, ...carried, busErrors: busErrors.logged };
 }
 
+/** Closes the buffer; what still holds it is named later, when the machine is tidied up. */
+function refusalToClose(plan: TransferPlan, buffer: DmaBuf): PeerbufError | undefined {
+  try {
+    buffer.close();
+    return undefined;
+  } catch (error) {
+    return failureOf(plan, error);
+  }
+}
+
 /** What does not end is ended: its drivers are closed, and it gets the chance to give back what it holds. */
 async function bounded<T>(rig: Rig, plan: TransferPlan, work: Promise<T>): Promise<T> {
   try {
-    return await endsWithin(rig.clock, plan.limitNs ?? LIMIT_NS_DEFAULT, work);
+    return await rig.within(plan.limitNs ?? LIMIT_NS_DEFAULT, work);
   } catch (error) {
-    if (!(await settles(work))) {
+    const isLimit = error instanceof PeerbufError && LIMIT_CODES.includes(error.code);
+    if (isLimit) {
       rig.endWork(plan);
       await settles(work);
     }
@@ -137,7 +149,7 @@ function hashesOf(operation: Operation): Hashes {
 
 /** What a driver or the framework refuses is a result; anything else is a driver's fault, and says whose it may be. */
 function failureOf({ name, importer, exporter }: TransferPlan, error: unknown): PeerbufError {
-  if (error instanceof PeerbufError && error.code !== "WAIT_TIMED_OUT") {
+  if (error instanceof PeerbufError && !NAMELESS_CODES.includes(error.code)) {
     return error;
   }
   const what = error instanceof Error ? error.message : String(error);

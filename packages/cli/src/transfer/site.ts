@@ -28,7 +28,9 @@ import {
   type MachinePlan,
   NAMESPACE_BYTES_DEFAULT,
 } from "../scenario/machine-plan.ts";
+import { joinPlace } from "../scenario/place-name.ts";
 import { fileMedium, type Medium, memoryMedium } from "./medium.ts";
+import type { Replacements } from "./replacements.ts";
 import { type OpenImporter, Software } from "./software.ts";
 import type { TracedPlatform } from "./traced-platform.ts";
 
@@ -47,6 +49,7 @@ export interface Shared {
   readonly wire: RdmaWire;
   /** Relative paths start here. */
   readonly folder: string;
+  readonly replacements: Replacements;
 }
 
 interface Placed {
@@ -81,7 +84,7 @@ export class Site implements Disposable {
     this.machine = machineOf(topology, plan.machine ?? {}, shared.clock);
     const { seed } = plan.machine ?? {};
     this.faults = injectFaults(this.machine, seed === undefined ? {} : { seed });
-    this.#software = new Software(this.machine, plan, rules, this.faults);
+    this.#software = this.#newSoftware();
   }
 
   get framework(): Framework {
@@ -94,7 +97,9 @@ export class Site implements Disposable {
 
   /** Places a model behind a function and opens its driver. `InputError` when it does not fit. */
   add(bdf: string, choice: DeviceChoice): void {
-    const model = this.#modelOf(bdf, choice);
+    const shipped = this.#modelOf(bdf, choice);
+    const model =
+      this.#shared.replacements.models?.[joinPlace(this.name, bdf)]?.(shipped) ?? shipped;
     this.machine.place(bdf, model);
     this.#placed.set(bdf, { choice, model });
     this.#software.open(bdf, choice);
@@ -132,7 +137,7 @@ export class Site implements Disposable {
     for (const bdf of this.#placed.keys()) {
       resetIfThere(this.machine, bdf);
     }
-    this.#software = new Software(this.machine, this.#plan, this.#rules, this.faults);
+    this.#software = this.#newSoftware();
     for (const [bdf, { choice }] of this.#placed) {
       this.#software.tryOpen(bdf, choice);
     }
@@ -153,6 +158,11 @@ export class Site implements Disposable {
         drive.close();
       }
     }
+  }
+
+  #newSoftware(): Software {
+    const { replacements } = this.#shared;
+    return new Software(this.machine, this.#plan, this.#rules, this.faults, replacements);
   }
 
   #modelOf(bdf: string, choice: DeviceChoice): DeviceModel {

@@ -18,6 +18,7 @@ import { createModelledPlatform, type FaultInjector, type Machine } from "@peerb
 import { createJudge, type KernelRules } from "@peerbuf/topology";
 import type { DeviceChoice, MachinePlan, PeerChoice } from "../scenario/machine-plan.ts";
 import { SYSTEM_HEAP } from "../scenario/transfer-plan.ts";
+import type { Replacements } from "./replacements.ts";
 import { type TracedPlatform, tracePlatform } from "./traced-platform.ts";
 import { trusting } from "./trusting-judge.ts";
 
@@ -35,10 +36,18 @@ export class Software {
   readonly #exporters = new Map<string, OpenedExporter<object>>();
   readonly #drives = new Map<string, OpenImporter<Nvme>>();
   readonly #nics = new Map<string, OpenImporter<Rdma>>();
+  readonly #replacements: Replacements;
   readonly #missing = new Map<string, PeerbufError>();
 
   /** A platform and a framework with a system heap. `InputError` when the plan does not fit the machine. */
-  constructor(machine: Machine, plan: MachinePlan, rules: KernelRules, faults: FaultInjector) {
+  constructor(
+    machine: Machine,
+    plan: MachinePlan,
+    rules: KernelRules,
+    faults: FaultInjector,
+    replacements: Replacements,
+  ) {
+    this.#replacements = replacements;
     const dma = plan.machine?.dma === undefined ? {} : { dma: plan.machine.dma };
     const modelled = createModelledPlatform(machine, dma);
     const platform: Platform = faults.platform(modelled);
@@ -55,13 +64,20 @@ export class Software {
   open(bdf: string, choice: DeviceChoice): void {
     switch (choice.model) {
       case "gpu":
-        this.#exporters.set(bdf, this.framework.openExporter(gpu, bdf, undefined));
+        this.#exporters.set(
+          bdf,
+          this.framework.openExporter(this.#replacements.gpu ?? gpu, bdf, undefined),
+        );
         break;
       case "nvme":
         this.#openDrive(bdf, choice);
         break;
       case "rdma": {
-        const opened = this.framework.openImporter(rdma, bdf, stated(choice));
+        const opened = this.framework.openImporter(
+          this.#replacements.rdma ?? rdma,
+          bdf,
+          stated(choice),
+        );
         this.#nics.set(bdf, this.#onDevice(bdf, opened));
         break;
       }
@@ -118,7 +134,11 @@ export class Software {
   }
 
   #openDrive(bdf: string, choice: DeviceChoice & { model: "nvme" }): void {
-    const opened = this.framework.openImporter(nvme, bdf, stated(choice));
+    const opened = this.framework.openImporter(
+      this.#replacements.nvme ?? nvme,
+      bdf,
+      stated(choice),
+    );
     this.#drives.set(bdf, this.#onDevice(bdf, opened));
     if (choice.memoryBuffer === true) {
       this.#exporters.set(bdf, this.framework.openExporter(nvmeCmb, bdf, undefined));

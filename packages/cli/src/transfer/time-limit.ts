@@ -9,7 +9,7 @@ import { PeerbufError } from "@peerbuf/core";
 import type { VirtualClock } from "@peerbuf/machine";
 
 /** Moments of the clock that one piece of work may take; a transfer of 1 GiB needs some ten thousand. */
-export const MOMENTS_MAX = 2_000_000;
+const MOMENTS_MAX = 2_000_000;
 /** Turns of the event loop in which work that was ended has to notice. */
 const TURNS_TO_SETTLE = 64;
 
@@ -18,6 +18,8 @@ export async function endsWithin<T>(
   clock: VirtualClock,
   limitNs: number,
   work: Promise<T>,
+  /** A failure of the clock itself, which ends the work at once. */
+  failure: () => Error | undefined = () => undefined,
 ): Promise<T> {
   let isOver = false;
   let isLate = false;
@@ -30,6 +32,10 @@ export async function endsWithin<T>(
   });
   try {
     for (let moment = 0; !isOver && !isLate; moment++) {
+      const failed = failure();
+      if (failed !== undefined) {
+        throw failed;
+      }
       if (moment === MOMENTS_MAX) {
         throw new PeerbufError(
           "WAIT_TIMED_OUT",

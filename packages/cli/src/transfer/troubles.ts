@@ -5,7 +5,7 @@
  */
 import type { Failure, InjectedFault } from "@peerbuf/machine";
 import { joinPlace } from "../scenario/place-name.ts";
-import type { Site } from "./site.ts";
+import type { Rig } from "./rig.ts";
 
 /** Entries of each kind that are kept; the machines count all. */
 const KEPT_MAX = 64;
@@ -14,7 +14,7 @@ const KEPT_MAX = 64;
 export type InjectedIn = InjectedFault & { readonly place: string };
 
 export interface FailureIn {
-  /** The device's place. */
+  /** The device's place; empty where it is not known. */
   readonly place: string;
   readonly who: string;
   readonly message: string;
@@ -22,14 +22,28 @@ export interface FailureIn {
 
 export class Troubles implements Disposable {
   readonly injected: InjectedIn[] = [];
-  readonly failures: FailureIn[] = [];
+  readonly #failures: FailureIn[] = [];
+  readonly #rig: Rig;
+  readonly #thrownBefore: number;
   readonly #subscriptions: { unsubscribe(): void }[];
 
-  constructor(sites: readonly Site[]) {
-    this.#subscriptions = sites.flatMap(({ name, faults, machine }) => [
+  constructor(rig: Rig) {
+    this.#rig = rig;
+    this.#thrownBefore = rig.thrown.length;
+    this.#subscriptions = rig.sites.flatMap(({ name, faults, machine }) => [
       faults.events.subscribe((fault) => this.#addInjected(name, fault)),
       machine.failures.stream.subscribe((failure) => this.#addFailure(name, failure)),
     ]);
+  }
+
+  /** Those of devices, then events of drivers whose device is not known. */
+  get failures(): readonly FailureIn[] {
+    const thrown = this.#rig.thrown.slice(this.#thrownBefore).map((error) => ({
+      place: "",
+      who: "an event of a driver",
+      message: `an event of a driver threw ${error instanceof Error ? error.message : error}`,
+    }));
+    return [...this.#failures, ...thrown];
   }
 
   [Symbol.dispose](): void {
@@ -45,8 +59,8 @@ export class Troubles implements Disposable {
   }
 
   #addFailure(machine: string, { device, who, error }: Failure): void {
-    if (this.failures.length < KEPT_MAX) {
-      this.failures.push({ place: joinPlace(machine, device), who, message: error.message });
+    if (this.#failures.length < KEPT_MAX) {
+      this.#failures.push({ place: joinPlace(machine, device), who, message: error.message });
     }
   }
 }
