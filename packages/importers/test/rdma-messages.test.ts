@@ -93,7 +93,8 @@ describe("RDMA driver, messages", () => {
     await expect(impatient.send(local)).rejects.toThrow("RNR retry exceeded");
 
     const waitedNs = bench.server.machine.clock.nowNs - beginNs;
-    expect(Math.round(waitedNs / 120_000)).toBe(2);
+    // Each of the three tries takes some time of its own on the captured link.
+    expect(Math.floor(waitedNs / 120_000)).toBe(2);
   });
 
   it("end as flushed when the queue pair that receives is closed, and as gone with the driver", async () => {

@@ -148,7 +148,7 @@ describe("RDMA regions at a function that may be reset", () => {
     const outcome = expect(queuePair.write(region, target)).rejects.toThrow(
       "local protection error (4)",
     );
-    await later(bench, 100_000);
+    await later(bench, 10_000_000); // The captured link, 2.5 GT/s with one lane, carries 0.2 GB/s.
 
     await bench.api.reset();
 
@@ -171,7 +171,7 @@ describe("RDMA regions at a function that may be reset", () => {
       const fromFar = await connected(bench.far, bench.near);
       const writing = way === "read" ? queuePair.read(region, other) : fromFar.write(other, region);
       const outcome = expect(writing).rejects.toThrow(/(local protection|remote access) error/);
-      await later(bench, 100_000);
+      await later(bench, 10_000_000); // The captured link, 2.5 GT/s with one lane, carries 0.2 GB/s.
       const before = bench.memory().findLastIndex((byte) => byte !== 0);
 
       await bench.api.reset();

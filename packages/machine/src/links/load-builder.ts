@@ -46,7 +46,8 @@ export class LoadBuilder {
   }
 
   /** `row` is the function that moves the bytes, `name` what it is called. */
-  build(row: number, name: string, { legs, limits = [] }: TransferPlan): BuiltLoad {
+  build(row: number, name: string, plan: TransferPlan): BuiltLoad {
+    const { legs, limits = [], continues = false } = plan;
     this.#used.length = 0;
     this.#latencyNs = 0;
     this.#payloadBytes = 0;
@@ -61,7 +62,7 @@ export class LoadBuilder {
       resources,
       amounts: resources.map((resource) => this.#amounts[resource] as number),
       payloadBytes: this.#payloadBytes,
-      latencyNs: this.#latencyNs,
+      latencyNs: continues ? 0 : this.#latencyNs,
     };
   }
 

@@ -30,4 +30,9 @@ export interface TransferPlan {
   readonly legs: readonly TransferLeg[];
   /** What the transfer takes of the device's own limits. */
   readonly limits?: readonly { readonly limit: DeviceLimit; readonly amount: number }[];
+  /**
+   * The next piece of the same work follows at once, as engines keep several requests under way: then this one is over
+   * when its last byte is sent, and only the last piece waits for the way. Its bytes are that much early.
+   */
+  readonly continues?: boolean;
 }

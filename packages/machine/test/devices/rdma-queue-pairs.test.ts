@@ -147,7 +147,10 @@ describe("RDMA NIC model, states of a queue pair", () => {
     there.port.clock.run();
 
     here.write(one, mine, theirs);
-    here.port.clock.run();
+    while (here.port.clock.pendingCount + there.port.clock.pendingCount > 0) {
+      here.port.clock.run();
+      there.port.clock.run();
+    }
 
     expect(completions(here, 1)).toEqual([`0: ${REMOTE_ACCESS}`]);
     expect(completions(there, 1)).toEqual([`8: ${FLUSHED}`]);

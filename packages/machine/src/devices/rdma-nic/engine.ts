@@ -3,7 +3,7 @@
  *
  * Takes commands from their queue, reports completions and events, and zaps regions; `requester` and
  * `responder` move the bytes. Latencies are constants of the order of a 200 Gb/s NIC, no product's
- * figures. Work in flight belongs to one life of the engine; stopping it ends that life.
+ * figures; how long bytes take, the wire and the links on both sides say. Work in flight belongs to one life of the engine; stopping it ends that life.
  */
 import type { ScheduledEvent } from "@peerbuf/core";
 import type { DevicePort } from "../../device-model.ts";
@@ -52,9 +52,11 @@ export class RdmaEngine {
   #life = 0;
   isFatal = false;
 
-  constructor(port: DevicePort, wire: RdmaWire) {
+  constructor(port: DevicePort, wire: RdmaWire, wireBytesPerNs: number) {
     this.#port = port;
+    const wireLimit = { name: "wire", perNs: wireBytesPerNs };
     const shared = {
+      wireLimit,
       port,
       regions: this.#regions,
       queuePairs: this.#queuePairs,
@@ -77,6 +79,7 @@ export class RdmaEngine {
       lid: this.lid,
       wire,
       later: (delayNs, step) => this.#later(delayNs, step),
+      whileAlive: (step) => this.#whileAlive(step),
       breakDown: (queuePair) => this.#breakDown(queuePair),
     });
     this.#context = {
@@ -239,12 +242,16 @@ export class RdmaEngine {
 
   /** Runs `step` in time, unless this life of the engine ended before. */
   #later(delayNs: number, step: () => void): ScheduledEvent {
+    return this.#port.clock.schedule(delayNs, this.#whileAlive(step));
+  }
+
+  #whileAlive(step: () => void): () => void {
     const life = this.#life;
-    return this.#port.clock.schedule(delayNs, () => {
+    return () => {
       if (life === this.#life && !this.isFatal) {
         step();
       }
-    });
+    };
   }
 }
 

@@ -12,6 +12,7 @@
  * Left out: atomics, immediate data, shared receive queues, unreliable transports, several completion
  * queues, packet loss.
  */
+import { InputError } from "@peerbuf/core";
 import type { BarModel, DeviceModel } from "../../device-model.ts";
 import { requireBar } from "../bar-choice.ts";
 import { joinU64 } from "../little-endian.ts";
@@ -27,18 +28,21 @@ import {
   RDMA_VERSION,
 } from "./registers.ts";
 import { RdmaReportQueue } from "./report-queue.ts";
-import { RdmaWire } from "./wire.ts";
+import { RdmaWire, wireBytesPerNs } from "./wire.ts";
 
 export interface RdmaNicOptions {
   /** What the NIC is plugged into; NICs on one wire reach each other. Default: a wire of its own, for loop-back. */
   readonly wire?: RdmaWire;
+  /** Rate of its port. Default 200; a wire itself has no limit. */
+  readonly gigabitsPerSecond?: number;
 }
 
 export type RdmaNic = DeviceModel;
 
-/** A model to be placed behind a function with a memory BAR of at least 4 KiB. */
+/** A model to be placed behind a function with a memory BAR of at least 4 KiB. `InputError` for a rate that is none. */
 export function createRdmaNic(options: RdmaNicOptions = {}): RdmaNic {
   const wire = options.wire ?? new RdmaWire();
+  const bytesPerNs = wireBytesPerNs(checkedRate(options.gigabitsPerSecond ?? 200));
   let registers: RdmaRegisters | undefined;
 
   return {
@@ -48,11 +52,23 @@ export function createRdmaNic(options: RdmaNicOptions = {}): RdmaNic {
         .sort((one, other) => one.index - other.index)
         .find((bar) => bar.sizeBytes >= RDMA_REGISTER_BYTES);
       const bar = requireBar(found, port.bdf, "rdma-nic", "a memory BAR of at least 4 KiB", bars);
-      registers = new RdmaRegisters(new RdmaEngine(port, wire));
+      registers = new RdmaRegisters(new RdmaEngine(port, wire, bytesPerNs));
       return new Map([[bar.index, registerWindow(registers)]]);
     },
     reset: () => registers?.powerOn(),
   };
+}
+
+function checkedRate(gigabitsPerSecond: number): number {
+  if (!(gigabitsPerSecond > 0 && Number.isFinite(gigabitsPerSecond))) {
+    throw new InputError({
+      source: "rdma-nic model",
+      place: "gigabitsPerSecond",
+      cause: `${gigabitsPerSecond} is no rate of a port`,
+      remedy: "State gigabits a second, such as 400",
+    });
+  }
+  return gigabitsPerSecond;
 }
 
 class RdmaRegisters {

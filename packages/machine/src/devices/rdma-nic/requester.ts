@@ -6,6 +6,7 @@
  */
 import type { ScheduledEvent } from "@peerbuf/core";
 import type { DevicePort } from "../../device-model.ts";
+import type { DeviceLimit } from "../../links/transfer-plan.ts";
 import { decodeWorkRequest, RDMA_WORK, RDMA_WORK_BYTES, type WorkRequest } from "./entries.ts";
 import type { MemoryRegion } from "./memory-region.ts";
 import type { QueuePair } from "./queue-pair.ts";
@@ -17,7 +18,6 @@ import type { NotReady, RdmaWire, WireAnswer } from "./wire.ts";
 
 /** One way, through one switch. */
 const WIRE_NS = 900;
-const BYTES_PER_NS = 25;
 /** After how long a packet is sent again to an end that was not ready: code 7 of the RNR NAK timer. */
 const NOT_READY_NS = 120_000;
 /** How long a request waits for pages or a receive request, without moving a piece. */
@@ -33,6 +33,10 @@ export interface RequesterParts {
   fetch(address: number, lengthBytes: number): DataView | undefined;
   /** Runs `step` in time, unless the NIC was stopped before. */
   later(delayNs: number, step: () => void): ScheduledEvent;
+  /** `step`, unless the NIC was stopped before it runs. */
+  whileAlive(step: () => void): () => void;
+  /** What the NIC's side of the wire carries. */
+  readonly wireLimit: DeviceLimit;
   complete(tag: number, status: RdmaStatus, queuePair: number): void;
   /** Puts the queue pair into the error state and flushes its receive requests. */
   breakDown(queuePair: QueuePair): void;
@@ -96,7 +100,7 @@ export class Requester {
 
   #movePiece(queuePair: QueuePair, transfer: Transfer, translation: Translation): void {
     translation.begin();
-    this.#parts.later(Math.ceil(transfer.nextPieceBytes / BYTES_PER_NS), () => {
+    this.#takeTime(queuePair, transfer, translation, () => {
       const answer = this.#step(queuePair, transfer, translation);
       translation.end();
       if (typeof answer === "string") {
@@ -107,6 +111,31 @@ export class Requester {
         this.#finish(queuePair, transfer.request, answer);
       }
     });
+  }
+
+  /** Reading here, the wire and writing there overlap; the slowest of them decides. */
+  #takeTime(
+    queuePair: QueuePair,
+    transfer: Transfer,
+    translation: Translation,
+    arrived: () => void,
+  ): void {
+    const { port, wire, wireLimit, whileAlive } = this.#parts;
+    const whenBoth = whileAlive(arrived);
+    let open = 2;
+    const done = (): void => {
+      open--;
+      if (open === 0) {
+        whenBoth();
+      }
+    };
+    port.transfer(transfer.planOf(translation, wireLimit), done);
+    const other = wire.find(queuePair.remoteLid);
+    if (other === undefined) {
+      done();
+    } else {
+      transfer.takeTimeAt(other, queuePair.remoteQueuePair, done);
+    }
   }
 
   #step(queuePair: QueuePair, transfer: Transfer, translation: Translation): WireAnswer {

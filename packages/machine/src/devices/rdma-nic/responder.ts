@@ -6,17 +6,20 @@
  * not do breaks the connection at this end as well (as InfiniBand's responder errors do).
  */
 import type { DevicePort } from "../../device-model.ts";
+import type { DeviceLimit } from "../../links/transfer-plan.ts";
 import { decodeWorkRequest, RDMA_WORK_BYTES, type WorkRequest } from "./entries.ts";
 import type { QueuePair } from "./queue-pair.ts";
 import type { RegionTable } from "./region-table.ts";
 import { RDMA_ACCESS, RDMA_STATUS, type RdmaStatus } from "./registers.ts";
 import { Translation } from "./translation.ts";
-import type { WireAnswer, WireEnd, WireMessage, WireSender } from "./wire.ts";
+import type { WireAccess, WireAnswer, WireEnd, WireMessage, WireSender } from "./wire.ts";
 
 export interface ResponderParts {
   readonly port: DevicePort;
   readonly regions: RegionTable;
   readonly queuePairs: ReadonlyMap<number, QueuePair>;
+  /** What the NIC's side of the wire carries. */
+  readonly wireLimit: DeviceLimit;
   isReady(): boolean;
   /** An entry of a queue. `undefined`: it could not be read, and nothing goes on. */
   fetch(address: number, lengthBytes: number): DataView | undefined;
@@ -31,6 +34,14 @@ export class Responder implements WireEnd {
 
   constructor(parts: ResponderParts) {
     this.#parts = parts;
+  }
+
+  takeTime(from: WireSender, number: number, access: WireAccess, done: () => void): void {
+    const { port, wireLimit } = this.#parts;
+    const { kind, lengthBytes, continues } = access;
+    const runs = this.#runsOf(this.#find(from, number), access);
+    const limits = [{ limit: wireLimit, amount: lengthBytes }];
+    port.transfer({ legs: [{ kind, runs }], limits, continues }, done);
   }
 
   acceptWrite(
@@ -157,6 +168,19 @@ export class Responder implements WireEnd {
       this.#parts.breakDown(queuePair, answer);
     }
     return answer;
+  }
+
+  /** Where the bytes are; nowhere if it takes a receive request, a page or leave to know. */
+  #runsOf(queuePair: QueuePair | undefined, access: WireAccess): number[] {
+    const { kind, key, offset, lengthBytes } = access;
+    const region = key === undefined ? undefined : this.#parts.regions.find(key);
+    const right = kind === "read" ? RDMA_ACCESS.REMOTE_READ : RDMA_ACCESS.REMOTE_WRITE;
+    const isAllowed =
+      queuePair !== undefined && region?.allows(queuePair.domain, offset, lengthBytes, right);
+    const there = isAllowed === true ? region?.translation : undefined;
+    return there !== undefined && offset + lengthBytes <= there.backedBytes
+      ? there.runsOf(offset, lengthBytes)
+      : [];
   }
 
   /** The queue pair, if it is up and connected to whoever sends. */

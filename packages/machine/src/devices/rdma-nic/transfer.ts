@@ -6,6 +6,7 @@
  * request at each piece that arrives.
  */
 import type { DevicePort } from "../../device-model.ts";
+import type { DeviceLimit, TransferPlan } from "../../links/transfer-plan.ts";
 import { RDMA_WORK, type WorkRequest } from "./entries.ts";
 import type { MemoryRegion } from "./memory-region.ts";
 import { RDMA_ACCESS, RDMA_STATUS } from "./registers.ts";
@@ -46,6 +47,32 @@ export class Transfer {
   get isDone(): boolean {
     const needsPiece = this.request.opcode === RDMA_WORK.SEND && !this.#isBegun;
     return this.#done >= this.request.lengthBytes && !needsPiece;
+  }
+
+  /** What the next piece does to local memory, which stands at `here`. More follows it, or it is the last. */
+  planOf(here: Translation, wire: DeviceLimit): TransferPlan {
+    const { opcode, localOffset, lengthBytes } = this.request;
+    const piece = this.nextPieceBytes;
+    const runs = here.runsOf(localOffset + this.#done, piece);
+    return {
+      legs: [{ kind: opcode === RDMA_WORK.READ ? "write" : "read", runs }],
+      limits: [{ limit: wire, amount: piece }],
+      continues: this.#done + piece < lengthBytes,
+    };
+  }
+
+  /** The other end's part of the next piece takes its time. */
+  takeTimeAt(other: WireEnd, queuePair: number, done: () => void): void {
+    const { opcode, remoteOffset, remoteKey, lengthBytes } = this.request;
+    const piece = this.nextPieceBytes;
+    const access = {
+      kind: opcode === RDMA_WORK.READ ? ("read" as const) : ("write" as const),
+      key: opcode === RDMA_WORK.SEND ? undefined : remoteKey,
+      offset: remoteOffset + this.#done,
+      lengthBytes: piece,
+      continues: this.#done + piece < lengthBytes,
+    };
+    other.takeTime(this.#from, queuePair, access, done);
   }
 
   get nextPieceBytes(): number {

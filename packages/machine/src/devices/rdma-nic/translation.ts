@@ -73,6 +73,18 @@ export class Translation {
     }
   }
 
+  /** Address and length of each run of these bytes, in turn. */
+  runsOf(offset: number, lengthBytes: number): number[] {
+    const runs: number[] = [];
+    for (let done = 0, index = this.#find(offset); done < lengthBytes; index++) {
+      const at = offset + done - (this.#begins[index] as number);
+      const piece = Math.min(lengthBytes - done, this.#lengthOf(index) - at);
+      runs.push((this.#addresses[index] as number) + at, piece);
+      done += piece;
+    }
+    return runs;
+  }
+
   #lengthOf(index: number): number {
     return (this.#begins[index + 1] as number) - (this.#begins[index] as number);
   }

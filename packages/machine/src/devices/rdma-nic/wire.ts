@@ -1,8 +1,8 @@
 /**
  * Wire: what connects the NICs of one machine, and each NIC with itself.
  *
- * Reliable and without loss; it only finds the other end by its address. Time on the wire is spent
- * by the NIC that sends.
+ * Reliable and without loss; it only finds the other end by its address. Each NIC spends the time of its own
+ * end: what it can send or take, and what its link to memory allows.
  */
 import { InputError } from "@peerbuf/core";
 import type { RdmaStatus } from "./registers.ts";
@@ -26,8 +26,24 @@ export interface WireMessage {
   readonly begin: number;
 }
 
-/** A NIC as the others see it. Each call is one packet that has arrived. */
+/** What a piece does to memory at the other end. */
+export interface WireAccess {
+  readonly kind: "read" | "write";
+  /** Undefined: a receive request says where, when it is there. */
+  readonly key: number | undefined;
+  readonly offset: number;
+  readonly lengthBytes: number;
+  /** Another piece follows at once. */
+  readonly continues: boolean;
+}
+
+/** A NIC as the others see it. Each call but the first is one packet that has arrived. */
 export interface WireEnd {
+  /**
+   * This end's part of a piece takes its time: `done` runs when its wire and its link could have carried it. Nothing is
+   * checked or touched yet; what cannot be found takes no time on the link.
+   */
+  takeTime(from: WireSender, queuePair: number, access: WireAccess, done: () => void): void;
   /** RDMA write: `lengthBytes` of `bytes` to the region behind `key`. */
   acceptWrite(
     from: WireSender,
@@ -55,6 +71,14 @@ export interface WireEnd {
     lengthBytes: number,
   ): WireAnswer;
 }
+
+/**
+ * Bytes of payload a nanosecond at this rate, in packets of 4,096 bytes over RoCE v2. Each packet has preamble and gap
+ * 20, Ethernet 18, IPv4 20, UDP 8, base transport header 12, RDMA header 16 and checksum 4 (IEEE 802.3; InfiniBand
+ * architecture, annex A17).
+ */
+export const wireBytesPerNs = (gigabitsPerSecond: number): number =>
+  (gigabitsPerSecond / 8) * (4096 / (4096 + 98));
 
 /** A LID has 16 bits. */
 const LID_MAX = 0xbfff; // InfiniBand architecture 1.3 section 4.1.3: unicast LIDs end here.
