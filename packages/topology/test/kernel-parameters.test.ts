@@ -68,6 +68,7 @@ describe("device list", () => {
     ["12:00.0; 3a:01.0", " 3a:01.0"],
     ["12:00.8", "12:00.8"],
     ["pci:104c", "pci:104c"],
+    ["pci:10de:*", "pci:10de:*"],
     ["nvme0", "nvme0"],
   ])("stops reading %j at %j", (text, rest) => {
     expect(parseDeviceList(text).rest).toBe(rest);

@@ -21,6 +21,7 @@ import {
 import type { KernelRules } from "../rules/kernel-rules.ts";
 import { crossed, slowestLink } from "../rules/link-bound.ts";
 import type { Topology } from "../topology.ts";
+import { type DriverRule, driverRuleOf } from "./driver-rules.ts";
 import { apuOf, rootComplexFact } from "./known-hardware.ts";
 import { type LinkState, linkStateOf } from "./link-state.ts";
 import { type MemoryReach, memoryReachOf } from "./memory-reach.ts";
@@ -72,6 +73,8 @@ export interface PairDiagnosis {
     /** Do the client's requests meet a translating IOMMU on this way? */
     readonly isMet: Answer;
   };
+  /** What the two drivers do with the verdict; left out where no driver is bound or nothing is known of it. */
+  readonly drivers: { readonly provider?: DriverRule; readonly client?: DriverRule };
   /** How much of the provider's memory has a bus address. */
   readonly reach?: MemoryReach;
   /** Links of the way that run below what both ends can. */
@@ -114,10 +117,20 @@ export function diagnosePair(
     ...(pathClass !== undefined && { pathClass }),
     crossesSockets,
     translation: translationOfPair(topology, provider, client, verdict.type),
+    drivers: driversOf(topology, provider, client),
     ...(reach !== undefined && { reach }),
     links: hasEveryBridge(topology) ? weakLinks(topology, verdict.type, walk) : [],
     ...(bandwidth !== undefined && { bandwidth }),
     fixes: proposeFixes(topology, rules, provider, client, options.between),
+  };
+}
+
+function driversOf(topology: Topology, provider: number, client: number): PairDiagnosis["drivers"] {
+  const exporting = driverRuleOf(topology, provider, "provider");
+  const importing = driverRuleOf(topology, client, "client");
+  return {
+    ...(exporting !== undefined && { provider: exporting }),
+    ...(importing !== undefined && { client: importing }),
   };
 }
 

@@ -7,6 +7,7 @@
  */
 import { acsBits } from "../acs.ts";
 import { clearAcs } from "../fixes/clear-acs.ts";
+import { passThrough } from "../fixes/pass-through.ts";
 import type { AllPairs } from "../rules/all-pairs.ts";
 import { hasEveryBridge } from "../rules/judge-pair.ts";
 import type { KernelRules } from "../rules/kernel-rules.ts";
@@ -56,7 +57,10 @@ export function redirectFindings(
       source: "ACS control registers, config space",
       pairs: list.listed,
       pairCount: list.count,
-      fixes: [clearAcs(topology, rules, rows, scope)],
+      fixes: [
+        clearAcs(topology, rules, rows, scope),
+        ...(translatedCount > 0 ? [passThrough(topology)] : []),
+      ],
     },
   ];
 }

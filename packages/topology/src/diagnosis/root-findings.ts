@@ -5,8 +5,9 @@
  * sockets, where "possible" and "advised" are two answers.
  */
 import { newerKernel, putBelowOneSwitch } from "../fixes/advice.ts";
+import { clearAcs } from "../fixes/clear-acs.ts";
 import type { Fix } from "../fixes/fix.ts";
-import { moveTogether } from "../fixes/move-card.ts";
+import { moveIntoFreeSlot } from "../fixes/move-card.ts";
 import { passThrough } from "../fixes/pass-through.ts";
 import type { AllPairs } from "../rules/all-pairs.ts";
 import { hostBridgesOf } from "../rules/host-bridge.ts";
@@ -32,11 +33,15 @@ export function rootFindings(
   const translated = new PairList(topology);
   const crossing = new PairList(topology);
   const roots = new Set<number>();
+  const ports = new Set<number>();
   eachPair(scope, (provider, client) => {
     const type = typeOf(pairs, provider, client);
     if (type === "host-bridge") {
-      if (ways.isTranslated(client)) {
+      // Pairs with a bridge in common are a redirect's, and told there.
+      if (ways.isTranslated(client) && !ways.meetBelowRoot(provider, client)) {
         translated.add(provider, client);
+        ways.addRedirectsAbove(provider, ports);
+        ways.addRedirectsAbove(client, ports);
       }
       if (ways.crossesSockets(provider, client)) {
         crossing.add(provider, client);
@@ -50,7 +55,7 @@ export function rootFindings(
   });
   return [
     ...refusedFinding(topology, rules, scope, refused, roots),
-    ...translatedFinding(topology, translated),
+    ...translatedFinding(topology, rules, scope, translated, ports),
     ...crossingFinding(crossing),
   ];
 }
@@ -107,8 +112,8 @@ function movesFor(
       break;
     }
     const rows = [provider, client].map((bdf) => topology.indexOf(bdf)) as [number, number];
-    const fix = moveTogether(topology, rules, ...rows, scope);
-    // A swap that costs as many pairs as it helps is no advice for the machine.
+    const fix = moveIntoFreeSlot(topology, rules, ...rows, scope);
+    // A move that costs as many pairs as it helps is no advice for the machine.
     if (fix?.effect !== undefined && fix.effect.improvedCount > fix.effect.worsenedCount) {
       fixByMove.set(JSON.stringify(fix.moves), fix);
     }
@@ -146,22 +151,35 @@ function writesOnly(
       ];
 }
 
-const translatedFinding = (topology: Topology, translated: PairList): Finding[] =>
-  translated.count === 0
-    ? []
-    : [
-        {
-          code: "IOMMU_TRANSLATES",
-          severity: "slows",
-          at: [],
-          text: `The traffic of ${translated.text} goes through the root complex, where the IOMMU translates. A driver that says OK is no proof here: run a transfer with checksums. With translation on, several public reports saw P2P hang or lose data until the IOMMU passed requests through.`,
-          source:
-            "types of the IOMMU groups; public reports pytorch/pytorch#84803, NVIDIA/nccl#257, ROCm/rccl#1129",
-          pairs: translated.listed,
-          pairCount: translated.count,
-          fixes: [passThrough(topology)],
-        },
-      ];
+/** Redirects above do not count for the kernel's verdict here, but they hand the traffic to the IOMMU. */
+function translatedFinding(
+  topology: Topology,
+  rules: KernelRules,
+  scope: PairScope,
+  translated: PairList,
+  ports: ReadonlySet<number>,
+): Finding[] {
+  if (translated.count === 0) {
+    return [];
+  }
+  const rows = [...ports].sort((one, other) => one - other);
+  const clearing = rows.length === 0 ? [] : [clearAcs(topology, rules, rows, scope)];
+  const redirect =
+    rows.length === 0 ? "" : ` ACS redirect on ${rows.length} functions hands it over.`;
+  return [
+    {
+      code: "IOMMU_TRANSLATES",
+      severity: "slows",
+      at: rows.map((row) => topology.bdfOf(row)),
+      text: `The traffic of ${translated.text} goes through the root complex, where the IOMMU translates.${redirect} A driver that says OK is no proof here: run a transfer with checksums. In public reports with translation on, P2P hung or lost data until the IOMMU passed requests through, in one until redirect was cleared.`,
+      source:
+        "types of the IOMMU groups; public reports pytorch/pytorch#84803, NVIDIA/nccl#257, ROCm/rccl#1129, NVIDIA/nccl#2079",
+      pairs: translated.listed,
+      pairCount: translated.count,
+      fixes: [passThrough(topology), ...clearing],
+    },
+  ];
+}
 
 const crossingFinding = (crossing: PairList): Finding[] =>
   crossing.count === 0

@@ -81,6 +81,13 @@ export class Ways {
     return count + this.#addRedirect(near, rows);
   }
 
+  /** Puts the rows that redirect on the whole way from a function to the root complex into `rows`. */
+  addRedirectsAbove(row: number, rows: Set<number>): void {
+    for (let at = row; at >= 0; at = this.#topology.upstreamOf(at)) {
+      this.#addRedirect(at, rows);
+    }
+  }
+
   #addRedirect(row: number, rows: Set<number>): number {
     if (this.#redirects[row] === 0) {
       return 0;

@@ -19,7 +19,10 @@ import { buildTopology } from "../topology-builder.ts";
 import { effectOf, type Judged, WORTH } from "./effect.ts";
 import type { Fix, Move } from "./fix.ts";
 
-/** The best move that improves the pair: into a free slot, else a swap; undefined when neither can be shown. */
+/** Moves tried for one pair, at most: each means judging the machine anew. */
+const MOVES_TRIED_MAX = 8;
+
+/** A card into a free slot, or else a swap, whichever first improves the pair; undefined when none does. */
 export function moveTogether(
   topology: Topology,
   rules: KernelRules,
@@ -27,17 +30,48 @@ export function moveTogether(
   client: number,
   scope: PairScope,
 ): Fix | undefined {
-  const before = judgePair(topology, rules, provider, client).type;
-  const tried = [
-    intoFreeSlot(topology, client, provider),
-    intoFreeSlot(topology, provider, client),
+  const swapped = [
     ...swaps(topology, client, provider),
     ...swaps(topology, provider, client),
-  ];
-  for (const moves of tried) {
-    const after = moves === undefined ? topology : movedTopology(topology, moves);
-    const type = judgePair(after, rules, provider, client).type;
-    if (moves !== undefined && WORTH[type] > WORTH[before]) {
+  ].slice(0, MOVES_TRIED_MAX);
+  return (
+    moveIntoFreeSlot(topology, rules, provider, client, scope) ??
+    firstHelp(topology, rules, provider, client, scope, swapped)
+  );
+}
+
+/** The card of one into a free slot beside the other. */
+export const moveIntoFreeSlot = (
+  topology: Topology,
+  rules: KernelRules,
+  provider: number,
+  client: number,
+  scope: PairScope,
+): Fix | undefined =>
+  firstHelp(
+    topology,
+    rules,
+    provider,
+    client,
+    scope,
+    [intoFreeSlot(topology, client, provider), intoFreeSlot(topology, provider, client)].filter(
+      (moves) => moves !== undefined,
+    ),
+  );
+
+function firstHelp(
+  topology: Topology,
+  rules: KernelRules,
+  provider: number,
+  client: number,
+  scope: PairScope,
+  candidates: readonly (readonly Move[])[],
+): Fix | undefined {
+  const before = judgePair(topology, rules, provider, client).type;
+  for (const moves of candidates) {
+    const after = movedTopology(topology, moves);
+    const { type } = judgePair(after, rules, provider, client);
+    if (WORTH[type] > WORTH[before]) {
       return fixOf({ topology, rules }, { topology: after, rules }, moves, scope);
     }
   }
