@@ -47,6 +47,53 @@ describe("the forms in which lspci prints server-05", () => {
     expectNothingInvented(topology, rules, "server-05");
   });
 
+  it.each([
+    ["t", "acs ids port-types bars resizable-bars links numa drivers iommu-groups"],
+    ["n", "bridges acs port-types bars resizable-bars links numa drivers iommu-groups"],
+    // `lspci -F` knows neither sizes nor drivers.
+    ["vvvnn", "bars numa drivers iommu-groups"],
+    ["x", "bridges bars numa drivers iommu-groups"],
+  ])("-%s says which facts it cannot carry", (options, expected) => {
+    const always = ["cpu", "iommu-mode", "kernel", "command-line", "kernel-config"];
+
+    const topology = read(formOf("server-05", options));
+
+    expect(missing(topology)).toEqual([...expected.split(" "), ...always]);
+    expect(topology.facts.missing.every(({ command }) => command.length > 0)).toBe(true);
+  });
+
+  it("-Dvvvxxxx on the machine itself lacks only what lspci never shows", () => {
+    const topology = read(fullText("server-05"));
+
+    expect(missing(topology)).toEqual([
+      "cpu",
+      "iommu-mode",
+      "kernel",
+      "command-line",
+      "kernel-config",
+    ]);
+  });
+
+  it.each([
+    [
+      "a host bridge by QEMU",
+      "00:00.0 Host bridge [0600]: Intel [8086:29c0]\n\tSubsystem: Red Hat, Inc. QEMU [1af4:1100]\n",
+      true,
+    ],
+    [
+      "a service device of VMware",
+      "00:07.7 System peripheral [0880]: VMware VMCI [15ad:0740]\n",
+      true,
+    ],
+    [
+      "a virtio card",
+      "00:00.0 Host bridge [0600]: AMD [1022:14a4]\n05:00.0 Ethernet controller [0200]: virtio [1af4:1041]\n\tSubsystem: Red Hat, Inc. [1af4:1100]\n",
+      undefined,
+    ],
+  ])("tells a virtual machine only by what no real one has: %s", (_, text, expected) => {
+    expect(read(text).facts.isVirtualMachine).toBe(expected);
+  });
+
   it("-P, which leaves the bus numbers out, is refused with the option that prints them", () => {
     expect(
       problemOf("00:00.0 Host bridge: A\n00:03.0/00.0 VGA compatible controller: B\n"),
