@@ -254,6 +254,15 @@ describe("what a listing says in words", () => {
     expect(part.acsOf(part.require("01:00.0"))).toBeUndefined();
   });
 
+  it('is "no ACS" of the last function when its block ends, and not when the text does', () => {
+    const last = NIC.slice(0, NIC.indexOf("\tKernel driver"));
+
+    const [ended, cut] = [`${last}\n`, last].map((nic) => read(ROOT + nic));
+
+    expect(ended?.acsOf(ended.require("01:00.0"))).toBe("absent");
+    expect(cut?.acsOf(cut.require("01:00.0"))).toBeUndefined();
+  });
+
   it('is not "no ACS" where no function shows an extended capability', () => {
     const part = read(NIC.replace(/\tCapabilities: \[1[\s\S]*?(?=\tKernel)/, ""));
 
@@ -268,6 +277,8 @@ describe("what a listing says in words", () => {
       place: expect.stringMatching(/^line \d+$/),
       cause: expect.stringMatching(/bus below of .*: the words say 0x77, the config space 0x/),
     });
+    const port = fullText("sriov-01").replace("Express (v2) Endpoint", "Express (v2) Root Port");
+    expect(problemOf(port).cause).toMatch(/kind of port of .*: the words say 0x04, .* 0x00/);
     expect(problemOf(text.replace("[1b36:000c]", "[1b36:000d]")).cause).toMatch(/device id of/);
     expect(problemOf(text.replace(/(ACSCtl:.*)ReqRedir-/, "$1ReqRedir+")).cause).toMatch(
       /ACS control of .*RR/,
