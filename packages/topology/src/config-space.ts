@@ -68,7 +68,7 @@ export function knownConfig(config: Uint8Array): Uint8Array {
 export const isHeaderOnly = (config: Uint8Array): boolean =>
   config.subarray(CONFIG_HEADER_BYTES).every((byte) => byte === 0);
 
-/** BARs and ROM of a known header. Registers tell addresses, not sizes; an empty register is no BAR. */
+/** BARs of a known header, without the ROM. Registers tell addresses, not sizes; an empty register is no BAR. */
 export function barsOfConfig(config: Uint8Array): BarRecord[] {
   const slots = headerTypeOfConfig(config) === 0 ? 6 : 2;
   const bars: BarRecord[] = [];

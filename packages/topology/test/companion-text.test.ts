@@ -1,7 +1,7 @@
 /**
  * Companion texts: small outputs that complete a capture, and the ways in which captures are given.
  */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -11,12 +11,16 @@ import {
   factsNamed,
   functionsOfMatrix,
   mergeCaptures,
+  PIPE_BYTES_MAX,
   readCapture,
   readCaptures,
 } from "@peerbuf/topology";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { sysfsJson } from "./captures.ts";
 
+/** Of coreutils; Node has no call for it. */
+const MAKE_PIPE = "/usr/bin/mkfifo";
+const ENDLESS = "/dev/zero";
 const BUILT = new URL("../dist/index.js", import.meta.url).href;
 
 let folder = "";
@@ -180,7 +184,7 @@ describe("captures given in other ways", () => {
 
   it("come through a pipe", async () => {
     const pipe = join(folder, "pipe");
-    execFileSync("mkfifo", [pipe]);
+    execFileSync(MAKE_PIPE, [pipe]);
     const capture = sysfsJson("tiny-01");
 
     const [topology] = await Promise.all([
@@ -191,7 +195,24 @@ describe("captures given in other ways", () => {
     expect(topology.count).toBe(Object.keys(capture.binary).length);
   });
 
-  it.skipIf(!existsSync(new URL(BUILT)))("come through standard input (skipped: not built)", () => {
+  it.skipIf(!existsSync(ENDLESS))(
+    "are not read for ever when a pipe never ends (needs /dev/zero)",
+    async () => {
+      const pipe = join(folder, "pipe");
+      execFileSync(MAKE_PIPE, [pipe]);
+      const writing = spawn("/bin/sh", ["-c", 'cat "$1" > "$2"', "sh", ENDLESS, pipe], {
+        stdio: "ignore",
+      });
+
+      await expect(readCapture(pipe)).rejects.toThrow(
+        new RegExp(`more than ${PIPE_BYTES_MAX} bytes`),
+      );
+
+      writing.kill();
+    },
+  );
+
+  it.skipIf(!existsSync(new URL(BUILT)))("come through standard input (needs the build)", () => {
     const program = `const { readCapture } = await import(${JSON.stringify(BUILT)});
       console.log((await readCapture("-")).count);`;
     const input = JSON.stringify(sysfsJson("tiny-01"));

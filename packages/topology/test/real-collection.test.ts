@@ -90,6 +90,14 @@ describe.skipIf(COLLECTION_MISSING !== "")("every real file", () => {
     expect(topology.facts.source).toBe(realPath(path));
   });
 
+  it("of one machine in one folder is read together with the others", async () => {
+    const topology = await readCapture(realPath("puget-wrx90-2xrtx6000ada-cx7-nvme"));
+
+    expect(topology.facts.format).toMatch(/^\/proc\/cmdline \+ lspci \(tree\) \+ /);
+    expect(topology.facts.tree).toBe("whole");
+    expect(topology.facts.contradictions).toEqual([]);
+  });
+
   it("that is no capture is refused, and no other exception comes", async () => {
     for (const path of realFiles(/gdsio|p2pBandwidth|facts\.json|source\.json/)) {
       await expect(readCapture(realPath(path)), path).rejects.toBeInstanceOf(InputError);

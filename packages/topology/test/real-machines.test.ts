@@ -33,6 +33,7 @@ describe.skipIf(COLLECTION_MISSING !== "")("a real server captured by hwloc", ()
       expect(expected.length).toBeGreaterThan(10);
       expect(expected.filter((bdf) => topology.indexOf(bdf) < 0)).toEqual([]);
       expect(topology.facts.cpu?.vendor).toBe("GenuineIntel");
+      expect(topology.facts.numaNodes.map(({ id, socket }) => socket === id)).not.toContain(false);
       const { acsState, headerType, parent } = topology.table;
       const ports = Array.from(headerType.keys()).filter(
         (row) => headerType[row] === 1 && parent[row] === -1,

@@ -2,7 +2,13 @@
  * Captured files: the attributes of /sys, /proc and /boot that a capture holds, read from a tree.
  */
 
-import { cpuinfoLines, DMI_FOLDER, kernelConfigIn } from "../readers/sysfs-facts.ts";
+import {
+  cpuinfoLines,
+  DMI_FOLDER,
+  firstCpu,
+  kernelConfigIn,
+  packagePath,
+} from "../readers/sysfs-facts.ts";
 import { functionPlaces } from "../readers/sysfs-functions.ts";
 import { osNameFolders } from "../readers/sysfs-os-names.ts";
 import type { SysfsTree } from "../readers/sysfs-tree.ts";
@@ -95,7 +101,15 @@ const nodeFiles = (tree: SysfsTree): string[] =>
   tree
     .list(NODE_FOLDER)
     .filter((name) => /^node\d+$/.test(name))
-    .flatMap((name) => [`${NODE_FOLDER}/${name}/distance`, `${NODE_FOLDER}/${name}/cpulist`]);
+    .flatMap((name) => {
+      const list = `${NODE_FOLDER}/${name}/cpulist`;
+      const first = firstCpu(tree.text(list) ?? "");
+      return [
+        `${NODE_FOLDER}/${name}/distance`,
+        list,
+        ...(first === "" ? [] : [packagePath(first)]),
+      ];
+    });
 
 const groupFiles = (tree: SysfsTree): string[] =>
   tree.list(GROUP_FOLDER).map((name) => `${GROUP_FOLDER}/${name}/type`);

@@ -150,11 +150,29 @@ function numaNodesOf(tree: SysfsTree): NumaNode[] {
     .flatMap((name) => /^node(\d{1,9})$/.exec(name)?.[1] ?? [])
     .map(Number)
     .sort((one, other) => one - other)
-    .map((id) => ({
-      id,
-      distances: distancesOf(tree, `${NODE_FOLDER}/node${id}/distance`),
-      cpuList: tree.text(`${NODE_FOLDER}/node${id}/cpulist`) ?? "",
-    }));
+    .map((id) => {
+      const cpuList = tree.text(`${NODE_FOLDER}/node${id}/cpulist`) ?? "";
+      const socket = socketOf(tree, cpuList);
+      return {
+        id,
+        distances: distancesOf(tree, `${NODE_FOLDER}/node${id}/distance`),
+        cpuList,
+        ...(socket !== undefined && { socket }),
+      };
+    });
+}
+
+/** Where the kernel says which package a CPU is part of. */
+export const packagePath = (cpu: string): string =>
+  `sys/devices/system/cpu/cpu${cpu}/topology/physical_package_id`;
+
+/** First CPU of a list as the kernel prints it; "" for an empty list. */
+export const firstCpu = (cpuList: string): string => /^\d{1,6}/.exec(cpuList)?.[0] ?? "";
+
+/** The package of a node's first CPU: a node is never part of two. */
+function socketOf(tree: SysfsTree, cpuList: string): number | undefined {
+  const first = firstCpu(cpuList);
+  return first === "" ? undefined : wholeNumber(tree.text(packagePath(first)));
 }
 
 function distancesOf(tree: SysfsTree, path: string): number[] {

@@ -36,6 +36,7 @@ const WANTED = new RegExp(
     `^sys/devices/.*/[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\\.[0-7]/${FUNCTION_FILES}$`,
     "^sys/kernel/iommu_groups/\\d+/type$",
     "^sys/devices/system/node/node\\d+/(?:distance|cpulist)$",
+    "^sys/devices/system/cpu/cpu\\d+/topology/physical_package_id$",
     "^sys/devices/virtual/dmi/id/(?:sys_vendor|product_name)$",
     "^boot/config-[^/]+$",
   ].join("|"),
