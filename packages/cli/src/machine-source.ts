@@ -5,7 +5,7 @@
  * is what they mean.
  */
 import { existsSync, readdirSync } from "node:fs";
-import { isAbsolute, join } from "node:path";
+import { isAbsolute, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InputError } from "@peerbuf/core";
 import {
@@ -93,7 +93,11 @@ export async function openCapture(
   const list = typeof names === "string" ? [names] : names;
   const [only = CAPTURE_DEFAULT] = list;
   const topology = await readCaptures(list.map((name) => capturePath(name, cwd)));
-  return list.length === 1 && isEmbedded(only, cwd) ? named(topology, only) : topology;
+  if (list.length === 1 && isEmbedded(only, cwd)) {
+    return named(topology, `the embedded capture ${only}`);
+  }
+  // Called what the person called it, not what it was opened as.
+  return named(topology, topology.facts.source.replaceAll(`${cwd}${sep}`, ""));
 }
 
 /** @throws InputError for a name that is neither on disk nor embedded */
@@ -121,9 +125,9 @@ const isEmbedded = (name: string, cwd: string): boolean =>
 /** Where an embedded capture is installed. */
 export const embeddedPath = (name: string): string => join(CAPTURES, name, "sysfs.json");
 
-/** An embedded capture is called by its name; where it is installed helps nobody. */
-const named = ({ facts, table, rootBuses }: Topology, name: string): Topology =>
-  new Topology({ ...facts, source: `the embedded capture ${name}` }, table, rootBuses);
+/** The same machine by another name. */
+const named = ({ facts, table, rootBuses }: Topology, source: string): Topology =>
+  new Topology({ ...facts, source }, table, rootBuses);
 
 /** As the person wrote it where that works, because errors quote it. */
 export function pathFrom(folder: string, path: string): string {

@@ -4,7 +4,7 @@
  * - `sh`: each line is a command, or several with `&&`; `exit N` in its comment is the exit code that is
  *   expected (0 unless stated, `any` for a measurement); `> FILE` writes into the page's own folder.
  *   `npm ci` and `npm test` are what led here.
- * - `text`: what the command before it printed.
+ * - `text`: what the command before it printed. `UPDATE_DOCS=1` writes it into the page instead.
  * - `yaml`: saved under the name in its first line.
  * - `json NAME`: an answer of that command's shape.
  * - `js`: one of the files in `examples/`, which is run.
@@ -44,8 +44,17 @@ function blocksOf(page: string): Block[] {
 
 /** Does what a page says, block by block, in a folder of its own. */
 class Reader {
-  readonly #cwd: string = emptyFolder();
+  readonly #cwd: string;
   #printed = "";
+
+  constructor(cwd: string) {
+    this.#cwd = cwd;
+  }
+
+  /** What the last command printed. */
+  get printed(): string {
+    return this.#printed;
+  }
 
   async follow({ language, text }: Block): Promise<void> {
     const [kind, shape] = language.split(" ");
@@ -110,12 +119,42 @@ async function runExample(text: string): Promise<void> {
   expect(stdout).toContain(SAYS[name ?? ""]);
 }
 
-describe.each(["README.md", "docs/cli.md", "docs/scenario.md"])("%s", (path) => {
+/** Pages, and the folder in which their commands are typed; an empty one where none is named. */
+const PAGES: readonly (readonly [page: string, folder?: string])[] = [
+  ["README.md"],
+  ["docs/cli.md"],
+  ["docs/scenario.md"],
+  ["docs/doctor.md", "test/fixtures/doctor"],
+];
+
+/** Puts what the commands print into the page, to be looked at before it is committed. */
+async function updatePage(path: string, reader: Reader): Promise<void> {
+  const page = readFileSync(join(ROOT, path), "utf8");
+  let updated = "";
+  let done = 0;
+  for (const block of blocksOf(page)) {
+    const start = page.indexOf(`\`\`\`${block.language}\n${block.text}\`\`\``, done);
+    const content = start + 3 + block.language.length + 1;
+    const isAnswer = block.language === "text";
+    if (!isAnswer) {
+      await reader.follow(block);
+    }
+    updated += page.slice(done, content) + (isAnswer ? reader.printed : block.text);
+    done = content + block.text.length;
+  }
+  writeFileSync(join(ROOT, path), updated + page.slice(done));
+}
+
+describe.each(PAGES)("%s", (path, folder) => {
   it("says what is true, block by block", async () => {
     const blocks = blocksOf(readFileSync(join(ROOT, path), "utf8"));
-    const reader = new Reader();
+    const reader = new Reader(folder === undefined ? emptyFolder() : join(ROOT, folder));
 
     expect(blocks.length).toBeGreaterThan(3);
+    if (process.env["UPDATE_DOCS"] === "1") {
+      await updatePage(path, reader);
+      return;
+    }
     for (const block of blocks) {
       await reader.follow(block).catch((error: unknown) => {
         throw new Error(`${path}:${block.line}: ${error}`);

@@ -1,5 +1,5 @@
 /** Finding lines: one finding for people: what, where, whom it hurts, what to type, what that gives and costs. */
-import type { Finding, PairName, Severity } from "@peerbuf/topology";
+import type { Finding, Fix, PairName, Severity } from "@peerbuf/topology";
 import { shortBdf } from "../function-label.ts";
 import { oneLine } from "../report-error.ts";
 import type { Session } from "../session.ts";
@@ -29,7 +29,7 @@ export function findingLines(
   const color = severity === "blocks" ? paint.bad : paint.fair;
   const told = isWhole ? oneLine : briefly;
   const shown = isWhole ? fixes : fixes.slice(0, 1);
-  const others = fixes.length - shown.length;
+  const others = fixes.slice(shown.length);
   return [
     ...entry(
       session,
@@ -41,17 +41,17 @@ export function findingLines(
     ...(pairCount === 0 ? [] : item(session, "pairs", pairsText(pairs, pairCount, names))),
     ...(isWhole ? item(session, "known by", source) : []),
     ...shown.flatMap((fix) => fixLines(session, names, fix, isWhole)),
-    ...(others > 0
-      ? item(
-          session,
-          "or",
-          `${fixes
-            .slice(shown.length)
-            .map((fix) => briefly(fix.text))
-            .join(" Or: ")}`,
-        )
-      : []),
+    ...(others.length === 0 ? [] : item(session, "or", othersText(others))),
   ];
+}
+
+const OTHERS_SHOWN = 2;
+
+/** Other fixes in a sentence each. */
+function othersText(others: readonly Fix[]): string {
+  const told = others.slice(0, OTHERS_SHOWN).map(({ text }) => briefly(text));
+  const rest = others.length - told.length;
+  return [...told, ...(rest > 0 ? [`${rest} more (--all).`] : [])].join(" Or: ");
 }
 
 /** One line for a finding that is not shown in full. */
@@ -68,7 +68,7 @@ export function findingLine(session: Session, finding: Finding, number: number):
 
 function pairsText(pairs: readonly PairName[], pairCount: number, names: Names): string {
   if (pairs.length === 0) {
-    return `all ${pairCount}`;
+    return pairCount === 2 ? "both" : `all ${pairCount}`;
   }
   const shown = pairs.slice(0, PAIRS_SHOWN).map((pair) => pairText(pair, names));
   const rest = pairCount - shown.length;

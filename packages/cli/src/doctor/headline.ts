@@ -31,8 +31,8 @@ export function headline(paint: Paint, diagnosis: Diagnosis): string {
 }
 
 function allWorking(paint: Paint, { pairCount, counts, findings }: Diagnosis): string {
-  const all = `${pairCount === 1 ? "the one pair" : `all ${pairs(pairCount)}`} can go peer to peer`;
-  const ways = `${counts["bus-addr"]} below the root complex, ${counts["host-bridge"]} through it`;
+  const all = `${allPairs(pairCount)} can go peer to peer`;
+  const ways = waysText(counts["bus-addr"], counts["host-bridge"]);
   if (findings.some(({ severity }) => severity === "blocks")) {
     const text = `Allowed, but not safe: the kernel maps ${pairs(pairCount)} peer to peer (${ways}), and this machine is known to be against it.`;
     return paint.bad(paint.strong(text));
@@ -43,6 +43,15 @@ function allWorking(paint: Paint, { pairCount, counts, findings }: Diagnosis): s
   return findings.some(needsAction)
     ? paint.fair(paint.strong(`Works: ${all} (${ways}).`))
     : paint.good(paint.strong(`Fine: ${all} (${ways}).`));
+}
+
+function waysText(below: number, through: number): string {
+  if (through === 0) {
+    return "below the root complex";
+  }
+  return below === 0
+    ? "through the root complex"
+    : `${below} below the root complex, ${through} through it`;
 }
 
 function nothingText({ topology, rows }: Diagnosis): string {
@@ -56,4 +65,11 @@ function nothingText({ topology, rows }: Diagnosis): string {
 }
 
 const pairs = (count: number): string => (count === 1 ? "1 pair" : `${count} pairs`);
+function allPairs(count: number): string {
+  if (count <= 2) {
+    return count === 1 ? "the one pair" : "both pairs";
+  }
+  return `all ${count} pairs`;
+}
+
 const things = (count: number): string => (count === 1 ? "1 thing" : `${count} things`);
