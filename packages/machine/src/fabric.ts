@@ -303,10 +303,12 @@ export class Fabric {
       }
       return 0;
     }
+    const reason = route.loss ?? "NOTHING_BEHIND_BAR";
     const at = lostAt(route);
-    const place = at === ROOT_COMPLEX ? "root complex" : this.topology.bdfOf(at);
+    const top = reason === "IOMMU_TRANSLATED_BLOCKED" ? "iommu" : "root complex";
+    const place = at === ROOT_COMPLEX ? top : this.topology.bdfOf(at);
     const lost = { requester, kind, address, lengthBytes };
-    return this.#lose(lost, bytes, offset, route.loss ?? "NOTHING_BEHIND_BAR", route, place);
+    return this.#lose(lost, bytes, offset, reason, route, place);
   }
 
   /** Counts and logs what reached nothing. Returns how much of it the requester is told. */

@@ -61,8 +61,8 @@ export class HotPlug {
   surpriseRemove(row: number): void {
     const card = this.#cardOf(row);
     this.#powerOff(card);
-    const { topology, errors } = this.#fabric;
-    const port = topology.upstreamOf(card[0] as number);
+    const { topology, errors, power } = this.#fabric;
+    const port = power.portOf(row);
     if (port >= 0 && reportsSurpriseDown(topology, port)) {
       errors.detect(port, "SURPRISE_DOWN", false);
     }

@@ -81,16 +81,24 @@ export function reportLoss(
   }
 }
 
-/** The completion's status comes back to whose id the request bears. */
+/** The completion of a read says so to whose id the request bears; if that is another, who asked waits in vain. */
 function receive(
   registers: ErrorRegisters,
-  { idRow }: Requester,
+  { row, idRow }: Requester,
   isRead: boolean,
   isCompleterAbort: boolean,
 ): void {
-  if (isRead && idRow >= 0) {
-    registers.receiveAbort(idRow, isCompleterAbort);
+  if (!isRead || row === CPU) {
+    return;
   }
+  if (row === idRow) {
+    registers.receiveAbort(row, isCompleterAbort);
+    return;
+  }
+  if (idRow >= 0) {
+    registers.detect(idRow, "UNEXPECTED_COMPLETION", true);
+  }
+  registers.detect(row, "COMPLETION_TIMEOUT", false);
 }
 
 /** What the root complex finds wrong with a request is logged by the root port it came through. */

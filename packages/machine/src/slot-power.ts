@@ -35,12 +35,17 @@ export class SlotPower {
     );
   }
 
+  /** The bridge above the card that the function is part of, -1 on a root bus. */
+  portOf(row: number): number {
+    return this.#topology.parentOf(this.#physicalOf(row));
+  }
+
   /** Rows of the card that the function is part of, in row order. */
   cardOf(row: number): readonly number[] {
     const topology = this.#topology;
     const { devfn, bus } = topology.table;
     const top = this.#physicalOf(row);
-    const port = topology.parentOf(top);
+    const port = this.portOf(row);
     const isWhole = port >= 0 && this.#isPointToPoint(port);
     const isHead = (other: number): boolean =>
       topology.parentOf(other) === port &&

@@ -123,6 +123,19 @@ describe("an ACS violation", () => {
 });
 
 describe("a completion that goes astray", () => {
+  it("also when it says no: the abort reaches the bearer of the forged id, who did not ask", () => {
+    const bench = start(switchTopology({ [PORT]: acs(ACS.SV) }));
+
+    read(bench, barStart(4), { requesterId: "0000:06:00.0" });
+
+    expect(loggers(bench)).toEqual([PORT, CLIENT, "0000:06:00.0"]);
+    expect(bench.machine.inspect.errors(CLIENT).uncorrectable).toEqual(["COMPLETION_TIMEOUT"]);
+    expect(bench.machine.inspect.errors("0000:06:00.0")).toMatchObject({
+      status: [],
+      uncorrectable: ["UNEXPECTED_COMPLETION"],
+    });
+  });
+
   it("times out at who asked, and is unexpected at who did not", () => {
     const bench = start(switchTopology());
 
