@@ -14,6 +14,8 @@ const COMMANDS = {
   functions: "lspci -Dnn, or peerbuf capture",
   /** Vendor and device ids. */
   ids: "lspci -Dnn",
+  /** What kind of device a function is. */
+  classes: "lspci -Dnn",
   /** Ids of the function that names a host bridge. */
   "host-bridge": "lspci -Dnn, or peerbuf capture",
   /** Which kind of PCI Express port a function is. */

@@ -48,7 +48,7 @@ describe("the forms in which lspci prints server-05", () => {
   });
 
   it.each([
-    ["t", "acs ids port-types bars resizable-bars links numa drivers iommu-groups"],
+    ["t", "acs ids classes port-types bars resizable-bars links numa drivers iommu-groups"],
     ["n", "bridges acs port-types bars resizable-bars links numa drivers iommu-groups"],
     // `lspci -F` knows neither sizes nor drivers.
     ["vvvnn", "bars numa drivers iommu-groups"],

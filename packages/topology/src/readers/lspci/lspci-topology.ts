@@ -117,6 +117,7 @@ function missingIn(tree: MachineFacts["tree"], records: readonly FunctionRecord[
     ["functions", tree === "chains"],
     ["acs", lacks(({ acs }) => acs !== undefined)],
     ["ids", lacks(({ vendor, device }) => vendor !== ID_UNKNOWN && device !== ID_UNKNOWN)],
+    ["classes", lacks(({ classCode = 0 }) => classCode > 0)],
     ["port-types", lacks(({ portType = PORT_TYPE_UNKNOWN }) => portType !== PORT_TYPE_UNKNOWN)],
     ["bars", lacks(({ bars = [] }) => bars.some(({ size }) => size !== undefined))],
     ["resizable-bars", lacks(({ acs }) => acs !== undefined)],
