@@ -43,8 +43,13 @@ export class VirtualClock implements Clock {
   }
 
   schedule(delayNs: number, run: () => void): ScheduledEvent {
-    const timeNs = this.#nowNs + delayNs;
-    if (!(delayNs >= 0 && Number.isFinite(timeNs))) {
+    return this.scheduleAt(this.#nowNs + delayNs, run);
+  }
+
+  /** As `schedule`, at a time that has not passed. */
+  scheduleAt(timeNs: number, run: () => void): ScheduledEvent {
+    if (!(timeNs >= this.#nowNs && Number.isFinite(timeNs))) {
+      const delayNs = timeNs - this.#nowNs;
       throw new PeerbufError("ARGUMENT_INVALID", `an event cannot be ${delayNs} ns from now`);
     }
     const event = new HeapEvent(this.#heap, timeNs, this.#sequence++, run);

@@ -4,12 +4,14 @@
  * Transfers of one device that use the same resources form a stream and are served in order, as a
  * device's DMA engine does; streams share fairly (`fair-share.ts`). Rates change only when a stream
  * begins, ends or changes its mixture, so a queue of equal transfers costs one event each and no
- * new division. A transfer is over when its last byte is sent and has had the time to arrive.
+ * new division. A transfer is over when its last byte is sent and has had the time to arrive, at a whole
+ * nanosecond; in between, time is not rounded.
  *
  * As many transfers may be under way as devices have engines and queue entries; nothing is kept of
  * one that is over but the sums in `carried`.
  */
-import type { Clock, ScheduledEvent } from "@peerbuf/core";
+import type { ScheduledEvent } from "@peerbuf/core";
+import type { VirtualClock } from "../clock.ts";
 import { FairShare } from "./fair-share.ts";
 
 /** What a transfer takes of each resource, in the resource's units. */
@@ -79,7 +81,7 @@ class Stream {
 export class FlowNetwork {
   /** Units that have gone through each resource, by transfers that are sent. */
   readonly carried: number[] = [];
-  readonly #clock: Clock;
+  readonly #clock: VirtualClock;
   readonly #fairShare: FairShare;
   readonly #streams = new Map<string, Stream>();
   readonly #active: Stream[] = [];
@@ -89,7 +91,7 @@ export class FlowNetwork {
   #next: ScheduledEvent | undefined;
 
   /** Capacities by resource, in units a nanosecond; the caller may append to them, never change them. */
-  constructor(clock: Clock, capacities: readonly number[]) {
+  constructor(clock: VirtualClock, capacities: readonly number[]) {
     this.#clock = clock;
     this.#fairShare = new FairShare(capacities);
   }
@@ -199,8 +201,14 @@ export class FlowNetwork {
       const resource = resources[index] as number;
       this.carried[resource] = (this.carried[resource] ?? 0) + (amounts[index] as number);
     }
-    flow.arrival = this.#clock.schedule(flow.arriveNs, flow.done);
+    flow.arrival = this.#clock.scheduleAt(this.#wholeNs(flow.arriveNs), flow.done);
     return this.#begin(stream, flow);
+  }
+
+  /** The next whole nanosecond so far from now; what a division left over of the one before does not count. */
+  #wholeNs(delayNs: number): number {
+    const { nowNs } = this.#clock;
+    return Math.max(Math.ceil(nowNs), Math.ceil(nowNs + delayNs - 1e-6));
   }
 
   /** After `last`, the next flow of the stream begins, or the stream ends. Says whether rates may change by it. */

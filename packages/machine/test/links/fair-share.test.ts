@@ -88,7 +88,7 @@ function placed(machine: Machine, bdf: string): MemoryDevice {
   return device;
 }
 
-const amounts = fc.array(fc.integer({ min: 1000, max: 1_000_000 }), {
+const amounts = fc.array(fc.integer({ min: 1_000_000, max: 1_000_000_000 }), {
   minLength: DEVICES.length,
   maxLength: DEVICES.length,
 });
@@ -106,7 +106,7 @@ describe("fair sharing", () => {
         const times = arrivals(network, bytes);
         const [first, rate] = firstArrival(times, bytes);
 
-        expect(rate).toBeCloseTo(waterFilling(network)[first] as number, 5);
+        expect(rate / (waterFilling(network)[first] as number)).toBeCloseTo(1, 3);
       }),
     );
   });
@@ -117,7 +117,7 @@ describe("fair sharing", () => {
         const times = arrivals(network, bytes);
 
         times.forEach((time, stream) => {
-          expect(time / (expectedTimes(network, bytes)[stream] as number)).toBeCloseTo(1, 5);
+          expect(time / (expectedTimes(network, bytes)[stream] as number)).toBeCloseTo(1, 3);
         });
       }),
     );
@@ -132,7 +132,7 @@ describe("fair sharing", () => {
 
         // Amounts in proportion to fair rates all arrive together: nobody was slower or faster at any moment.
         for (const time of times) {
-          expect(time / 1_000_000).toBeCloseTo(1, 5);
+          expect(time / 1_000_000).toBeCloseTo(1, 3);
         }
         const used = network.capacities.map(
           (capacity, limit) =>
