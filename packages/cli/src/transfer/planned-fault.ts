@@ -4,8 +4,8 @@
  * All are tried when the machine is made, so that one that means nothing is told before anything runs;
  * those for one transfer are put to work when it begins.
  */
-import type { FaultRule } from "@peerbuf/machine";
-import type { FaultPlan } from "../scenario/fault-plan.ts";
+import { type FaultRule, seededFaults } from "@peerbuf/machine";
+import type { FaultPlan, FaultRulePlan } from "../scenario/fault-plan.ts";
 import type { FittedMachine } from "../scenario/fit-machine.ts";
 import { atField, type ScenarioFile } from "../scenario/scenario-file.ts";
 import type { Site } from "./site.ts";
@@ -26,14 +26,18 @@ export function plannedFaults(
   return (plan.faults ?? []).flatMap((fault, index) => {
     const at = [...path, "faults", index];
     requireTransfer(file, fault, [...at, "during"]);
-    const rule = ruleOf(fault);
-    const added = atField(file, at, () => site.addFault(rule));
-    if (fault.during === undefined) {
-      return [];
-    }
-    added.remove();
-    return [{ site, rule, during: fault.during }];
+    return atField(file, at, () => rulesOf(fault).flatMap((rule) => atWork(site, rule, fault)));
   });
+}
+
+/** At work now, or to be put to work when its transfer begins. */
+function atWork(site: Site, rule: FaultRule, { during }: FaultPlan): PlannedFault[] {
+  const added = site.addFault(rule);
+  if (during === undefined) {
+    return [];
+  }
+  added.remove();
+  return [{ site, rule, during }];
 }
 
 function requireTransfer(
@@ -46,11 +50,25 @@ function requireTransfer(
   }
 }
 
-/** Without what the file leaves out: a rule tells "not stated" from "undefined". */
-function ruleOf({ during: _, times, ...stated }: FaultPlan): FaultRule {
-  const fields = Object.entries(stated).filter(([, value]) => value !== undefined);
-  const rule = Object.fromEntries(fields) as unknown as FaultRule;
+function rulesOf(fault: FaultPlan): FaultRule[] {
+  if ("fault" in fault) {
+    return [ruleOf(fault)];
+  }
+  const { seed, during: _, ...options } = fault;
+  return seededFaults(seed, stated(options));
+}
+
+function ruleOf({ during: _, times, ...fields }: FaultRulePlan): FaultRule {
+  const rule: FaultRule = stated(fields);
   return times === undefined
     ? rule
     : { ...rule, times: times === "always" ? Number.POSITIVE_INFINITY : times };
 }
+
+/** Without what the file leaves out: the machine tells "not stated" from "undefined". */
+function stated<Fields extends object>(fields: Fields): Stated<Fields> {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as Stated<Fields>;
+}
+
+type Stated<Fields> = { [Name in keyof Fields]: Exclude<Fields[Name], undefined> };

@@ -84,19 +84,32 @@ const NO_EVIDENCE = {
 };
 
 async function moveBytes(rig: Rig, plan: TransferPlan, pattern: Uint8Array): Promise<Evidence> {
+  let buffer: DmaBuf;
   try {
-    const buffer = allocateFor(rig, plan, plan.name);
-    const evidence = await operate({ rig, plan, buffer, pattern });
-    const refusal = refusalToClose(plan, buffer);
-    return { ...evidence, error: evidence.error ?? refusal };
+    buffer = allocateFor(rig, plan, plan.name);
   } catch (error) {
     return { ...NO_EVIDENCE, error: failureOf(plan, error) };
   }
+  const evidence = await operateAndClose({ rig, plan, buffer, pattern });
+  const refusal = refusalTo(plan, () => buffer.close());
+  return { ...evidence, error: evidence.error ?? refusal };
 }
 
-async function operate(piece: Workpiece): Promise<Evidence> {
-  const { rig, plan } = piece;
-  using operation = startOperation(piece);
+async function operateAndClose(piece: Workpiece): Promise<Evidence> {
+  const { plan } = piece;
+  let operation: Operation | undefined;
+  let evidence: Evidence;
+  try {
+    operation = startOperation(piece);
+    evidence = await operate(piece, operation);
+  } catch (error) {
+    evidence = { ...NO_EVIDENCE, error: failureOf(plan, error) };
+  }
+  const refusal = refusalTo(plan, () => operation?.[Symbol.dispose]());
+  return { ...evidence, error: evidence.error ?? refusal };
+}
+
+async function operate({ rig, plan }: Workpiece, operation: Operation): Promise<Evidence> {
   await bounded(rig, plan, operation.prepare());
   const counters = new CarriedBytes(rig.sites);
   const busErrors = new BusErrors(rig.sites);
@@ -114,10 +127,10 @@ async function operate(piece: Workpiece): Promise<Evidence> {
   return { error, sha256, elapsedNs, ...carried, busErrors: busErrors.logged };
 }
 
-/** Closes the buffer; what still holds it is named later, when the machine is tidied up. */
-function refusalToClose(plan: TransferPlan, buffer: DmaBuf): PeerbufError | undefined {
+/** What cannot be closed is still held by somebody, who is named when the machine is tidied up. */
+function refusalTo(plan: TransferPlan, close: () => void): PeerbufError | undefined {
   try {
-    buffer.close();
+    close();
     return undefined;
   } catch (error) {
     return failureOf(plan, error);
