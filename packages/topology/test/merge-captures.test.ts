@@ -266,3 +266,26 @@ describe.skipIf(COLLECTION_MISSING !== "")("a real workstation captured in five 
     ]);
   });
 });
+
+describe("names from NCCL, which writes those of all functions of a card at the first", () => {
+  it("give way to a capture that has each at its own function", () => {
+    const port = { bdf: "01:00.1", vendor: 0x15b3, device: 0x1021, classCode: 0x020700 };
+    const cards = [{ ...port, bdf: "01:00.0" }, port];
+    const nccl = buildTopology(
+      named("nccl.xml", {
+        format: "NCCL topology XML",
+        tree: "gaps",
+        osNames: new Map([["0000:01:00.0", ["mlx5_0", "mlx5_1"]]]),
+      }),
+      [{ ...port, bdf: "01:00.0" }],
+    );
+    const exact = new Map([
+      ["0000:01:00.0", ["mlx5_0"]],
+      ["0000:01:00.1", ["mlx5_1"]],
+    ]);
+
+    const merged = mergeCaptures([nccl, buildTopology(named("sysfs", { osNames: exact }), cards)]);
+
+    expect(merged.facts.osNames).toEqual(exact);
+  });
+});

@@ -147,10 +147,22 @@ function mergeMaps(
   return merged;
 }
 
+/**
+ * Names by function. NCCL writes the names of all functions of a card at the first one, so a name that
+ * another capture gives to a function is not taken from it.
+ */
 function mergeNames(all: readonly MachineFacts[]): ReadonlyMap<string, readonly string[]> {
+  const exactFirst = all.toSorted((one, other) => Number(isCcl(one)) - Number(isCcl(other)));
+  const bdfByName = new Map<string, string>();
   const merged = new Map<string, readonly string[]>();
-  for (const [bdf, names] of all.flatMap(({ osNames }) => [...osNames])) {
-    merged.set(bdf, unique([...(merged.get(bdf) ?? []), ...names]));
+  for (const [bdf, names] of exactFirst.flatMap(({ osNames }) => [...osNames])) {
+    const own = names.filter((name) => (bdfByName.get(name) ?? bdf) === bdf);
+    for (const name of own) {
+      bdfByName.set(name, bdf);
+    }
+    merged.set(bdf, unique([...(merged.get(bdf) ?? []), ...own]));
   }
   return merged;
 }
+
+const isCcl = ({ format }: MachineFacts): boolean => /^R?N?CCL /.test(format);

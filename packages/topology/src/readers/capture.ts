@@ -46,8 +46,8 @@ const FILE_READERS: readonly FileReader[] = [
 const JSON_NAME = "sysfs.json";
 const TAR_NAMES: readonly string[] = ["sysfs.tar", "sysfs.tar.gz", "sysfs.tgz"];
 const LOOKED_FOR = `a sysfs.json, a copy of /sys (sys/bus/pci or sys/devices), ${TAR_NAMES.join(", ")}, or files of a format that is read here`;
-/** Files of a folder without /sys that are looked at, at most. */
-const FOLDER_FILES_MAX = 64;
+/** Files in a folder that is read file by file, at most. */
+const FOLDER_FILES_MAX = 256;
 
 /**
  * A topology from a capture: a capture folder, a copy of /sys, or a file of any format in `FILE_READERS`;
@@ -110,13 +110,21 @@ async function readFolder(path: string): Promise<Topology> {
   return readFilesOf(path, names.sort());
 }
 
-/** All files of a folder that are recognised; one that is, but cannot be read, is refused and not passed over. */
+/**
+ * All files of a folder that are recognised; one that is, but cannot be read, is refused and not passed
+ * over. JSON is not looked into: it is how other things are kept beside captures.
+ */
 async function readFilesOf(folder: string, names: readonly string[]): Promise<Topology> {
+  if (names.length > FOLDER_FILES_MAX) {
+    throw new InputError({
+      source: folder,
+      cause: `this folder is no capture: it has ${names.length} entries and no copy of /sys`,
+      remedy: "Name the captures of one machine, or use the fleet command for those of many",
+    });
+  }
   const captures: Topology[] = [];
-  for (const name of names.slice(0, FOLDER_FILES_MAX)) {
-    const path = join(folder, name);
-    const isFile = (await stat(path)).isFile();
-    const head = isFile ? await readHead(path).catch(() => undefined) : undefined;
+  for (const name of names) {
+    const head = await headIn(join(folder, name));
     const reader = head === undefined || looksLikeJson(head) ? undefined : readerOf(head);
     if (head !== undefined && reader !== undefined) {
       captures.push(await reader.read(head));
@@ -130,6 +138,12 @@ async function readFilesOf(folder: string, names: readonly string[]): Promise<To
     });
   }
   return mergeCaptures(captures);
+}
+
+/** The start of a file; undefined for what is no file, or has no start that can be made out. */
+async function headIn(path: string): Promise<CaptureHead | undefined> {
+  const stats = await stat(path).catch(() => undefined);
+  return stats?.isFile() === true ? readHead(path).catch(() => undefined) : undefined;
 }
 
 const readerOf = (head: CaptureHead): FileReader | undefined =>
