@@ -48,6 +48,23 @@ describe("a part of a listing", () => {
     },
   );
 
+  it.each([
+    ["whole", "with", "0000:00:00.0 Host bridge [0600]: Intel Corporation Device [8086:a706]\n"],
+    ["gaps", "without", ""],
+  ])("of a drive behind an Intel VMD is %s %s the machine's own bus 0", (tree, _, own) => {
+    const port = `10000:e0:06.0 PCI bridge [0604]: Intel Corporation Device [8086:a74d]
+	Bus: primary=e0, secondary=e1, subordinate=e1, sec-latency=0
+`;
+    const drive = "10000:e1:00.0 Non-Volatile memory controller [0108]: Samsung [144d:a80a]\n";
+
+    const topology = read(own + port + drive);
+
+    expect(topology.facts.tree).toBe(tree);
+    expect(topology.bdfOf(topology.parentOf(topology.require("10000:e1:00.0")))).toBe(
+      "10000:e0:06.0",
+    );
+  });
+
   it("goes on behind what a person left out, but not behind what grep left out", () => {
     const head = "01:00.0 PCI bridge: A\n\tCapabilities: [110 v1] Access Control Services\n";
     const control =

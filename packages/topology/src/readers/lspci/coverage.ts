@@ -25,6 +25,9 @@ const ROOT_PORT_TYPES: ReadonlySet<number> = new Set([
   PORT_TYPE.EVENT_COLLECTOR,
 ]);
 
+/** Linux numbers VMD domains from here on (drivers/pci/controller/vmd.c, `vmd_find_free_domain`). */
+const VOLUME_DOMAIN_FIRST = 0x10000;
+
 /** The functions of one bus. */
 interface Bus {
   readonly id: string;
@@ -38,6 +41,8 @@ interface Buses {
   readonly byId: ReadonlyMap<string, Bus>;
   /** Buses right below a bridge. */
   readonly below: ReadonlySet<string>;
+  /** Lowest bus number by domain. */
+  readonly lowest: ReadonlyMap<number, number>;
   /** First and last bus below each bridge, by domain. */
   readonly ranges: ReadonlyMap<number, readonly (readonly [number, number])[]>;
 }
@@ -58,6 +63,7 @@ export function coverageOf(records: readonly FunctionRecord[]): TreeCoverage {
 function busesOf(records: readonly FunctionRecord[]): Buses {
   const byId = new Map<string, Bus>();
   const below = new Set<string>();
+  const lowest = new Map<number, number>();
   const ranges = new Map<number, (readonly [number, number])[]>();
   for (const record of records) {
     const { domain = 0, bus = 0 } = parseBdf(record.bdf) ?? {};
@@ -65,6 +71,7 @@ function busesOf(records: readonly FunctionRecord[]): Buses {
     const known = byId.get(id) ?? { id, domain, number: bus, records: [] };
     known.records.push(record);
     byId.set(id, known);
+    lowest.set(domain, Math.min(bus, lowest.get(domain) ?? bus));
     const { secondaryBus = 0, subordinateBus = secondaryBus } = record;
     if (secondaryBus > 0) {
       below.add(formatBus(domain, secondaryBus));
@@ -73,7 +80,7 @@ function busesOf(records: readonly FunctionRecord[]): Buses {
       ranges.set(domain, inDomain);
     }
   }
-  return { byId, below, ranges };
+  return { byId, below, lowest, ranges };
 }
 
 /** Everything on the bus has a known place: below a bridge, or on a root bus. */
@@ -91,7 +98,10 @@ function isRoot(bus: Bus, buses: Buses): boolean {
   const isInside = (buses.ranges.get(bus.domain) ?? []).some(
     ([first, last]) => bus.number >= first && bus.number <= last,
   );
-  return !isInside && (bus.records.some(isRootFunction) || isConventionalRoot(bus, buses));
+  return (
+    !isInside &&
+    (bus.records.some(isRootFunction) || isConventionalRoot(bus, buses) || isVolumeRoot(bus, buses))
+  );
 }
 
 function isRootFunction(record: FunctionRecord): boolean {
@@ -110,6 +120,16 @@ const isConventionalRoot = (bus: Bus, buses: Buses): boolean =>
   bus.records.every(({ portType }) => portType === PORT_TYPE_NONE) &&
   bus.records.some(({ headerType }) => isBridgeHeader(headerType ?? 0)) &&
   (buses.byId.get(formatBus(bus.domain, 0))?.records.some(isFirst) ?? false);
+
+/**
+ * The root bus of an Intel VMD, which has a domain of its own above 0xffff and seldom starts at bus 0:
+ * the lowest bus of such a domain, with a bridge on it, beside a domain 0 that is there.
+ */
+const isVolumeRoot = (bus: Bus, buses: Buses): boolean =>
+  bus.domain >= VOLUME_DOMAIN_FIRST &&
+  bus.records.some(({ headerType }) => isBridgeHeader(headerType ?? 0)) &&
+  buses.byId.has(formatBus(0, 0)) &&
+  buses.lowest.get(bus.domain) === bus.number;
 
 const isFirst = ({ bdf }: FunctionRecord): boolean => parseBdf(bdf)?.devfn === 0;
 
