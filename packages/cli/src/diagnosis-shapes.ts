@@ -60,6 +60,7 @@ const direction = z.strictObject({
   source: z.string(),
 });
 const translation = z.looseObject({ isTranslated: answer });
+const driverRule = z.strictObject({ driver: z.string(), text: z.string(), source: z.string() });
 const linkState = z.strictObject({
   at: bdf,
   port: bdf,
@@ -121,6 +122,8 @@ export const explainShape: z.ZodType = z.strictObject({
   pathClass: z.string().optional(),
   crossesSockets: answer,
   translation: z.strictObject({ provider: translation, client: translation, isMet: answer }),
+  /** What the two drivers make of the verdict, where one is bound and known. */
+  drivers: z.strictObject({ provider: driverRule.optional(), client: driverRule.optional() }),
   /** How much of the provider's memory peers can address. */
   reach: z
     .strictObject({

@@ -71,7 +71,6 @@ async function explain(
 }
 
 function asJson(topology: Topology, kernel: string, { explanation, diagnosis }: Answer): unknown {
-  const { provider: _, client: __, verdict: ___, ...further } = diagnosis;
   const { provider, client, verdict, hops, rootBuses, remedies } = explanation;
   const labelled = (bdf: string) => ({
     bdf,
@@ -93,7 +92,28 @@ function asJson(topology: Topology, kernel: string, { explanation, diagnosis }: 
       changes,
       ...(result !== undefined && { result: result.type }),
     })),
-    ...further,
+    ...factsAsJson(diagnosis),
+  };
+}
+
+/** Named one by one: what is printed is promised. */
+function factsAsJson(diagnosis: PairDiagnosis): object {
+  const { possible, advised, reads, writes, redirecting, pathClass, crossesSockets } = diagnosis;
+  const { translation, drivers, reach, links, bandwidth, fixes } = diagnosis;
+  return {
+    possible,
+    advised,
+    reads,
+    writes,
+    redirecting,
+    pathClass,
+    crossesSockets,
+    translation,
+    drivers,
+    reach,
+    links,
+    bandwidth,
+    fixes,
   };
 }
 
@@ -126,6 +146,7 @@ function asLines(
     ...verdict.reasons.flatMap(({ at, text, code }) =>
       item(session, at ?? "machine", `${text} ${paint.faint(`[${code}]`)}`),
     ),
+    ...driverLines(session, diagnosis),
     ...verdict.hangsOn.flatMap(({ at, text }) => item(session, at ?? "machine", `Open: ${text}.`)),
     ...(diagnosis.fixes.length + remedies.length === 0
       ? []
@@ -135,6 +156,13 @@ function asLines(
       : remedies.flatMap(({ kind, text }) => item(session, kind, text))),
   ];
 }
+
+/** What the two drivers make of it. */
+const driverLines = (session: Session, { drivers }: PairDiagnosis): string[] =>
+  (["provider", "client"] as const).flatMap((side) => {
+    const rule = drivers[side];
+    return rule === undefined ? [] : item(session, rule.driver, `As ${side} it ${rule.text}.`);
+  });
 
 const LABEL_COLUMNS = 14;
 
