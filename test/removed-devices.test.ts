@@ -7,7 +7,7 @@
  */
 import type { DmaBuf, OpenedExporter } from "@peerbuf/core";
 import { type Gpu, gpu, systemHeap } from "@peerbuf/exporters";
-import { type Nvme, nvme, rdma } from "@peerbuf/importers";
+import { gpuPeer, type Nvme, nvme, rdma } from "@peerbuf/importers";
 import type { DmaPlatform } from "@peerbuf/machine";
 import { describe, expect, it } from "vitest";
 import {
@@ -114,6 +114,56 @@ describe.each(PLATFORMS)("on platform %s", (dma) => {
 
     expect(mapping.target).toBe("system");
     expect(server.framework.handles()).toMatchObject({ attachments: 1, mappings: 1 });
+  });
+
+  it("a mapping made after the loss waits for bytes that cannot come, and is told so", async () => {
+    using server = start();
+    using buffer = openCard(server).allocate(MIB);
+    await filled(buffer);
+    server.machine.surpriseRemove(GPU);
+    using attachment = buffer.attach(systemImporter(server, NEAR_DRIVE));
+
+    using mapping = attachment.map("to-device");
+    const error = await mapping.ready?.signaled();
+
+    expect(error?.message).toContain(GPU);
+    await expect(buffer.read(0, 4096)).rejects.toEqual(naming(GPU));
+  });
+
+  it("a GPU that fetched from another one and was pulled out ends its copies", async () => {
+    using server = startServer({ platform: { dma } });
+    const peer = server.framework.openImporter(gpuPeer, GPU, undefined);
+    using buffer = server.framework
+      .openExporter(systemHeap, undefined, undefined)
+      .allocate(4 * MIB);
+    await filled(buffer);
+    using imported = peer.api.import(buffer);
+
+    const running = imported.fetch({ deviceOffset: 0 });
+    const ended = expect(running).rejects.toEqual(naming(GPU));
+    await later(server, 1000);
+    server.machine.surpriseRemove(GPU);
+
+    await ended;
+  });
+
+  it("whoever writes over the wire to a NIC that is gone is told by its own NIC", async () => {
+    using server = start();
+    const near = server.framework.openImporter(rdma, NEAR_NIC, undefined);
+    const far = server.framework.openImporter(rdma, FAR_NIC, undefined);
+    const heap = server.framework.openExporter(systemHeap, undefined, undefined);
+    using source = heap.allocate(MIB);
+    using target = heap.allocate(MIB);
+    await using local = await far.api.register(source);
+    await using remote = await near.api.register(target, { remoteWrite: true });
+    const one = await far.api.createQueuePair();
+    const other = await near.api.createQueuePair();
+    await one.connect(other.address);
+    await other.connect(one.address);
+    server.machine.surpriseRemove(NEAR_NIC);
+
+    await expect(one.write(local, remote)).rejects.toEqual(naming(FAR_NIC));
+    await Promise.allSettled([one.close(), other.close()]);
   });
 
   it("a NIC lost under a write over the wire: both ends come to an end and let go", async () => {
