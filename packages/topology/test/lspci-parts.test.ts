@@ -128,6 +128,33 @@ describe("several listings in one file", () => {
     expect(plain(topology)).toEqual(plain(alone));
   });
 
+  it.each([
+    ["a list before the details", (list: string, details: string) => list + details],
+    ["a list behind the details", (list: string, details: string) => `${details}\n${list}`],
+    ["the details twice", (_: string, details: string) => `${details}\n${details}`],
+  ])("complete each other in any order: %s", (_, together) => {
+    const resizable = `${NIC.slice(0, NIC.indexOf("\tKernel"))}	Capabilities: [200 v1] Physical Resizable BAR
+		BAR 0: current size: 8MB, supported: 8MB 16MB
+
+`;
+    const list =
+      "00:00.0 Host bridge [0600]: Intel Corporation Device [8086:3c00]\n01:00.0 Ethernet controller [0200]: Intel Corporation X710 [8086:1572]\n";
+    const cases = [
+      [list, ROOT + resizable],
+      [textOf("server-05", "lspci-nn.txt"), fullText("server-05")],
+    ] as const;
+
+    for (const [short, long] of cases) {
+      const topology = read(together(short, long));
+
+      expect(plain(topology)).toEqual(plain(read(long)));
+      expect(topology.facts.tree).toBe("whole");
+      expect(topology.resizableBarsOf(topology.count - 1)).toEqual(
+        read(long).resizableBarsOf(topology.count - 1),
+      );
+    }
+  });
+
   it("are two machines when ids differ, and two moments when ACS does", () => {
     const other = (from: string, to: string) => problemOf(ROOT + ROOT.replaceAll(from, to)).cause;
 
