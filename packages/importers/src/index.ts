@@ -32,4 +32,5 @@ export type {
   RdmaRegistration,
   RemoteRegion,
 } from "./rdma/region.ts";
-export { usb } from "./usb.ts";
+export { cutForTrbs } from "./usb/buffer-pieces.ts";
+export { type Usb, usb } from "./usb.ts";

@@ -118,7 +118,7 @@ type Port = Parameters<Parameters<Machine["interpose"]>[0]>[0];
 
 /** Puts a change before one device's link, until it is taken out again. */
 export function changeLink(
-  { machine }: Server,
+  { machine }: Pick<Server, "machine">,
   bdf: string,
   change: (port: Port) => Partial<Port>,
 ): { remove(): void } {

@@ -7,6 +7,7 @@ import {
   createPlatformBlock,
   createUsbDrive,
   type PlatformOptions,
+  type UsbDrive,
 } from "@peerbuf/machine";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -22,12 +23,12 @@ const BEHIND_SOC = { ...BEHIND_PCI, id: "usb2-1", hasPciAncestor: false };
 const SOC_BLOCK = { ...BEHIND_SOC, id: "soc-camera0", bus: "platform", label: "camera" };
 
 interface Bench extends CapturedMachine {
-  readonly drive: BulkDevice;
+  readonly drive: BulkDevice | UsbDrive;
 }
 
 async function start(
   device: NonNullable<PlatformOptions["devices"]>[number],
-  drive: BulkDevice = createUsbDrive({ capacityBytes: 4 * MIB }),
+  drive: BulkDevice | UsbDrive = createUsbDrive({ capacityBytes: 4 * MIB }),
 ): Promise<Bench> {
   const models = { [CARD]: createGpu({ vramBytes: 16 * MIB }), [CONTROLLER]: drive };
   const started = await startCaptured("server-05", models, { devices: [device] });

@@ -26,7 +26,7 @@ export { walkSgl } from "./devices/nvme/sgl.ts";
 export { createPlatformBlock, type PlatformBlockOptions } from "./devices/platform-block.ts";
 export { createRdmaNic, type RdmaNic, type RdmaNicOptions } from "./devices/rdma-nic/rdma-nic.ts";
 export { RdmaWire } from "./devices/rdma-nic/wire.ts";
-export { createUsbDrive, type UsbDriveOptions } from "./devices/usb-drive.ts";
+export { createUsbDrive, type UsbDrive, type UsbDriveOptions } from "./devices/usb-drive.ts";
 export type { DmaPlatform, DmaPlatformOptions, SwiotlbOptions } from "./dma-platforms.ts";
 export type { FunctionErrors, UncorrectableError } from "./error-registers.ts";
 export { FAULTS_KEPT_MAX, type Fault } from "./fault-log.ts";

@@ -17,7 +17,7 @@ export const REGISTER = {
 
 export const ID = 0x4b4c_5542;
 export const REGISTER_BYTES = 256;
-export const KIND = { USB_DRIVE: 1, PLATFORM_BLOCK: 2, ACCELERATOR: 3 } as const;
+export const KIND = { PLATFORM_BLOCK: 2, ACCELERATOR: 3 } as const;
 /** The engine's interrupt vector. */
 export const VECTOR = 0;
 

@@ -2,7 +2,7 @@
  * Bulk engine registers: an interface of our own, modelled on no real product.
  *
  * The smallest thing that moves bytes between memory of a device's own and a list of segments; the
- * modelled USB drive, platform block and accelerator all have it. 32-bit registers, offsets in
+ * modelled platform block and accelerator have it. 32-bit registers, offsets in
  * bytes; addresses and offsets take two registers, low half first.
  */
 export const BULK_REGISTER = {
@@ -32,7 +32,7 @@ export const BULK_REGISTER = {
 
 /** "BULK", little-endian. */
 export const BULK_ID = 0x4b4c_5542;
-export const BULK_KIND = { USB_DRIVE: 1, PLATFORM_BLOCK: 2, ACCELERATOR: 3 } as const;
+export const BULK_KIND = { PLATFORM_BLOCK: 2, ACCELERATOR: 3 } as const;
 export const BULK_NO_LINK = 0xffff_ffff;
 export const BULK_ENTRY_BYTES = 16;
 export const BULK_ENTRIES_MAX = 256;
