@@ -153,7 +153,7 @@ describe("a device model that is broken", () => {
 
     expect(outcomes.map(({ arrived }) => arrived)).toEqual([true, true, true]);
     expect(outcomes[0]?.losses).toMatchObject([
-      { requester: DRIVE, kind: "write", at: "iommu", bytes: 4096 },
+      { requester: DRIVE, kind: "write", at: "iommu", bytes: 4096, firstAddress: 0x10_0000 },
     ]);
   });
 });

@@ -100,7 +100,15 @@ describe("(b) ACS redirect with an IOMMU that does not map the peer's BAR", () =
       arrived: false,
       route: "bus-addr",
       error: { code: "DEVICE_FAILED" },
-      losses: [{ kind: "read", reason: "IOMMU_NOT_PRESENT", at: "iommu" }],
+      losses: [
+        {
+          kind: "read",
+          reason: "IOMMU_NOT_PRESENT",
+          at: "iommu",
+          requester: "0000:16:00.0",
+          mapping: 'nvme@0000:16:00.0 on "GPU to drive below one switch"',
+        },
+      ],
     });
   });
 

@@ -18,6 +18,8 @@ export interface Loss {
   readonly reason: string;
   /** A function's place, `root complex`, `iommu` or `guard`. */
   readonly at: string;
+  /** `driver@device on "buffer"`; left out where the address is in no mapping of a buffer. */
+  readonly mapping?: string;
   /** Of the first such request: as the requester put it on the bus. */
   readonly firstAddress: number;
   readonly count: number;
@@ -29,8 +31,8 @@ export class LossLog implements Disposable {
   readonly #subscriptions: readonly { unsubscribe(): void }[];
 
   constructor(sites: readonly Site[]) {
-    this.#subscriptions = sites.map(({ name, machine }) =>
-      machine.inspect.faults.subscribe((fault) => this.#add(name, fault)),
+    this.#subscriptions = sites.map((site) =>
+      site.machine.inspect.faults.subscribe((fault) => this.#add(site, fault)),
     );
   }
 
@@ -44,11 +46,12 @@ export class LossLog implements Disposable {
     }
   }
 
-  #add(machine: string, fault: Fault): void {
+  #add({ name, traced }: Site, fault: Fault): void {
     const { kind, reason, address, lengthBytes } = fault;
-    const requester = joinPlace(machine, fault.requester);
-    const at = joinPlace(machine, fault.at);
-    const key = [requester, kind, reason, at].join(" ");
+    const requester = joinPlace(name, fault.requester);
+    const at = joinPlace(name, fault.at);
+    const mapping = traced.mappingAt(fault.requester, address);
+    const key = [requester, kind, reason, at, mapping].join(" ");
     const before = this.#entries.get(key);
     if (before === undefined && this.#entries.size >= ENTRIES_MAX) {
       return;
@@ -58,6 +61,7 @@ export class LossLog implements Disposable {
       kind,
       reason,
       at,
+      ...(mapping !== undefined && { mapping }),
       firstAddress: before?.firstAddress ?? address,
       count: (before?.count ?? 0) + 1,
       bytes: (before?.bytes ?? 0) + lengthBytes,

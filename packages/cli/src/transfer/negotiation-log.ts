@@ -42,12 +42,13 @@ export class NegotiationLog implements Disposable {
     }
   }
 
-  #listenTo({ name: machine, framework }: Site): { unsubscribe(): void } {
+  #listenTo({ name: machine, framework, traced }: Site): { unsubscribe(): void } {
     return framework.events.subscribe((event) => {
       if (event.kind === "decision") {
         const { buffer, importer, decision } = event;
         this.decisions.push({ machine, buffer, importer, decision });
       } else if (event.kind === "mapped") {
+        traced.name(event.importer, event.buffer);
         this.#mapped.set(keyOf(machine, event.importer, event.buffer), event);
       }
     });

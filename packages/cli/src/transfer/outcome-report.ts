@@ -160,10 +160,12 @@ export class OutcomeReport {
     ];
   }
 
-  #lossOf({ requester, kind, bytes, reason, at }: Loss): string {
+  #lossOf({ requester, kind, bytes, reason, at, firstAddress, mapping }: Loss): string {
     const verb = kind === "read" ? "reads" : "writes";
     const who = this.#labels.of(requester).name;
-    return `${who} ${verb} ${formatSize(bytes)}: ${this.#paint.faint(`${reason} at ${at}`)}`;
+    const from = `${formatSize(bytes)} from 0x${firstAddress.toString(16)}`;
+    const whose = mapping === undefined ? "in no mapping" : `mapped for ${mapping}`;
+    return `${who} ${verb} ${from}, ${whose}: ${this.#paint.faint(`${reason} at ${at}`)}`;
   }
 
   /** A negotiation's reasons stand above already; others have something to say. */

@@ -27,7 +27,7 @@ const THROWN_MAX = 64;
 export class Rig implements Disposable {
   readonly transfers: readonly TransferPlan[];
   readonly clock: VirtualClock = new VirtualClock(EVENTS_PER_MOMENT_MAX);
-  /** What events of drivers threw that nobody else could be told. */
+  /** What events of drivers threw that nobody else could be told, since it was last emptied. */
   readonly thrown: unknown[] = [];
   #runaway: PeerbufError | undefined;
   readonly #sites = new Map<string, Site>();

@@ -78,6 +78,8 @@ export const runShape: z.ZodType = z.strictObject({
           kind: z.enum(["read", "write"]),
           reason: z.string(),
           at: z.string(),
+          /** Whose mapping the address is in, `driver@device on "buffer"`; left out when it is in none. */
+          mapping: z.string().optional(),
           firstAddress: z.number(),
           count: z.int(),
           bytes: z.number(),

@@ -19,7 +19,7 @@ import { createJudge, type KernelRules } from "@peerbuf/topology";
 import type { DeviceChoice, MachinePlan, PeerChoice } from "../scenario/machine-plan.ts";
 import { SYSTEM_HEAP } from "../scenario/transfer-plan.ts";
 import type { Replacements } from "./replacements.ts";
-import { type TracedPlatform, tracePlatform } from "./traced-platform.ts";
+import { TracedPlatform } from "./traced-platform.ts";
 import { trusting } from "./trusting-judge.ts";
 
 /** An importer's driver, open on a device. */
@@ -52,7 +52,7 @@ export class Software {
     const modelled = createModelledPlatform(machine, dma);
     const platform: Platform = faults.platform(modelled);
     this.#platform = modelled;
-    this.traced = tracePlatform(platform);
+    this.traced = new TracedPlatform(platform);
     this.framework = createFramework({
       platform: this.traced.platform,
       judge: trusting(plan.trust ?? "rules", createJudge(machine.topology, rules)),

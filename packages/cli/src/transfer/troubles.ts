@@ -24,12 +24,11 @@ export class Troubles implements Disposable {
   readonly injected: InjectedIn[] = [];
   readonly #failures: FailureIn[] = [];
   readonly #rig: Rig;
-  readonly #thrownBefore: number;
   readonly #subscriptions: { unsubscribe(): void }[];
 
   constructor(rig: Rig) {
     this.#rig = rig;
-    this.#thrownBefore = rig.thrown.length;
+    rig.thrown.length = 0;
     this.#subscriptions = rig.sites.flatMap(({ name, faults, machine }) => [
       faults.events.subscribe((fault) => this.#addInjected(name, fault)),
       machine.failures.stream.subscribe((failure) => this.#addFailure(name, failure)),
@@ -38,7 +37,7 @@ export class Troubles implements Disposable {
 
   /** Those of devices, then events of drivers whose device is not known. */
   get failures(): readonly FailureIn[] {
-    const thrown = this.#rig.thrown.slice(this.#thrownBefore).map((error) => ({
+    const thrown = this.#rig.thrown.map((error) => ({
       place: "",
       who: "an event of a driver",
       message: `an event of a driver threw ${error instanceof Error ? error.message : error}`,
