@@ -4,6 +4,7 @@
 import {
   judgePair,
   PORT_TYPE,
+  PORT_TYPE_UNKNOWN,
   readCapture,
   rulesForKernel,
   type Topology,
@@ -267,6 +268,34 @@ describe("what a listing says in words", () => {
     const part = read(NIC.replace(/\tCapabilities: \[1[\s\S]*?(?=\tKernel)/, ""));
 
     expect(part.acsOf(part.require("01:00.0"))).toBeUndefined();
+  });
+
+  it("is nothing but ids of a function that does not answer", () => {
+    const ones = Array.from(
+      { length: 16 },
+      (_, row) => `${row.toString(16)}0:${" ff".repeat(16)}\n`,
+    );
+    const asleep = `01:00.0 VGA compatible controller [0300]: NVIDIA Corporation GPU [10de:2684] (rev ff) (prog-if ff)
+	!!! Unknown header type 7f
+	Kernel driver in use: nvidia
+${ones.join("")}
+`;
+
+    const topology = read(ROOT + asleep);
+
+    const record = topology.record(topology.require("01:00.0"));
+    expect(record).toMatchObject({
+      vendor: 0x10de,
+      device: 0x2684,
+      classCode: 0x030000,
+      driver: "nvidia",
+    });
+    expect([record.acs, record.portType, record.config?.length, record.bars]).toEqual([
+      undefined,
+      PORT_TYPE_UNKNOWN,
+      0,
+      [],
+    ]);
   });
 
   it("must agree with the config space beside it", () => {

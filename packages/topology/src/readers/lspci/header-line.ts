@@ -92,7 +92,8 @@ export function readModel(line: string, draft: FunctionDraft): void {
 function withoutTail(rest: string, draft: FunctionDraft): string {
   const tail = /(?:\s*\((?:rev|prog-if) [^()]*(?:\([^()]*\)[^()]*)*\))+\s*$/.exec(rest);
   const code = /\(prog-if ([0-9a-f]{2})/i.exec(tail?.[0] ?? "")?.[1];
-  if (code !== undefined) {
+  // A function that does not answer (asleep, or gone) reads as ones, which is no interface.
+  if (code !== undefined && !/\(rev ff\)/i.test(tail?.[0] ?? "")) {
     draft.programmingInterface = Number.parseInt(code, 16);
   }
   return tail === null ? rest.trim() : rest.slice(0, tail.index).trim();
