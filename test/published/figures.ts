@@ -57,6 +57,12 @@ function pushed(machine: Machine, directions: 1 | 2 = 1): number {
   return streamGBs(machine, directions === 1 ? [there] : [there, back], PIECE_BYTES);
 }
 
+/** Reads of another device's memory. */
+function pulled(machine: Machine): number {
+  const [one] = pair(machine);
+  return streamGBs(machine, [(done) => one.pull(largeBar(1), PIECE_BYTES, done)], PIECE_BYTES);
+}
+
 /** Reads of RAM, as a copy from the host to a device does. */
 function fromHost(link: LinkSpec, cpu: typeof INTEL): number {
   const machine = machineOf(belowRootPorts([link, link], cpu));
@@ -235,6 +241,27 @@ export const FIGURES: readonly Figure[] = [
     published: 54.21,
     source: `RTX 3090: ${CLUB}`,
     modelled: () => pushed(machineOf(belowRootPorts([GEN4_X16, GEN4_X16], AMD)), 2),
+  },
+  {
+    what: "Gen4 x16 pair, P2P",
+    unit: "GB/s",
+    published: 26.32,
+    source: `RTX 6000 Ada: ${PUGET}`,
+    modelled: () => pushed(machineOf(belowRootPorts([GEN4_X16, GEN4_X16], AMD))),
+  },
+  {
+    what: "Gen4 x16 pair, P2P, both directions",
+    unit: "GB/s",
+    published: 52.11,
+    source: `RTX 6000 Ada: ${PUGET}`,
+    modelled: () => pushed(machineOf(belowRootPorts([GEN4_X16, GEN4_X16], AMD)), 2),
+  },
+  {
+    what: "Eight drives on one Gen4 x16 card read a Gen4 x16 GPU's memory",
+    unit: "GB/s",
+    published: 25.11 * GIB_PER_S,
+    source: `gdsio, 25.1 GiB/s written: ${PUGET}`,
+    modelled: () => pulled(machineOf(belowRootPorts([GEN4_X16, GEN4_X16], AMD))),
   },
   {
     what: "Gen4 x16 pair below one switch, P2P",

@@ -2,7 +2,7 @@
  * Link map: the PCIe links of a machine, one below each root port and each downstream port of a switch.
  *
  * Speed and width are what was negotiated when the machine was captured, read at the lower end (link
- * status register), or at the port where only that was captured. Packet sizes are what the kernel and
+ * status register), or at the port where only that was captured; or the speed of which both ends are capable. Packet sizes are what the kernel and
  * firmware set in Device Control. A conventional bus has no link here: how fast it is, nothing says.
  */
 import {
@@ -49,7 +49,8 @@ export class LinkMap {
       this.#readRequest[row] =
         sizeOf(control, 12) ?? options.readRequestBytes ?? READ_REQUEST_BYTES_DEFAULT;
       const speed =
-        speedBelow(topology, row) ?? (isPort(topology, row) ? options.assumed : undefined);
+        speedBelow(topology, row, options.speed === "capable") ??
+        (isPort(topology, row) ? options.assumed : undefined);
       if (speed !== undefined) {
         this.#addLink(row, topology.bdfOf(row), speed, resources);
       }
@@ -89,7 +90,7 @@ const isPort = ({ table }: Topology, row: number): boolean =>
   table.portType[row] === PORT_TYPE.SWITCH_DOWNSTREAM;
 
 /** What was negotiated on the link below a port. */
-function speedBelow(topology: Topology, port: number): Speed | undefined {
+function speedBelow(topology: Topology, port: number, isCapable: boolean): Speed | undefined {
   if (!isPort(topology, port)) {
     return undefined;
   }
@@ -99,10 +100,18 @@ function speedBelow(topology: Topology, port: number): Speed | undefined {
     const width = linkWidth[row] as number;
     // A virtual function has no link of its own (SR-IOV specification: its link fields are reserved).
     if (speedMtps > 0 && width > 0 && (physicalFunction[row] as number) < 0) {
-      return { speedMtps, width };
+      return { speedMtps: isCapable ? capableMtps(topology, port, row) : speedMtps, width };
     }
   }
   return undefined;
+}
+
+/** The highest speed of both ends; that of one where only its own was captured, and the present one where none was. */
+function capableMtps({ table }: Topology, port: number, row: number): number {
+  const { linkSpeedMaxMtps, linkSpeedMtps } = table;
+  const highest = [linkSpeedMaxMtps[port] as number, linkSpeedMaxMtps[row] as number];
+  const known = highest.filter((speedMtps) => speedMtps > 0);
+  return known.length === 0 ? (linkSpeedMtps[row] as number) : Math.min(...known);
 }
 
 /** A virtual function sends as its physical function does (SR-IOV specification: its fields are reserved). */

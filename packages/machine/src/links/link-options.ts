@@ -7,6 +7,11 @@
 import { InputError } from "@peerbuf/core";
 
 export interface LinkOptions {
+  /**
+   * How fast a captured link is: as it was negotiated when it was captured (`captured`, the default), or as fast as both its
+   * ends can (`capable`). GPUs let their links fall to 2.5 GT/s while they idle, and most captures are of idle machines.
+   */
+  readonly speed?: "captured" | "capable";
   /** Stands in for links whose speed or width was not captured. Without it such a link takes no time. */
   readonly assumed?: { readonly speedMtps: number; readonly width: number };
   /** Largest payload of a packet where Device Control was not captured: 128 to 4096. Default 256, what most devices can. */

@@ -139,6 +139,20 @@ describe("transfers over links", () => {
     );
   });
 
+  it("are as fast as both ends can where the machine is told that its links were idle when it was captured", () => {
+    const asleep = { speedMtps: 2500, width: 16, speedMaxMtps: 16_000 };
+    const port = { speedMtps: 2500, width: 16, speedMaxMtps: 32_000 };
+    const changes = { ...fast, [PEER]: { link: asleep }, "0000:02:01.0": { link: port } };
+    const captured = start(changes);
+    const capable = start(changes, { speed: "capable" });
+
+    const slow = durationNs(captured, NEAR, "write", barStart(4), MIB);
+    const quick = durationNs(capable, NEAR, "write", barStart(4), MIB);
+
+    expect(MIB / slow).toBeLessThan(4);
+    expect(quick).toBe(durationNs(start(), NEAR, "write", barStart(4), MIB));
+  });
+
   it("share what they share: two into one device take twice as long, into two devices they do not", () => {
     const server = start();
     const { machine } = server;
