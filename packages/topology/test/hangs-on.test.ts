@@ -100,6 +100,22 @@ describe("a capture that may leave bridges out", () => {
     );
   });
 
+  it("that shows a bridge above both says what lies between decides, shown or not", () => {
+    const topology = machine("gaps", "GenuineIntel");
+
+    const verdict = judgePair(topology, rules, 2, 3);
+
+    expect(verdict.reasons.map(({ code }) => code).slice(0, 2)).toEqual([
+      "COMMON_BRIDGE",
+      "BRIDGES_UNKNOWN",
+    ]);
+    expect(verdict.hangsOn.map(({ text }) => text)).toEqual([
+      "if no function below 0000:01:00.0 on the way redirects, nor a bridge there that a drawing does not show: bus-addr, else host-bridge or unsupported",
+      "if the kernel's table accepts the host bridge above them for this: bus-addr or host-bridge, else bus-addr or unsupported",
+    ]);
+    expect(verdict.hangsOn[1]).not.toHaveProperty("at");
+  });
+
   it("is judged alike one pair at a time and all at once", () => {
     const topology = machine("gaps", "GenuineIntel");
     const pairs = judgeAllPairs(topology, rules);

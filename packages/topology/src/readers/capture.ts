@@ -137,7 +137,7 @@ async function readFilesOf(folder: string, names: readonly string[]): Promise<To
       remedy: "Name the capture itself",
     });
   }
-  return mergeCaptures(captures);
+  return mergeCaptures(captures).withFacts({ source: folder });
 }
 
 /** The start of a file; undefined for what is no file, or has no start that can be made out. */

@@ -44,6 +44,10 @@ export interface OpenPair {
   /** One, or the provider's and the client's. */
   readonly bridges: readonly HostBridge[];
   readonly formatName: string;
+  /** Does the capture show which root bus, and so which host bridge, a function is below? */
+  readonly rootsAreKnown: boolean;
+  /** BDF of a bridge above both, when bridges below it may be missing from the capture. */
+  readonly hiddenBelow?: string;
 }
 
 /** Every fact that could settle the pair, in the order in which the kernel asks. Empty when it is settled. */
@@ -103,7 +107,24 @@ function bridgesHang(open: OpenPair): Hang[] {
   return [{ fact: "bridges", outcomes: [below, above], text }];
 }
 
+/** Where bridges may be hidden, no single one decides: all on the way must be read. */
+function hiddenHang({ cpu, bridges, formatName }: OpenPair, at: string): Hang {
+  const on = throughRoot(passAnswer(cpu, listAnswer(bridges)));
+  return {
+    fact: "acs",
+    at,
+    outcomes: [
+      { value: "redirect off", types: ["bus-addr"] },
+      { value: "redirect on", types: on },
+    ],
+    text: `if no function below ${at} on the way redirects, nor a bridge there that ${formatName} does not show: bus-addr, else ${orList(on)}`,
+  };
+}
+
 function acsHangs(open: OpenPair): Hang[] {
+  if (open.hiddenBelow !== undefined) {
+    return [hiddenHang(open, open.hiddenBelow)];
+  }
   if (open.common === "no" || open.redirects !== "unknown") {
     return [];
   }
@@ -150,7 +171,7 @@ const HOST_BRIDGE_FACTS: Readonly<Record<string, HangFact>> = {
 };
 
 function hostBridgeHangs(open: OpenPair): Hang[] {
-  return open.bridges.flatMap((bridge) => {
+  return open.bridges.slice(0, open.rootsAreKnown ? 2 : 1).flatMap((bridge) => {
     const fact = HOST_BRIDGE_FACTS[bridge.reason.code];
     if (fact === undefined || listAnswer([bridge]) !== "unknown") {
       return [];
@@ -159,17 +180,23 @@ function hostBridgeHangs(open: OpenPair): Hang[] {
       possibleTypes({
         ...open,
         bridges: open.bridges.map((each) =>
-          each === bridge ? { ...each, alone: answer, withOthers: answer } : each,
+          each === bridge || !open.rootsAreKnown
+            ? { ...each, alone: answer, withOthers: answer }
+            : each,
         ),
       });
     const [yes, no] = [settled("yes"), settled("no")];
-    const at = bridge.reason.at ?? bridge.root.id;
-    const text = `if the kernel's table accepts host bridge ${bridge.root.id} for this: ${orList(yes)}, else ${orList(no)}`;
+    // Where a capture does not show host bridges, the bus at its top is not one to be named.
+    const name = open.rootsAreKnown
+      ? `host bridge ${bridge.root.id}`
+      : "the host bridge above them";
+    const at = bridge.reason.at ?? (open.rootsAreKnown ? bridge.root.id : undefined);
+    const text = `if the kernel's table accepts ${name} for this: ${orList(yes)}, else ${orList(no)}`;
     const outcomes = [
       { value: "accepted", types: yes },
       { value: "not accepted", types: no },
     ];
-    return [{ fact, at, outcomes, text }];
+    return [{ fact, ...(at !== undefined && { at }), outcomes, text }];
   });
 }
 

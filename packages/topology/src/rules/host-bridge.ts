@@ -91,7 +91,11 @@ function showsFirst(topology: Topology, first: number | undefined): boolean {
 }
 
 function withUnknownFirst(topology: Topology, root: RootBus): HostBridge {
-  const text = `The function that names host bridge ${root.id} is not in the capture: ${topology.facts.format} need not show every function.`;
+  const { tree, format } = topology.facts;
+  const isShown = tree === "whole" || tree === "chains";
+  const text = isShown
+    ? `The function that names host bridge ${root.id} is not in the capture: ${format} need not show every function.`
+    : `The host bridge above is not in the capture: ${format} does not show root buses.`;
   return {
     root,
     alone: "unknown",

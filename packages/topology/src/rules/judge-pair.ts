@@ -102,10 +102,13 @@ export function judgePair(
     cpu: cpuAnswer(topology, rules),
     bridges: check.bridges,
     formatName: topology.facts.format,
+    rootsAreKnown: hasEveryBridge(topology),
   };
-  const reasons = [placeReason(topology, walk, common)];
-  if (common === "unknown") {
-    return verdict("unknown", walk, [...reasons, ...check.reasons], hangsOn(open));
+  const reasons = placeReasons(topology, walk, common);
+  if (walk.distance < 0) {
+    const meetsBelow = walk.common < 0 ? {} : { hiddenBelow: topology.bdfOf(walk.common) };
+    const hangs = hangsOn({ ...open, redirects: "unknown", unread: [], ...meetsBelow });
+    return verdict("unknown", walk, [...reasons, ...check.reasons], hangs);
   }
   if (common === "no") {
     return verdict(check.type, walk, [...reasons, ...check.reasons], hangsOn(open));
@@ -123,10 +126,10 @@ export function judgePair(
 
 /** Is there a function above both? A function is common with itself whatever else was captured. */
 function commonAnswer(walk: PathWalk): Answer {
-  if (walk.distance < 0) {
-    return "unknown";
+  if (walk.common >= 0) {
+    return "yes";
   }
-  return walk.common < 0 ? "no" : "yes";
+  return walk.distance < 0 ? "unknown" : "no";
 }
 
 const verdict = (
@@ -180,11 +183,20 @@ function checkHostBridges(
   };
 }
 
-function placeReason(topology: Topology, walk: PathWalk, common: Answer): RuleReason {
-  if (common === "unknown") {
-    const text = `${topology.facts.format} may leave out bridges between those it shows, so it is not known where the two meet.`;
-    return { code: "BRIDGES_UNKNOWN", text };
-  }
+function placeReasons(topology: Topology, walk: PathWalk, common: Answer): RuleReason[] {
+  const hidden: RuleReason[] =
+    walk.distance < 0
+      ? [
+          {
+            code: "BRIDGES_UNKNOWN",
+            text: `${topology.facts.format} may leave out bridges between those it shows, so it is not known where the two meet and what redirects on the way.`,
+          },
+        ]
+      : [];
+  return common === "unknown" ? hidden : [placeReason(topology, walk), ...hidden];
+}
+
+function placeReason(topology: Topology, walk: PathWalk): RuleReason {
   if (walk.distance === 0) {
     const text = "Provider and client are one function.";
     return { code: "SAME_FUNCTION", at: topology.bdfOf(walk.common), text };
