@@ -3,13 +3,14 @@
  */
 import type { BarModel } from "./device-model.ts";
 import { readRegisters, writeRegisters } from "./register-access.ts";
+import type { AccessKind } from "./root-complex.ts";
 import type { Route } from "./route.ts";
 import { SparseMemory } from "./sparse-memory.ts";
 
 /** Bytes on the requester's side: an array, or a device's own memory. */
 export type Bytes = Uint8Array | SparseMemory;
 
-/** False: nothing answers there. */
+/** False: nothing answers there, or what does refuses it. */
 export function carryRead(
   { bank, slot }: Route,
   physical: number,
@@ -25,11 +26,14 @@ export function carryRead(
   if (slot === undefined || model === undefined) {
     return false;
   }
+  if (aborts(model, physical - slot.start, lengthBytes, "read")) {
+    return false;
+  }
   readModel(model, physical - slot.start, target, targetOffset, lengthBytes);
   return true;
 }
 
-/** False: nothing answers there. */
+/** False: nothing answers there, or what does refuses it. */
 export function carryWrite(
   { bank, slot }: Route,
   physical: number,
@@ -45,9 +49,15 @@ export function carryWrite(
   if (slot === undefined || model === undefined) {
     return false;
   }
+  if (aborts(model, physical - slot.start, lengthBytes, "write")) {
+    return false;
+  }
   writeModel(model, physical - slot.start, source, sourceOffset, lengthBytes);
   return true;
 }
+
+const aborts = (model: BarModel, offset: number, lengthBytes: number, kind: AccessKind): boolean =>
+  model.kind === "registers" && model.accepts?.(offset, lengthBytes, kind) === false;
 
 /** What a read that reaches nothing brings. */
 export function fillOnes(target: Bytes, offset: number, lengthBytes: number): void {

@@ -7,6 +7,7 @@
 import type { Clock, ScheduledEvent } from "@peerbuf/core";
 import type { TransferPlan } from "./links/transfer-plan.ts";
 import type { RequestAttributes } from "./requester.ts";
+import type { AccessKind } from "./root-complex.ts";
 import type { SparseMemory } from "./sparse-memory.ts";
 
 /** The device's side of its PCIe link. Lengths and offsets in bytes. */
@@ -70,6 +71,11 @@ export type BarModel =
       readonly kind: "registers";
       read(offset: number, sizeBytes: number): number;
       write(offset: number, sizeBytes: number, value: number): void;
+      /**
+       * Asked before a request is split. `false`: the function answers it with Completer Abort: a read brings all
+       * ones, a write does nothing, and the error registers show it. Left out: it takes whatever comes.
+       */
+      accepts?(offset: number, lengthBytes: number, kind: AccessKind): boolean;
     };
 
 /** A BAR of the function as the capture has it. */

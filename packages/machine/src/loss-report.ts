@@ -59,6 +59,13 @@ export function reportLoss(
       }
       receive(registers, requester, isRead, true);
       return;
+    case "COMPLETER_ABORT":
+      registers.detect(at, "COMPLETER_ABORT", isRead, header);
+      if (isRead) {
+        registers.signalAbort(at);
+      }
+      receive(registers, requester, isRead, true);
+      return;
     case "COMPLETION_LOST":
       if (at >= 0) {
         registers.detect(at, "UNEXPECTED_COMPLETION", true);

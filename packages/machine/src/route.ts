@@ -61,7 +61,7 @@ export type LossReason =
   | "COMPLETION_DROPPED"
   /** No bridge leads the completion to its requester id, or it arrived at somebody who did not ask. */
   | "COMPLETION_LOST"
-  /** The function answered with Completer Abort: its model failed. */
+  /** The function answered with Completer Abort: its model does not take such a request. */
   | "COMPLETER_ABORT"
   /** The function's BAR claims it, but no model was placed there. */
   | "NOTHING_BEHIND_BAR"

@@ -1,9 +1,9 @@
 /** What each function has logged of requests that went wrong, as its registers would show it. */
-import { createModelledPlatform, type FunctionErrors } from "@peerbuf/machine";
+import { createMachine, createModelledPlatform, type FunctionErrors } from "@peerbuf/machine";
 import { ACS } from "@peerbuf/topology";
 import { describe, expect, it } from "vitest";
 import { type Bench, DATA, portOf, start } from "./route-bench.ts";
-import { acs, barStart, configOf, MIB, switchTopology } from "./small-machines.ts";
+import { acs, barStart, configOf, MemoryDevice, MIB, switchTopology } from "./small-machines.ts";
 
 const CLIENT = "0000:03:00.0";
 const PORT = "0000:02:00.0";
@@ -119,6 +119,49 @@ describe("an ACS violation", () => {
 
     expect(loggers(bench)).toEqual([PORT]);
     expect(bench.machine.inspect.errors(PORT).headerLog[1]).toBe(0x0600_00ff);
+  });
+});
+
+describe("a completer abort", () => {
+  it("is how a function refuses what it does not take: a register read of two bytes, say", () => {
+    const machine = createMachine({ topology: switchTopology() });
+    const written: number[] = [];
+    machine.place("0000:04:00.0", {
+      name: "strict",
+      connect: () =>
+        new Map([
+          [
+            0,
+            {
+              kind: "registers",
+              read: () => 7,
+              write: (_offset, _size, value) => void written.push(value),
+              accepts: (offset, lengthBytes) => offset % 4 === 0 && lengthBytes === 4,
+            },
+          ],
+        ]),
+      reset: () => undefined,
+    });
+    const client = new MemoryDevice();
+    machine.place(CLIENT, client);
+    const found = new Uint8Array(4);
+
+    expect(client.port.read(barStart(4), found, 0, 2)).toEqual({ ok: false, lostBytes: 2 });
+    expect([...found]).toEqual([0xff, 0xff, 0, 0]);
+    client.port.write(barStart(4) + 2, DATA, 0, 4);
+    expect(written).toEqual([]);
+    expect(machine.inspect.recentFaults()[0]).toMatchObject({
+      reason: "COMPLETER_ABORT",
+      at: "0000:04:00.0",
+    });
+    expect(machine.inspect.errors("0000:04:00.0")).toMatchObject({
+      status: ["signaled-target-abort"],
+      deviceStatus: ["correctable", "non-fatal"],
+      uncorrectable: ["COMPLETER_ABORT"],
+      headerLog: [1, 0x0300_0003, barStart(4), 0],
+    });
+    expect(machine.inspect.errors(CLIENT).status).toEqual(["received-target-abort"]);
+    expect(client.port.read(barStart(4), found, 0, 4).ok).toBe(true);
   });
 });
 

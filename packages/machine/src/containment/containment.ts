@@ -6,6 +6,7 @@
  */
 import { InputError, PeerbufError } from "@peerbuf/core";
 import type { BarModel, BarShape, DeviceModel, DevicePort } from "../device-model.ts";
+import type { AccessKind } from "../root-complex.ts";
 import type { FailureLog } from "./failure-log.ts";
 
 /** All ones at every width: a register is cut into bytes from its low end. */
@@ -70,7 +71,26 @@ export class Containment implements DeviceModel {
           this.#write(bar, offset, sizeBytes, value, at);
         }
       },
+      ...(bar.accepts !== undefined && {
+        accepts: (offset, lengthBytes, kind) =>
+          this.#isDead || this.#accepts(bar, offset, lengthBytes, kind, at),
+      }),
     };
+  }
+
+  #accepts(
+    bar: Registers,
+    offset: number,
+    lengthBytes: number,
+    kind: AccessKind,
+    at: (offset: number) => string,
+  ): boolean {
+    try {
+      return bar.accepts?.(offset, lengthBytes, kind) !== false;
+    } catch (error) {
+      this.#die(`${kind} of ${at(offset)}`, error);
+      return true;
+    }
   }
 
   #read(bar: Registers, offset: number, sizeBytes: number, at: (offset: number) => string): number {
