@@ -4,19 +4,12 @@
  * Needs qemu and a kernel package; without them it is skipped, with the command that installs what is missing.
  */
 import { mkdirSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { debianKernel } from "./guest/debian-kernel.ts";
 import { makeInitramfs } from "./guest/initramfs.ts";
 import { boot } from "./guest/qemu.ts";
+import { CACHE, TREE, vitestIn } from "./guest/run.ts";
 import { missingTools } from "./guest/tools.ts";
-
-const TREE = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
-const CACHE = `${TREE}/node_modules/.cache/peerbuf-guest`;
-const COMMAND = [
-  "CI=true node node_modules/vitest/vitest.mjs run",
-  "--config test/linux/vitest.guest.config.ts --configLoader runner --root . --no-color",
-].join(" ");
 
 const missing = missingTools();
 if (missing !== undefined) {
@@ -27,7 +20,11 @@ it.skipIf(missing !== undefined)("everything in abi/ holds on Debian's stock ker
   mkdirSync(CACHE, { recursive: true });
   const kernel = debianKernel(CACHE);
   const modules = ["vgem", "vivid", "virtio-gpu", "nvme", "rdma_rxe"];
-  const initramfs = makeInitramfs(CACHE, kernel, { tree: TREE, command: COMMAND, modules });
+  const initramfs = makeInitramfs(CACHE, kernel, {
+    tree: TREE,
+    command: vitestIn("test/linux/abi"),
+    modules,
+  });
   const status = await boot({
     image: kernel.image,
     initramfs,

@@ -8,7 +8,7 @@ export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: conditions } },
   resolve: { conditions },
   test: {
-    include: ["test/linux/abi/*.guest.ts"],
+    include: ["test/linux/*/*.guest.ts"],
     root: ".",
     isolate: false,
     pool: "threads",

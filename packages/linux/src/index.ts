@@ -4,17 +4,26 @@ export type { Use } from "./buffers/dma-buf-requests.ts";
 export { dmaHeap, dmaHeapNames } from "./buffers/dma-heap.ts";
 export { fromFd, sharedMemory } from "./buffers/from-fd.ts";
 export { LinuxBuffer } from "./buffers/linux-buffer.ts";
+export { P2pMemory, type P2pProvider, p2pProviders } from "./buffers/p2p-memory.ts";
 export { type MemfdPiece, UDMABUF_ITEMS_MAX, udmabuf } from "./buffers/udmabuf.ts";
 export { MonotonicClock } from "./clock.ts";
 export type { CpuAccess } from "./cpu-access/bracket.ts";
 export { MAPPED_BYTES_MAX } from "./cpu-access/map-cache.ts";
 export { dmaBufExporter } from "./drivers/dma-buf-exporter.ts";
+export {
+  type DriveApi,
+  type DriveOptions,
+  type DriveTransfer,
+  driveImporter,
+} from "./drivers/drive-importer.ts";
 export { type KernelImporterApi, kernelImporter } from "./drivers/kernel-importer-driver.ts";
+export { p2pMemoryExporter } from "./drivers/p2p-memory-exporter.ts";
 export { DrmDevice, type DumbBuffer, drmNodes } from "./drm/drm-device.ts";
 export { attachVgemFence, signalVgemFence } from "./drm/vgem-fences.ts";
 export { exportSyncFile, importSyncFile } from "./fences/buffer-fences.ts";
 export { kernelFences } from "./fences/kernel-fence.ts";
 export { LinuxSyncFile } from "./fences/linux-sync-file.ts";
+export type { MappedBytes, Stretch } from "./platform/address-book.ts";
 export { KERNEL_BUFFERS, type KernelBuffers } from "./platform/kernel-buffers.ts";
 export type { KernelAttachment, KernelImporter } from "./platform/kernel-importer.ts";
 export { kernelJudge } from "./platform/kernel-judge.ts";
@@ -27,6 +36,7 @@ export {
 export { Channel, channelPair, type Delivery } from "./sharing/channel.ts";
 export { type Json, MESSAGE_BYTES_MAX } from "./sharing/envelope.ts";
 export { connect, Listener } from "./sharing/listener.ts";
+export { BlockDevice, type DirectMemory, type Extent } from "./storage/block-device.ts";
 export { Descriptor } from "./sys/descriptor.ts";
 export { type OpenHandle, openHandles } from "./sys/handle-ledger.ts";
 export type { ReadinessOptions } from "./sys/poller.ts";

@@ -5,7 +5,16 @@
  * apart. What they name is looked up here by whoever really touches the bytes.
  */
 import { PeerbufError, type PhysicalAddress, PhysicalRanges } from "@peerbuf/core";
-import type { LinuxBuffer } from "../buffers/linux-buffer.ts";
+
+/** Bytes that this process can map: a dma-buf, shared memory, a peer's published memory. */
+export interface MappedBytes {
+  readonly sizeBytes: number;
+  withBytesSync<T>(use: "read" | "write", work: (bytes: Uint8Array<ArrayBuffer>) => T): T;
+  withBytes<T>(
+    use: "read" | "write",
+    work: (bytes: Uint8Array<ArrayBuffer>) => T | Promise<T>,
+  ): Promise<T>;
+}
 
 /** Between the starts of two buffers there is at least this much that names nothing. */
 const GAP_BYTES: number = 2 ** 20;
@@ -14,13 +23,14 @@ const START: number = 2 ** 32;
 
 /** Bytes of a buffer. */
 export interface Stretch {
-  readonly buffer: LinuxBuffer;
+  readonly buffer: MappedBytes;
   readonly offset: number;
+  readonly lengthBytes: number;
 }
 
 interface Entry {
   readonly start: number;
-  readonly buffer: LinuxBuffer;
+  readonly buffer: MappedBytes;
 }
 
 export class AddressBook {
@@ -34,14 +44,14 @@ export class AddressBook {
   }
 
   /** The buffer stays its owner's, who `remove`s it before closing it. */
-  enter(buffer: LinuxBuffer): PhysicalRanges {
+  enter(buffer: MappedBytes): PhysicalRanges {
     const start = this.#next;
     this.#next += Math.ceil(buffer.sizeBytes / GAP_BYTES) * GAP_BYTES + GAP_BYTES;
     this.#entries.push({ start, buffer });
     return PhysicalRanges.of(start as PhysicalAddress, buffer.sizeBytes);
   }
 
-  remove(buffer: LinuxBuffer): void {
+  remove(buffer: MappedBytes): void {
     const index = this.#entries.findIndex((entry) => entry.buffer === buffer);
     if (index >= 0) {
       this.#entries.splice(index, 1);
@@ -58,6 +68,6 @@ export class AddressBook {
         `${lengthBytes} bytes at ${address} are no bytes of a buffer of this platform`,
       );
     }
-    return { buffer: entry.buffer, offset };
+    return { buffer: entry.buffer, offset, lengthBytes };
   }
 }

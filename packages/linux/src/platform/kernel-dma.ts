@@ -14,9 +14,12 @@ import {
   SegmentList,
   segmentsAtOffset,
 } from "@peerbuf/core";
+import { LinuxBuffer } from "../buffers/linux-buffer.ts";
+import { failure } from "../sys/errno.ts";
 import type { AddressBook } from "./address-book.ts";
 import type { KernelAttachment, KernelImporter } from "./kernel-importer.ts";
 
+const EINVAL = 22;
 /** Errors that core's DMA layer knows; anything else of the kernel is an EIO with its name in the text. */
 const PASSED_ON: readonly string[] = ["EREMOTEIO", "EIO", "EINVAL", "ENOMEM"];
 
@@ -46,6 +49,9 @@ export class KernelDma implements DmaLayer {
     try {
       for (let index = 0; importer !== undefined && index < ranges.count; index++) {
         const { buffer } = this.#book.find(ranges.start(index), ranges.lengthBytes(index));
+        if (!(buffer instanceof LinuxBuffer)) {
+          throw failure(EINVAL, `${client.id} takes dma-bufs, and this memory is none`);
+        }
         attached.push(importer.attach(buffer, direction));
       }
     } catch (error) {

@@ -2,10 +2,11 @@
  * Linux platform: core's platform interface on the real kernel.
  *
  * Drivers that need host memory, a clock and fences run on it as they do on the modelled machine. Devices
- * are those whose nodes are named in the options, and devices of this process, which take part in the
- * negotiation and touch the bytes through the CPU. Registers and interrupts belong to kernel drivers and
+ * are those whose nodes are named in the options, this machine's PCI functions by their BDF, and devices of
+ * this process, which take part in the negotiation and touch the bytes through the CPU. Registers and interrupts belong to kernel drivers and
  * are not offered: a driver that wants them is refused with `SERVICE_MISSING`.
  */
+import { existsSync } from "node:fs";
 import {
   CLOCK,
   type Clock,
@@ -24,6 +25,8 @@ import { KERNEL_BUFFERS, type KernelBuffers } from "./kernel-buffers.ts";
 import { KernelDma } from "./kernel-dma.ts";
 import type { KernelImporter } from "./kernel-importer.ts";
 import { bestSource, LinuxHostMemory, type MemorySource } from "./linux-host-memory.ts";
+
+const PCI = "/sys/bus/pci/devices";
 
 export interface LinuxPlatformOptions {
   /** DRM nodes to open as devices, e.g. `/dev/dri/renderD128`. Their id is the path. */
@@ -61,6 +64,11 @@ class KernelPlatform implements LinuxPlatform {
   readonly #buffers: KernelBuffers = {
     adopt: (buffer) => this.#book.enter(buffer),
     forget: (buffer) => this.#book.remove(buffer),
+    find: (address, lengthBytes) => this.#book.find(address, lengthBytes),
+    stretchesOf: ({ segments }) =>
+      Array.from({ length: segments.count }, (_, index) =>
+        this.#book.find(segments.address(index), segments.lengthBytes(index)),
+      ),
     handlesOf: ({ segments }) => this.dma.handlesOf(segments),
   };
 
@@ -88,7 +96,7 @@ class KernelPlatform implements LinuxPlatform {
   }
 
   device(id: string): Device {
-    const device = this.#devices.get(id);
+    const device = this.#devices.get(id) ?? this.#pciFunction(id);
     if (device === undefined) {
       const known = [...this.#devices.keys()].join(", ");
       throw new PeerbufError(
@@ -121,6 +129,16 @@ class KernelPlatform implements LinuxPlatform {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** Any PCI function of this machine, by its BDF. */
+  #pciFunction(id: string): Device | undefined {
+    if (!/^[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/.test(id) || !existsSync(`${PCI}/${id}`)) {
+      return undefined;
+    }
+    const device = { id, label: `PCI function ${id}`, bus: "pci", limits: UNLIMITED };
+    this.#devices.set(id, device);
+    return device;
   }
 
   #add(importer: KernelImporter): void {

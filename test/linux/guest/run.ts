@@ -1,0 +1,17 @@
+/**
+ * Run: what every guest run needs to know: the repository, a place for generated files, the command.
+ */
+import { fileURLToPath } from "node:url";
+
+/** The repository's root, without a slash at the end. */
+export const TREE: string = fileURLToPath(new URL("../../..", import.meta.url)).replace(/\/$/, "");
+
+/** Generated files: kernels, images, drives. */
+export const CACHE: string = `${TREE}/node_modules/.cache/peerbuf-guest`;
+
+/** Runs the guest tests of one folder, to be given to the guest's shell. */
+export const vitestIn = (folder: string): string =>
+  [
+    `CI=true node node_modules/vitest/vitest.mjs run ${folder}`,
+    "--config test/linux/vitest.guest.config.ts --configLoader runner --root . --no-color",
+  ].join(" ");
