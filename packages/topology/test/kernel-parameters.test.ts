@@ -49,6 +49,56 @@ describe.each(withParameters)(
   },
 );
 
+/**
+ * What Linux 6.12.117 did with each command line on a machine with two root ports, 00:03.0 and 00:04.0
+ * (1b36:000c), and an IOMMU on, so that both have ACS control 0x1d without a parameter: which of them lost its
+ * redirect bits, and what the kernel logged.
+ */
+const SEEN: readonly (readonly [string, readonly string[], string | undefined])[] = [
+  ["pci=disable_acs_redir=00:03.0;00:04.0", ["00:03.0", "00:04.0"], undefined],
+  ["pci=disable_acs_redir=00:03.0,00:04.0", ["00:03.0"], "PCI: Unknown option `00:04.0'"],
+  ["pci=disable_acs_redir=00:03.0 pci=disable_acs_redir=00:04.0", ["00:04.0"], "(nothing)"],
+  ["pci=disable_acs_redir=pci:1b36:000c", ["00:03.0", "00:04.0"], undefined],
+  ["pci=disable_acs_redir=pci:1b36:*;00:04.0", [], "Can't parse ACS command line parameter"],
+  [
+    "pci=disable_acs_redir=00:04.0;gpu0;00:03.0",
+    ["00:04.0"],
+    "Can't parse ACS command line parameter",
+  ],
+  ["pci=disable_acs_redir=00:03.0;;00:04.0", ["00:03.0"], "Can't parse ACS command line parameter"],
+  ["pci=disable_acs_redir=0000:00:4.0", ["00:04.0"], undefined],
+  ["pci=config_acs=10x", [], "ACS Flags missing"],
+  ["pci=config_acs=xx000xx@00:03.0;00:04.0", ["00:03.0"], "ACS Flags missing"],
+  ["pcie_acs_override=downstream", [], "Unknown kernel command line parameters"],
+  ["amd_iommu=on", [], "AMD-Vi: Unknown option - 'on'"],
+];
+
+describe.each(SEEN)("command line %s", (commandLine, cleared, logged) => {
+  const port = (bdf: string) => ({
+    bdf,
+    parent: null,
+    vendor: 0x1b36,
+    device: 0x000c,
+    acs: { capability: 0x5f, control: 0x1d },
+  });
+  const topology = buildTopology("two root ports", [port("00:03.0"), port("00:04.0")]).withFacts({
+    commandLine,
+  });
+
+  it("clears redirect on the ports on which the real kernel cleared it", () => {
+    const control = controlUnder(topology, parseCommandLine(commandLine));
+    const without = ["00:03.0", "00:04.0"].filter(
+      (bdf) => ((control.get(topology.require(bdf)) ?? 0x1d) & 0x2c) === 0,
+    );
+
+    expect(without).toEqual(cleared);
+  });
+
+  it("is complained about if and only if a part of it did nothing", () => {
+    expect(checkCommandLine(topology, "6.12").length > 0).toBe(logged !== undefined);
+  });
+});
+
 describe("device list", () => {
   it("reads addresses with and without domain, paths and ids", () => {
     expect(
@@ -116,7 +166,7 @@ describe("config_acs", () => {
     expect(parseAcsSettings(text)).toEqual({ settings: [], fault });
   });
 
-  it("starts from the firmware's value again, so it overrules disable_acs_redir on the same function", () => {
+  it("starts from the value without it again, so it overrules disable_acs_redir on the same function", () => {
     const port = buildTopology("one port", [
       { bdf: "00:01.0", parent: null, acs: { capability: 0x5f, control: 0x1d } },
     ]);

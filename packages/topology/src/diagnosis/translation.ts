@@ -71,7 +71,3 @@ function isIommuOff(topology: Topology): boolean {
         (name === "iommu" || name === vendorOption) && values.split(",").includes("off"),
     );
 }
-
-/** True when some function of the machine is translated. */
-export const someTranslated = (topology: Topology): boolean =>
-  [...topology.facts.iommuGroupTypes.values()].some((type) => type !== "identity");

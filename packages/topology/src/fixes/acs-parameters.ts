@@ -75,8 +75,8 @@ function parseFlags(text: string): { mask: number; flags: number } | string {
 /**
  * ACS control of every function that the parameters change, by row, as it will be after the next boot.
  *
- * Bits that a parameter does not name come back as the firmware left them (6.12); the capture shows what the
- * kernel made of them, so bits that the kernel would have added are taken to stay.
+ * Bits that a parameter does not name come back as the firmware left them (6.12), which no capture of a running
+ * kernel shows; they are taken to be as captured. For `disable_acs_redir` that leaves RR, CR and EC certain.
  */
 export function controlUnder(
   topology: Topology,

@@ -2,10 +2,10 @@
  * Boot loader: the exact text that puts a parameter on the kernel command line, for each usual loader.
  *
  * GRUB reads its generated configuration as a script in which an unquoted `;` ends the command, so a
- * list must arrive there as `\;` or the kernel sees its first entry only. The file /etc/default/grub is a
- * shell script in which `\;` inside double quotes stays as it is. Loaders that follow the Boot Loader
- * Specification pass the text of an entry on; where GRUB reads those entries (grubby systems), it runs them
- * as a script as well.
+ * list must arrive there as `\;` or the kernel sees its first entry only (seen with GRUB 2.06). The file
+ * /etc/default/grub is a shell script in which `\;` inside double quotes stays as it is. Loaders that follow
+ * the Boot Loader Specification pass the text of an entry on; where GRUB reads those entries (grubby
+ * systems), it runs them as a script as well.
  */
 import type { FixStep } from "./fix.ts";
 

@@ -2,8 +2,9 @@
  * Clear ACS: switch off the redirect bits that send peer traffic up, and nothing else.
  *
  * Two ways: `setpci` now, and `pci=disable_acs_redir=` at boot. The parameter replaces an earlier one on the
- * command line, because the kernel takes the last, so what that one named is kept in the list. IOMMU groups
- * are made at boot: after `setpci` they still claim an isolation that is gone.
+ * command line, because the kernel takes the last, so what that one named is kept in the list. With the parameter
+ * the other bits come back as the firmware left them; with `setpci` they stay. IOMMU groups are made at boot:
+ * after `setpci` they still claim an isolation that is gone.
  */
 import { acsBits } from "../acs.ts";
 import { hex } from "../bdf.ts";
