@@ -67,8 +67,11 @@ function changed(
 
 const DOORBELLS = 0x1000;
 
-/** Does something at the first doorbell of an I/O queue. */
-function atDoorbell(act: (port: DevicePort) => void, reset?: () => void): Replacements {
+/** Does something at the first doorbell of an I/O queue, which may be all that comes of it. */
+function atDoorbell(
+  act: (port: DevicePort) => "swallow" | undefined,
+  reset?: () => void,
+): Replacements {
   let isDone = false;
   return {
     models: {
@@ -81,7 +84,9 @@ function atDoorbell(act: (port: DevicePort) => void, reset?: () => void): Replac
             write(offset, size, value) {
               if (!isDone && offset >= DOORBELLS + 8) {
                 isDone = true;
-                act(port);
+                if (act(port) === "swallow") {
+                  return;
+                }
               }
               bar.write(offset, size, value);
             },
@@ -140,6 +145,27 @@ describe("a device model that is broken", () => {
 
     expect(hurt?.error).toMatchObject({ code: "CLOCK_RUNAWAY" });
     expect(hurt?.error?.message).toContain(`"hurt" from ${GPU} by ${DRIVE}`);
+    expect([well?.arrived, again?.arrived]).toEqual([true, true]);
+  });
+
+  it("keeps the clock busy for ever, moment after moment: ended by the limit of moments", async () => {
+    let isReset = false;
+    const [hurt, well, again] = await run(
+      atDoorbell(
+        (port) => {
+          const spin = (): void => void (isReset || port.clock.schedule(1, spin));
+          spin();
+          return "swallow";
+        },
+        () => {
+          isReset = true;
+        },
+      ),
+      // Its own driver gives up after 30 s, so long before that nothing else ends it.
+      { ...SCENARIO, transfers: SCENARIO.transfers.map((plan) => ({ ...plan, limitNs: 20e9 })) },
+    );
+
+    expect(hurt?.error?.code).toBe("WAIT_TIMED_OUT");
     expect([well?.arrived, again?.arrived]).toEqual([true, true]);
   });
 

@@ -139,7 +139,7 @@ describe("whatever faults strike, on every such platform", () => {
         fc.constantFrom(...PLATFORMS),
         fc.integer({ min: 1, max: 4 }),
         async (seed, dma, count) => {
-          const rules = seededFaults(seed, { devices: [GPU, NIC, DRIVE], count, nthMax: 24 });
+          const rules = seededFaults(seed, { devices: [GPU, NIC, DRIVE], count, nthMax: 8 });
           const faults = rules.map((rule, index) =>
             written(rule, index % 2 === 0 ? "hurt" : "hurt too"),
           );

@@ -9,7 +9,7 @@ import { PeerbufError } from "@peerbuf/core";
 import type { VirtualClock } from "@peerbuf/machine";
 
 /** Moments of the clock that one piece of work may take; a transfer of 1 GiB needs some ten thousand. */
-const MOMENTS_MAX = 2_000_000;
+const MOMENTS_MAX = 1_000_000;
 /** Turns of the event loop in which work that was ended has to notice. */
 const TURNS_TO_SETTLE = 64;
 
