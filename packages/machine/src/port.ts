@@ -107,10 +107,19 @@ function checkAddress(address: number, bdf: string): void {
   }
 }
 
+/** In this order, whatever the order in which a model names them. */
+const ATTRIBUTES: (keyof RequestAttributes)[] = [
+  "translated",
+  "relaxedOrdering",
+  "idOrdering",
+  "noSnoop",
+  "requesterId",
+];
+
 export class SocketPort implements DevicePort {
   readonly bdf: string;
-  readonly #attributed: { readonly socket: SocketPort; readonly attributes: RequestAttributes }[] =
-    [];
+  /** One for each set of attributes that was asked for. */
+  readonly #attributed = new Map<string, SocketPort>();
   readonly #containment: Containment;
   #plug: DevicePort;
   /** The model's events run contained. */
@@ -130,8 +139,8 @@ export class SocketPort implements DevicePort {
 
   set plug(plug: DevicePort) {
     this.#plug = plug;
-    for (const { socket, attributes } of this.#attributed) {
-      socket.plug = plug.as(attributes);
+    for (const socket of this.#attributed.values()) {
+      socket.plug = plug.as(socket.attributes);
     }
   }
 
@@ -140,8 +149,13 @@ export class SocketPort implements DevicePort {
   }
 
   as(attributes: RequestAttributes): DevicePort {
+    const key = JSON.stringify(attributes, ATTRIBUTES);
+    const known = this.#attributed.get(key);
+    if (known !== undefined) {
+      return known;
+    }
     const socket = new SocketPort(this.#plug.as(attributes), this.#containment);
-    this.#attributed.push({ socket, attributes });
+    this.#attributed.set(key, socket);
     return socket;
   }
 

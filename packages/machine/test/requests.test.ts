@@ -302,6 +302,8 @@ describe("a port with attributes", () => {
     loose.write(PEER, DATA, 0, 8);
 
     expect(loose.attributes).toEqual({ relaxedOrdering: true });
+    expect(portOf(bench, REQUESTER).as({ relaxedOrdering: true })).toBe(loose);
+    expect(portOf(bench, REQUESTER).as({ noSnoop: true })).not.toBe(loose);
     expect(seen).toEqual([true, undefined]);
   });
 
