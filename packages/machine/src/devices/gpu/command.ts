@@ -5,8 +5,8 @@
  * |---|---|
  * | 0-3 | opcode |
  * | 4-7 | pattern: the 32-bit value FILL repeats from its target on |
- * | 8-15 | source: VRAM offset or DMA address |
- * | 16-23 | target: VRAM offset or DMA address; for FENCE the value |
+ * | 8-15 | source: VRAM offset, DMA or GART address |
+ * | 16-23 | target: VRAM offset, DMA or GART address; for FENCE the value |
  * | 24-31 | length in bytes |
  */
 import { readU64 } from "../little-endian.ts";
@@ -22,6 +22,9 @@ export const GPU_OPCODE = {
   VRAM_TO_VRAM: 4,
   /** Writes `target` as 8 bytes to the fence address when all before it is done, then interrupts. */
   FENCE: 5,
+  /** As VRAM_TO_DMA and DMA_TO_VRAM, with an address in the GART's aperture for the other side. */
+  VRAM_TO_GART: 6,
+  GART_TO_VRAM: 7,
 } as const;
 
 export interface GpuCommand {

@@ -11,10 +11,8 @@ import type { SparseMemory } from "../../sparse-memory.ts";
 import { writeU64 } from "../little-endian.ts";
 import { decodeGpuCommand, GPU_COMMAND_BYTES, GPU_OPCODE, type GpuCommand } from "./command.ts";
 import { fillPattern } from "./fill-pattern.ts";
+import type { Gart, GartAccess } from "./gart.ts";
 import { GPU_FAULT, type GpuFault } from "./registers.ts";
-
-/** The engine's only interrupt vector. */
-export const GPU_VECTOR = 0;
 
 /** Order of magnitude of a copy engine; no product's figures. */
 const DOORBELL_NS = 500;
@@ -40,6 +38,8 @@ export interface RingSetup {
 export class CopyEngine {
   readonly #port: DevicePort;
   readonly #vram: Vram;
+  readonly #gart: Gart;
+  readonly #vector: number;
   readonly #entry = new Uint8Array(GPU_COMMAND_BYTES);
   readonly #entryView = new DataView(this.#entry.buffer);
   readonly #fence = new Uint8Array(8);
@@ -51,10 +51,15 @@ export class CopyEngine {
   head = 0;
   tail = 0;
   fault: GpuFault = GPU_FAULT.NONE;
+  /** Of a GART fault: where in the aperture. */
+  faultAddress = 0;
 
-  constructor(port: DevicePort, vram: Vram) {
+  /** Engines of one GPU share VRAM and GART; each has a vector of its own. */
+  constructor(port: DevicePort, vram: Vram, gart: Gart, vector: number) {
     this.#port = port;
     this.#vram = vram;
+    this.#gart = gart;
+    this.#vector = vector;
   }
 
   get isRunning(): boolean {
@@ -74,6 +79,7 @@ export class CopyEngine {
     this.head = 0;
     this.tail = 0;
     this.fault = GPU_FAULT.NONE;
+    this.faultAddress = 0;
   }
 
   ring(tail: number): void {
@@ -98,27 +104,78 @@ export class CopyEngine {
       return;
     }
     const command = decodeGpuCommand(this.#entryView);
-    this.#later(COMMAND_NS, () => {
-      const finish = this.#whileAlive(() => this.#finish(setup, command));
-      this.#port.transfer(this.#planOf(command), finish);
-    });
+    this.#later(COMMAND_NS, () => this.#begin(setup, command));
   }
 
-  /** What stays in VRAM crosses no link. */
-  #planOf({ opcode, source, target, lengthBytes }: GpuCommand): TransferPlan {
-    const limits = opcode === GPU_OPCODE.FENCE ? [] : [{ limit: this.#limit, amount: lengthBytes }];
+  /** What cannot be done halts the engine before it takes any time. */
+  #begin(setup: RingSetup, command: GpuCommand): void {
+    const fault = this.#refusal(command);
+    const runs = fault === GPU_FAULT.NONE ? this.#runsOf(command) : undefined;
+    if (runs === undefined) {
+      this.#halt(fault === GPU_FAULT.NONE ? GPU_FAULT.GART : fault);
+      return;
+    }
+    const finish = this.#whileAlive(() => this.#finish(setup, command, runs));
+    this.#port.transfer(this.#planOf(command, runs), finish);
+  }
+
+  /** The memory beyond the GPU that a command reads or writes. `undefined`: the GART has no page there. */
+  #runsOf({ opcode, source, target, lengthBytes }: GpuCommand): readonly number[] | undefined {
     switch (opcode) {
       case GPU_OPCODE.VRAM_TO_DMA:
-        return { legs: [{ kind: "write", runs: [target, lengthBytes] }], limits };
+        return [target, lengthBytes];
       case GPU_OPCODE.DMA_TO_VRAM:
-        return { legs: [{ kind: "read", runs: [source, lengthBytes] }], limits };
+        return [source, lengthBytes];
+      case GPU_OPCODE.VRAM_TO_GART:
+        return this.#throughGart(target, lengthBytes, "write");
+      case GPU_OPCODE.GART_TO_VRAM:
+        return this.#throughGart(source, lengthBytes, "read");
       default:
-        return { legs: [], limits };
+        return [];
     }
   }
 
-  #finish(setup: RingSetup, command: GpuCommand): void {
-    const fault = this.#run(setup, command);
+  #throughGart(
+    offset: number,
+    lengthBytes: number,
+    access: GartAccess,
+  ): readonly number[] | undefined {
+    const found = this.#gart.find(offset, lengthBytes, access);
+    if ("runs" in found) {
+      return found.runs;
+    }
+    this.faultAddress = found.faultAt;
+    return undefined;
+  }
+
+  #refusal({ opcode, source, target, lengthBytes }: GpuCommand): GpuFault {
+    const inVram = (offset: number): boolean => offset + lengthBytes <= this.#vram.sizeBytes;
+    switch (opcode) {
+      case GPU_OPCODE.FENCE:
+        return GPU_FAULT.NONE;
+      case GPU_OPCODE.FILL:
+      case GPU_OPCODE.DMA_TO_VRAM:
+      case GPU_OPCODE.GART_TO_VRAM:
+        return inVram(target) ? GPU_FAULT.NONE : GPU_FAULT.VRAM_RANGE;
+      case GPU_OPCODE.VRAM_TO_DMA:
+      case GPU_OPCODE.VRAM_TO_GART:
+        return inVram(source) ? GPU_FAULT.NONE : GPU_FAULT.VRAM_RANGE;
+      case GPU_OPCODE.VRAM_TO_VRAM:
+        return inVram(source) && inVram(target) ? GPU_FAULT.NONE : GPU_FAULT.VRAM_RANGE;
+      default:
+        return GPU_FAULT.OPCODE;
+    }
+  }
+
+  /** What stays in VRAM crosses no link. */
+  #planOf({ opcode, lengthBytes }: GpuCommand, runs: readonly number[]): TransferPlan {
+    const limits = opcode === GPU_OPCODE.FENCE ? [] : [{ limit: this.#limit, amount: lengthBytes }];
+    const kind = isOutward(opcode) ? "write" : "read";
+    return { legs: runs.length === 0 ? [] : [{ kind, runs }], limits };
+  }
+
+  #finish(setup: RingSetup, command: GpuCommand, runs: readonly number[]): void {
+    const fault = this.#run(setup, command, runs);
     if (fault !== GPU_FAULT.NONE) {
       this.#halt(fault);
       return;
@@ -127,65 +184,57 @@ export class CopyEngine {
     this.#takeNext();
   }
 
-  #run(setup: RingSetup, command: GpuCommand): GpuFault {
+  #run(setup: RingSetup, command: GpuCommand, runs: readonly number[]): GpuFault {
+    const { memory, base } = this.#vram;
     const { source, target, lengthBytes } = command;
     switch (command.opcode) {
       case GPU_OPCODE.FENCE:
         this.#writeFence(setup.fenceAddress, target);
         return GPU_FAULT.NONE;
       case GPU_OPCODE.FILL:
-        return this.#inVram(target, lengthBytes) ? this.#fill(command) : GPU_FAULT.VRAM_RANGE;
-      case GPU_OPCODE.VRAM_TO_DMA:
-        return this.#inVram(source, lengthBytes) ? this.#send(command) : GPU_FAULT.VRAM_RANGE;
-      case GPU_OPCODE.DMA_TO_VRAM:
-        return this.#inVram(target, lengthBytes) ? this.#fetch(command) : GPU_FAULT.VRAM_RANGE;
+        fillPattern(memory, base + target, lengthBytes, command.pattern);
+        return GPU_FAULT.NONE;
       case GPU_OPCODE.VRAM_TO_VRAM:
-        return this.#inVram(source, lengthBytes) && this.#inVram(target, lengthBytes)
-          ? this.#move(command)
-          : GPU_FAULT.VRAM_RANGE;
+        memory.copyTo(base + source, memory, base + target, lengthBytes);
+        return GPU_FAULT.NONE;
       default:
-        return GPU_FAULT.OPCODE;
+        return isOutward(command.opcode) ? this.#send(source, runs) : this.#fetch(target, runs);
     }
   }
 
-  #inVram(offset: number, lengthBytes: number): boolean {
-    return offset + lengthBytes <= this.#vram.sizeBytes;
-  }
-
-  #fill({ target, lengthBytes, pattern }: GpuCommand): GpuFault {
+  #send(source: number, runs: readonly number[]): GpuFault {
     const { memory, base } = this.#vram;
-    fillPattern(memory, base + target, lengthBytes, pattern);
-    return GPU_FAULT.NONE;
-  }
-
-  #send({ source, target, lengthBytes }: GpuCommand): GpuFault {
-    const { memory, base } = this.#vram;
-    this.#port.writeFrom(target, memory, base + source, lengthBytes);
+    let at = base + source;
+    for (let index = 0; index < runs.length; index += 2) {
+      const lengthBytes = runs[index + 1] as number;
+      this.#port.writeFrom(runs[index] as number, memory, at, lengthBytes);
+      at += lengthBytes;
+    }
     return GPU_FAULT.NONE; // Posted: nobody tells the engine what became of it.
   }
 
-  #fetch({ source, target, lengthBytes }: GpuCommand): GpuFault {
+  #fetch(target: number, runs: readonly number[]): GpuFault {
     const { memory, base } = this.#vram;
-    const { ok } = this.#port.readInto(source, memory, base + target, lengthBytes);
+    let at = base + target;
+    let ok = true;
+    for (let index = 0; index < runs.length; index += 2) {
+      const lengthBytes = runs[index + 1] as number;
+      ok = this.#port.readInto(runs[index] as number, memory, at, lengthBytes).ok && ok;
+      at += lengthBytes;
+    }
     return ok ? GPU_FAULT.NONE : GPU_FAULT.DMA_READ;
-  }
-
-  #move({ source, target, lengthBytes }: GpuCommand): GpuFault {
-    const { memory, base } = this.#vram;
-    memory.copyTo(base + source, memory, base + target, lengthBytes);
-    return GPU_FAULT.NONE;
   }
 
   #writeFence(address: number, value: number): void {
     writeU64(this.#fenceView, 0, value);
     this.#port.write(address, this.#fence, 0, this.#fence.length);
-    this.#port.interrupt(GPU_VECTOR);
+    this.#port.interrupt(this.#vector);
   }
 
   #halt(fault: GpuFault): void {
     this.fault = fault;
     this.#busy = false;
-    this.#port.interrupt(GPU_VECTOR);
+    this.#port.interrupt(this.#vector);
   }
 
   /** Runs `step` in time, unless the engine was stopped meanwhile. */
@@ -202,3 +251,6 @@ export class CopyEngine {
     };
   }
 }
+
+const isOutward = (opcode: number): boolean =>
+  opcode === GPU_OPCODE.VRAM_TO_DMA || opcode === GPU_OPCODE.VRAM_TO_GART;

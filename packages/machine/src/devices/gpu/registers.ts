@@ -2,7 +2,7 @@
  * GPU registers: an interface of our own, modelled on no real GPU.
  *
  * It has the parts that matter for sharing memory: how much VRAM there is, how much of it the BAR
- * shows, and one copy engine that takes commands from a ring in host memory. 32-bit registers,
+ * shows, a GART, and copy engines that take commands from rings in host memory. 32-bit registers,
  * offsets in bytes; addresses take two registers, low half first.
  */
 export const GPU_REGISTER = {
@@ -37,7 +37,22 @@ export const GPU_REGISTER = {
    */
   CARVE_OUT_LOW: 0x38,
   CARVE_OUT_HIGH: 0x3c,
+  /** Copy engines. Read only. Each has RING, CONTROL, TAIL, HEAD, FENCE, STATUS and FAULT at 0x100 times its number. */
+  ENGINES: 0x40,
+  /** DMA address of the GART table, and its entries; writing the entries puts it in place. */
+  GART_LOW: 0x48,
+  GART_HIGH: 0x4c,
+  GART_PAGES: 0x50,
+  /** Written with anything: entries that the engines remember are forgotten. */
+  GART_FLUSH: 0x54,
+  /** Of each engine: the aperture address at which a command met no page. Read only. */
+  FAULT_LOW: 0x58,
+  FAULT_HIGH: 0x5c,
 } as const;
+
+/** From the registers of one engine to those of the next. */
+export const GPU_ENGINE_STRIDE = 0x100;
+export const GPU_ENGINES_MAX = 8;
 
 /** "GPUP", little-endian. */
 export const GPU_ID = 0x5055_5047;
@@ -56,6 +71,8 @@ export const GPU_FAULT = {
   VRAM_RANGE: 3,
   /** A read of host or peer memory reached nothing. */
   DMA_READ: 4,
+  /** No page in the GART, or none that may be written; FAULT_LOW and FAULT_HIGH say where. */
+  GART: 5,
 } as const;
 
 export type GpuFault = (typeof GPU_FAULT)[keyof typeof GPU_FAULT];
