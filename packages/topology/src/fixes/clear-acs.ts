@@ -67,13 +67,19 @@ function changeOf(topology: Topology, row: number): AcsChange {
   };
 }
 
+/** The parameter that clears redirect on these functions and keeps what the command line clears already. */
+export function redirectParameter(topology: Topology, rows: readonly number[]): string {
+  const words = parseCommandLine(topology.facts.commandLine ?? "");
+  const named = (pciOption(words, "disable_acs_redir") ?? "").split(";");
+  const devices = [...named, ...devicesFor(topology, rows)].filter((device) => device !== "");
+  return `pci=disable_acs_redir=${[...new Set(devices)].join(";")}`;
+}
+
 /** Empty when the whole command line would be longer than the kernel takes. */
 function parameterSteps(topology: Topology, rows: readonly number[]): FixStep[] {
   const { commandLine = "" } = topology.facts;
   const words = parseCommandLine(commandLine);
-  const named = (pciOption(words, "disable_acs_redir") ?? "").split(";");
-  const devices = [...named, ...devicesFor(topology, rows)].filter((device) => device !== "");
-  const word = `pci=disable_acs_redir=${[...new Set(devices)].join(";")}`;
+  const word = redirectParameter(topology, rows);
   if (commandLine.length + 1 + word.length > COMMAND_LINE_BYTES_MAX) {
     return [];
   }

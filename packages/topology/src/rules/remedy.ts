@@ -3,10 +3,12 @@
  *
  * A change of ACS control is tried on a copy of the machine and judged again, so its promise is the
  * rules' own. What no setting can change (a host bridge the kernel does not accept) is said to be a
- * limit: forcing the kernel past it risks silent loss of data, so that is never advised.
+ * limit: forcing the kernel past it risks silent loss of data, so that is never advised. The short form that
+ * `explain` prints; everything that can be said is in `fixes/`.
  */
 import { acsBits } from "../acs.ts";
 import { hex } from "../bdf.ts";
+import { redirectParameter } from "../fixes/clear-acs.ts";
 import { ACS_UNKNOWN } from "../function-table.ts";
 import type { Topology } from "../topology.ts";
 import { cpuAnswer } from "./host-bridge.ts";
@@ -74,17 +76,22 @@ function clearingRemedies(
     controlAfter: cleared.get(row) as number,
   }));
   const result = judgePair(topology.withAcsControl(cleared), rules, provider, client);
-  return [{ kind: "clear-acs", text: clearingText(rules, changes), changes, result }];
+  return [{ kind: "clear-acs", text: clearingText(topology, rules, changes), changes, result }];
 }
 
-function clearingText(rules: KernelRules, changes: readonly AcsChange[]): string {
+function clearingText(
+  topology: Topology,
+  rules: KernelRules,
+  changes: readonly AcsChange[],
+): string {
   const what = changes
     .map(({ at, controlBefore, controlAfter }) => {
       const bits = acsBits(controlBefore & rules.redirectMask).join(" and ");
       return `${bits} on ${at} (ACS control 0x${hex(controlBefore, 4)} to 0x${hex(controlAfter, 4)})`;
     })
     .join(", ");
-  const parameter = `pci=disable_acs_redir=${changes.map(({ at }) => at).join(";")}`;
+  const rows = changes.map(({ at }) => topology.require(at));
+  const parameter = redirectParameter(topology, rows);
   return `Clear ${what}: boot with ${parameter}. This merges IOMMU groups: the functions are no longer isolated from each other.`;
 }
 
