@@ -1,5 +1,5 @@
 /** Routes on any machine, while its bits change under them, against an oracle that keeps nothing. */
-import { createMachine, type Machine, type RootComplexProfile } from "@peerbuf/machine";
+import { createMachine, type Fault, type Machine, type RootComplexProfile } from "@peerbuf/machine";
 import { ACS, ACS_PRESENT, generateFabric, type Topology } from "@peerbuf/topology";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -111,6 +111,7 @@ class Bench {
     const port = (this.#devices.get(from) as MemoryDevice).port.as(attributes);
     const byte = new Uint8Array(1);
 
+    this.#clearErrors();
     // Twice: the second time by the route that was kept.
     const first = port[kind](address, byte, 0, 1).ok;
     const again = port[kind](address, byte, 0, 1).ok;
@@ -121,6 +122,25 @@ class Bench {
       first: expected,
       again: expected,
       traced: expected,
+    });
+    const fault = expected ? undefined : this.machine.inspect.recentFaults().at(-1);
+    expect({ fault, isLogged: this.#isLogged() }).toEqual({
+      fault,
+      isLogged: fault !== undefined && !isSilent(fault, this.state.topology),
+    });
+  }
+
+  #clearErrors(): void {
+    for (let row = 0; row < this.state.topology.count; row++) {
+      this.machine.fabric.errors.clear(row);
+    }
+  }
+
+  /** Has any function an error bit set? */
+  #isLogged(): boolean {
+    return this.state.topology.table.bdf.some((_, row) => {
+      const { status, deviceStatus } = this.machine.fabric.errors.raw(row);
+      return status + deviceStatus > 0;
     });
   }
 
@@ -160,8 +180,26 @@ class Bench {
   }
 }
 
+/** Losses of which no register tells: see docs/fabric.md. */
+function isSilent({ reason, at, requester, kind }: Fault, topology: Topology): boolean {
+  switch (reason) {
+    case "ROOT_COMPLEX_DROPS":
+      return true;
+    case "BUS_MASTER_OFF":
+    case "LINK_DOWN":
+      return at === requester;
+    case "UNCLAIMED": {
+      // Of a write from a root bus: there is no port that could log it.
+      const isOnRootBus = topology.upstreamOf(topology.require(requester)) < 0;
+      return at === "root complex" && kind === "write" && isOnRootBus;
+    }
+    default:
+      return false;
+  }
+}
+
 describe("a route, whatever was changed since it was found", () => {
-  it("leads where the tree of functions says", () => {
+  it("leads where the tree of functions says, and a loss is logged unless hardware would be silent", () => {
     fc.assert(
       fc.property(fabric, fc.array(step, { minLength: 40, maxLength: 120 }), (topology, steps) => {
         const bench = new Bench(topology);
