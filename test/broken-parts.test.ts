@@ -4,7 +4,19 @@
  * Whatever they do, the error names device, driver and what it was about, nothing is left behind, and the next
  * transfer arrives.
  */
-import { CLOCK, type Clock, DEVICE, type Device, DMA, type Importer } from "@peerbuf/core";
+import {
+  CLOCK,
+  type Clock,
+  DEVICE,
+  type Device,
+  DMA,
+  type Importer,
+  INTERRUPTS,
+  type Interrupts,
+  type Services,
+  type Storage,
+} from "@peerbuf/core";
+import { gpu } from "@peerbuf/exporters";
 import { type Nvme, nvme } from "@peerbuf/importers";
 import type { BarModel, DeviceModel, DevicePort } from "@peerbuf/machine";
 import { type Outcome, openScenario, type Replacements } from "peerbuf";
@@ -313,5 +325,120 @@ describe("a driver that is broken", () => {
     expect(well?.arrived).toBe(true);
     expect(again?.error).toMatchObject({ code: "DEVICE_GONE" });
     expect(again?.error?.message).toContain(`${DRIVE}: its driver could not be opened again`);
+  });
+});
+
+const OPERATIONS = [
+  "attach",
+  "detach",
+  "pin",
+  "unpin",
+  "place",
+  "mapped",
+  "unmapped",
+  "copy",
+  "beginCpuAccess",
+  "endCpuAccess",
+  "read",
+  "write",
+  "release",
+] as const;
+
+/** The shipped GPU driver, one operation of whose first buffer throws. */
+function exporterWhose(broken: (typeof OPERATIONS)[number]): Replacements {
+  const breaks = (storage: Storage): Storage => {
+    const kept = OPERATIONS.filter((name) => storage[name] !== undefined).map((name) => [
+      name,
+      (...args: never[]) => (storage[name] as (...given: never[]) => unknown)(...args),
+    ]);
+    const thrower = (): never => {
+      throw new ReferenceError(`${broken} is not written yet`);
+    };
+    return { types: storage.types, ...Object.fromEntries(kept), [broken]: thrower };
+  };
+  let isFirst = true;
+  return {
+    gpu: {
+      ...gpu,
+      open(services, options) {
+        const opened = gpu.open(services, options);
+        return {
+          api: opened.api,
+          allocate(...args) {
+            const storage = opened.allocate(...args);
+            const isBroken = isFirst;
+            isFirst = false;
+            return isBroken ? breaks(storage) : storage;
+          },
+          close: () => opened.close?.(),
+        };
+      },
+    },
+  };
+}
+
+describe("an exporter's driver that is broken", () => {
+  it.each([
+    "attach",
+    "place",
+    "mapped",
+    "unmapped",
+    "beginCpuAccess",
+    "endCpuAccess",
+    "write",
+    "detach",
+    "release",
+  ] as const)("throws in %s: typed and named, and the next transfers arrive", async (operation) => {
+    const opened = await openScenario(SCENARIO, exporterWhose(operation));
+    const [hurt, well, again] = (await opened.all()) as [Outcome, Outcome, Outcome];
+    await opened.close();
+
+    expect(hurt.error).toMatchObject({ code: "DRIVER_BROKEN" });
+    expect(hurt.error?.message).toContain(`"hurt" from ${GPU} by ${DRIVE}: `);
+    expect(hurt.error?.message).toContain(`${operation} is not written yet`);
+    expect([well.arrived, again.arrived]).toEqual([true, true]);
+  });
+});
+
+describe("a driver's interrupt handler that throws", () => {
+  it("is named with device and vector; its transfer ends, the next ones arrive", async () => {
+    let isArmed = false;
+    const opened = await openScenario(SCENARIO, {
+      nvme: {
+        ...nvme,
+        open(services, options) {
+          const interrupts = services.get(INTERRUPTS);
+          const breaking: Interrupts = {
+            on: (vector, handler) =>
+              interrupts.on(vector, () => {
+                if (isArmed) {
+                  isArmed = false;
+                  throw new TypeError("handler is lost");
+                }
+                handler();
+              }),
+          };
+          const get: Services["get"] = (token) =>
+            Object.is(token, INTERRUPTS) ? (breaking as never) : services.get(token);
+          return nvme.open({ has: (token) => services.has(token), get }, options);
+        },
+      },
+    });
+    await opened.transfer("again");
+    isArmed = true;
+
+    const hurt = await opened.transfer("hurt");
+    const again = await opened.transfer("again");
+    await opened.close();
+
+    expect(hurt.error?.code).toBe("DEVICE_GONE");
+    expect(hurt.failures).toEqual([
+      {
+        place: DRIVE,
+        who: "handler of interrupt vector 1",
+        message: `${DRIVE}, handler of interrupt vector 1: threw handler is lost`,
+      },
+    ]);
+    expect(again.arrived).toBe(true);
   });
 });
