@@ -7,7 +7,8 @@
  * Direct Translated P2P is set; Completion Redirect does the same to completions without relaxed ordering.
  * What targets the port's own egress goes on upwards with Upstream Forwarding only.
  *
- * A port that cannot do Upstream Forwarding, or of which nothing is known, passes redirected requests up.
+ * Two choices of this model: a port that could do Upstream Forwarding and does not ends redirected requests as
+ * unsupported; one that cannot, or of which nothing is known, passes them up.
  * Of multi-function devices, only functions of one device number are each other's peers: ARI's groups are not known here.
  */
 import { ACS, ACS_PRESENT, findCapability, PORT_TYPE, type Topology } from "@peerbuf/topology";
