@@ -52,7 +52,7 @@ export type { CarveOut, ModelledHostMemory, PagePlacement } from "./host-memory.
 export type { BarPlace, Inspect, Trace, TraceHop, UnreachableBar } from "./inspect.ts";
 export type { FlushQueueOptions } from "./iommu/flush-queue.ts";
 export type { IommuFault } from "./iommu/iommu.ts";
-export type { LinkOptions } from "./links/link-options.ts";
+export type { LinkOptions, LinkSpeed } from "./links/link-options.ts";
 export type { LinkUsage, MachineLinks, TransferTimes } from "./links/machine-links.ts";
 export type { DeviceLimit, TransferLeg, TransferPlan } from "./links/transfer-plan.ts";
 export { createMachine, type Machine, type MachineOptions, type PortWrapper } from "./machine.ts";

@@ -5,6 +5,7 @@
  * status register), or at the port where only that was captured; or the speed of which both ends are capable. Packet sizes are what the kernel and
  * firmware set in Device Control. A conventional bus has no link here: how fast it is, nothing says.
  */
+import { InputError } from "@peerbuf/core";
 import {
   CAPABILITY_PCI_EXPRESS,
   findCapability,
@@ -13,6 +14,7 @@ import {
 } from "@peerbuf/topology";
 import {
   type LinkOptions,
+  type LinkSpeed,
   PAYLOAD_BYTES_DEFAULT,
   READ_REQUEST_BYTES_DEFAULT,
 } from "./link-options.ts";
@@ -23,11 +25,6 @@ import type { ResourceTable } from "./resource-table.ts";
 const DEVICE_CONTROL = 0x08;
 /** No link below this function, or nobody knows how fast it is. */
 const NO_LINK = -1;
-
-interface Speed {
-  readonly speedMtps: number;
-  readonly width: number;
-}
 
 export class LinkMap {
   /** By row of a port: its link away from the root complex, or -1. The other direction is beside it. */
@@ -43,12 +40,14 @@ export class LinkMap {
     this.#isFlit = new Uint8Array(topology.count);
     this.#payload = new Uint16Array(topology.count);
     this.#readRequest = new Uint16Array(topology.count);
+    const stated = statedLinks(topology, options);
     for (let row = 0; row < topology.count; row++) {
       const control = deviceControl(topology, ownerOf(topology, row));
       this.#payload[row] = sizeOf(control, 5) ?? options.payloadBytes ?? PAYLOAD_BYTES_DEFAULT;
       this.#readRequest[row] =
         sizeOf(control, 12) ?? options.readRequestBytes ?? READ_REQUEST_BYTES_DEFAULT;
       const speed =
+        stated.get(row) ??
         speedBelow(topology, row, options.speed === "capable") ??
         (isPort(topology, row) ? options.assumed : undefined);
       if (speed !== undefined) {
@@ -75,7 +74,12 @@ export class LinkMap {
     return this.#readRequest[row] as number;
   }
 
-  #addLink(row: number, name: string, { speedMtps, width }: Speed, resources: ResourceTable): void {
+  #addLink(
+    row: number,
+    name: string,
+    { speedMtps, width }: LinkSpeed,
+    resources: ResourceTable,
+  ): void {
     this.#down[row] = resources.addPair(
       { kind: "link", name, direction: "down" },
       { kind: "link", name, direction: "up" },
@@ -89,8 +93,27 @@ const isPort = ({ table }: Topology, row: number): boolean =>
   table.portType[row] === PORT_TYPE.ROOT_PORT ||
   table.portType[row] === PORT_TYPE.SWITCH_DOWNSTREAM;
 
+/** By row of the port, the links that the options state. `InputError` for functions that there are not, or without a link. */
+function statedLinks(topology: Topology, { byFunction = {} }: LinkOptions): Map<number, LinkSpeed> {
+  const stated = new Map<number, LinkSpeed>();
+  for (const [bdf, speed] of Object.entries(byFunction)) {
+    const row = topology.require(bdf);
+    const port = isPort(topology, row) ? row : topology.upstreamOf(row);
+    if (port < 0 || !isPort(topology, port)) {
+      throw new InputError({
+        source: "links",
+        place: `byFunction ${bdf}`,
+        cause: "this function is on no PCIe link below a port",
+        remedy: "Name a device or a switch's upstream port, or the port above it",
+      });
+    }
+    stated.set(port, speed);
+  }
+  return stated;
+}
+
 /** What was negotiated on the link below a port. */
-function speedBelow(topology: Topology, port: number, isCapable: boolean): Speed | undefined {
+function speedBelow(topology: Topology, port: number, isCapable: boolean): LinkSpeed | undefined {
   if (!isPort(topology, port)) {
     return undefined;
   }

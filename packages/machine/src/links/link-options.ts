@@ -6,14 +6,25 @@
  */
 import { InputError } from "@peerbuf/core";
 
+/** Megatransfers a second (2500 to 64000) and lanes. */
+export interface LinkSpeed {
+  readonly speedMtps: number;
+  readonly width: number;
+}
+
 export interface LinkOptions {
   /**
    * How fast a captured link is: as it was negotiated when it was captured (`captured`, the default), or as fast as both its
    * ends can (`capable`). GPUs let their links fall to 2.5 GT/s while they idle, and most captures are of idle machines.
    */
   readonly speed?: "captured" | "capable";
+  /**
+   * Links that are other than captured, by BDF of the function at the lower end (a device or a switch's upstream port) or of
+   * the port above: e.g. of an emulated machine whose every link says 2.5 GT/s with one lane.
+   */
+  readonly byFunction?: Readonly<Record<string, LinkSpeed>>;
   /** Stands in for links whose speed or width was not captured. Without it such a link takes no time. */
-  readonly assumed?: { readonly speedMtps: number; readonly width: number };
+  readonly assumed?: LinkSpeed;
   /** Largest payload of a packet where Device Control was not captured: 128 to 4096. Default 256, what most devices can. */
   readonly payloadBytes?: number;
   /** Largest read request where Device Control was not captured: 128 to 4096. Default 512, the register's reset value (PCIe 7.5.3.4). */
@@ -72,16 +83,24 @@ export function checkedLinkOptions(options: LinkOptions): LinkOptions {
     const isSize = size === undefined || PAYLOADS.includes(size);
     require(isSize, name, size, `State one of ${PAYLOADS.join(", ")} bytes`);
   }
-  const { speedMtps = 1, width = 1 } = options.assumed ?? {};
+  for (const [bdf, link] of Object.entries(options.byFunction ?? {})) {
+    requireLink(link, `byFunction ${bdf}`);
+  }
+  if (options.assumed !== undefined) {
+    requireLink(options.assumed, "assumed");
+  }
+  return options;
+}
+
+function requireLink({ speedMtps, width }: LinkSpeed, place: string): void {
   const isLink =
     Number.isFinite(speedMtps) && speedMtps > 0 && Number.isInteger(width) && width > 0;
   const remedy = "State megatransfers a second, such as 16000, and lanes, such as 16";
-  require(isLink, "assumed", `${speedMtps} x${width}`, remedy);
-  return options;
+  require(isLink, place, `${speedMtps} x${width}`, remedy);
 }
 
 function require(holds: boolean, place: string, found: unknown, remedy: string): void {
   if (!holds) {
-    throw new InputError({ source: "links", place, cause: `${found} is no ${place}`, remedy });
+    throw new InputError({ source: "links", place, cause: `${found} means nothing here`, remedy });
   }
 }

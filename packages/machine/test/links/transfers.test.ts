@@ -14,7 +14,7 @@ import {
 } from "@peerbuf/machine";
 import type { FunctionRecord, Topology } from "@peerbuf/topology";
 import { describe, expect, it } from "vitest";
-import { barStart, MemoryDevice, MIB, switchTopology } from "../small-machines.ts";
+import { barStart, MemoryDevice, MIB, switchTopology, tinyTopology } from "../small-machines.ts";
 
 const NEAR = "0000:03:00.0";
 const PEER = "0000:04:00.0";
@@ -151,6 +151,17 @@ describe("transfers over links", () => {
 
     expect(MIB / slow).toBeLessThan(4);
     expect(quick).toBe(durationNs(start(), NEAR, "write", barStart(4), MIB));
+  });
+
+  it("are as fast as the machine is told for a function, whatever was captured", () => {
+    const server = start(
+      {},
+      { byFunction: { [NEAR]: GEN4_X16.link, "0000:02:01.0": GEN4_X16.link } },
+    );
+
+    expect(durationNs(server, NEAR, "write", barStart(4), MIB)).toBe(
+      durationNs(start(), NEAR, "write", barStart(4), MIB),
+    );
   });
 
   it("share what they share: two into one device take twice as long, into two devices they do not", () => {
@@ -341,10 +352,14 @@ describe("transfers over links", () => {
       { socketBytesPerNs: 0 },
       { memoryBytesPerNs: Number.NaN },
       { assumed: { speedMtps: 0, width: 16 } },
+      { byFunction: { [NEAR]: { speedMtps: Number.NaN, width: 16 } } },
+      { byFunction: { "0000:09:00.0": GEN4_X16.link } },
       { assumed: { speedMtps: 16_000, width: 1.5 } },
     ];
     for (const links of wrong) {
       expect(() => start(fast, links)).toThrow(expect.objectContaining({ name: "InputError" }));
     }
+    const integrated = { byFunction: { "0000:00:04.0": GEN4_X16.link } };
+    expect(() => start({}, integrated, tinyTopology())).toThrow("on no PCIe link");
   });
 });
