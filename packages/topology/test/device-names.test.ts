@@ -24,6 +24,7 @@ const LIST = `# A short list in the form of pci.ids
 	740c  Aldebaran/MI200 [Instinct MI250X/MI250]
 10de  NVIDIA Corporation
 	2330  GH100[H100 SXM5 80GB]
+		10de 16c1  A board by its maker
 # Two products, one chip
 	26b1  AD102GL [L6000 / RTX 6000 Ada Generation]
 	28a1  AD107M [GeForce RTX 4050 Max-Q / Mobile]
@@ -98,6 +99,14 @@ describe("a short name by the list", () => {
     expect(named(headerWith(0x144d, 0xa801))).toBe("Samsung 970 EVO");
     expect(named(headerWith(0x1d49, 0x403b))).toBe("Samsung Thinksystem U.2 PM983");
     expect(named(headerWith(0x1234, 0x0001))).toBe("Samsung SM981/PM981/PM983");
+  });
+
+  it("is the product, not the board, of everything but drives", () => {
+    const topology = machineWith(0x10de, 0x2330, 0x030200, headerWith(0x10de, 0x16c1));
+
+    expect(names.shortNameOf(topology, 0)).toBe("NVIDIA H100 SXM5 80GB");
+    expect(names.subsystemName(0x10de, 0x2330, 0x10de, 0x16c1)).toBe("A board by its maker");
+    expect(names.subsystemName(0x10de, 0x26b1, 0x10de, 0x16c1)).toBeUndefined();
   });
 
   it("falls back to kind and number for what the list does not have", () => {

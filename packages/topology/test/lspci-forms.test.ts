@@ -49,6 +49,17 @@ describe("the forms in which lspci prints server-05", () => {
   });
 
   it.each([
+    ["vvvnn", 0x010802],
+    ["mmnn", 0x010802],
+    ["vmmnn", 0x010802],
+    ["n", 0x010800],
+  ])("-%s shows the programming interface, or leaves it zero: %i", (options, classCode) => {
+    const topology = read(formOf("server-05", options));
+
+    expect(topology.table.classCode[topology.require("16:00.0")]).toBe(classCode);
+  });
+
+  it.each([
     ["t", "acs ids classes port-types bars resizable-bars links numa drivers iommu-groups"],
     ["n", "bridges acs port-types bars resizable-bars links numa drivers iommu-groups"],
     // `lspci -F` knows neither sizes nor drivers.
@@ -153,6 +164,16 @@ describe("virtual functions in a listing", () => {
 
     expect(topology.facts.tree).toBe("gaps");
     expect(missing(topology)).toContain("bridges");
+  });
+
+  it.each([
+    ["where the first one is", /\t\tVF offset.*\n/],
+    ["how many there are", /\t\tInitial VFs.*\n/],
+  ])("have no owner when the line that says %s is missing", (_, line) => {
+    const topology = read(ROOT + NIC.replace(line, "") + VIRTUAL.join(""));
+
+    expect(topology.record(topology.require("02:00.0")).physicalFunction).toBeUndefined();
+    expect(topology.facts.tree).toBe("gaps");
   });
 
   it("cannot be claimed without end", () => {

@@ -47,6 +47,19 @@ describe.each(["server-05", "conv-02", "sriov-01"])("the listing of %s, pasted",
 });
 
 describe("a tree that was pasted", () => {
+  it("does not take a branch for that of a bridge that is done with", () => {
+    const tree = `-[0000:00]-+-01.0-[01]--+-00.0
+           |            +-00.1
+           +-02.0-[02]----00.0
+           |            \\-00.2
+`;
+
+    expect(problemOf(tree)).toMatchObject({
+      place: "line 4",
+      cause: expect.stringContaining("column 25 hangs on nothing"),
+    });
+  });
+
   it("reads the same as other releases print it: root buses without domain, buses below with it", () => {
     const places = (tree: string) =>
       read(tree)
