@@ -79,6 +79,16 @@ describe("an XML file made to hurt", () => {
       `<system a="${"x".repeat(200_000)}"/>`,
       /not well-formed|no PCI functions/,
     ],
+    [
+      "attributes without end",
+      `<system ${Array.from({ length: 5000 }, (_, index) => `a${index}=""`).join(" ")}/>`,
+      /more than 256 attributes/,
+    ],
+    [
+      "elements beside one another without end",
+      NCCL("<x/>".repeat(400_000)),
+      /more than 300000 elements/,
+    ],
     ["a second document", `${NCCL("")}${NCCL("")}`, /not well-formed|second document/],
     ["another root", "<html><body/></html>", /neither a topology of NCCL/],
     ["NCCL's paths", "<graphs version='1'/>", /the paths NCCL chose/],

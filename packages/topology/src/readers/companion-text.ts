@@ -116,24 +116,23 @@ function readUname(text: string): Partial<MachineFacts> {
 const NODE_COUNT_MAX = 1024;
 
 function numaNodesIn(text: string): NumaNode[] {
-  const nodes = Array.from(text.matchAll(/^node (\d{1,6}) cpus:([\d ]*)$/gm), ([, id, cpus]) => ({
+  const [nodes = "", table = ""] = text.split("node distances:", 2);
+  const distances = new Map(
+    Array.from(table.matchAll(/^\s*(\d{1,6}):([\d ]+)$/gm), ([, id, row]) => [id, numbersIn(row)]),
+  );
+  const lines = [...nodes.matchAll(/^node (\d{1,6}) cpus:([\d ]*)$/gm)].slice(0, NODE_COUNT_MAX);
+  return lines.map(([, id = "", cpus]) => ({
     id: Number(id),
-    cpuList: listOf((cpus ?? "").trim()),
-    distances: distancesIn(text, Number(id)),
+    cpuList: listOf(numbersIn(cpus)),
+    distances: distances.get(id) ?? [],
   }));
-  return nodes.slice(0, NODE_COUNT_MAX);
 }
 
-/** `  0:  10  21` below `node distances:`. */
-function distancesIn(text: string, node: number): number[] {
-  const table = text.split("node distances:", 2)[1] ?? "";
-  const row = new RegExp(`^\\s*${node}:([\\d ]+)$`, "m").exec(table)?.[1] ?? "";
-  return row.trim() === "" ? [] : row.trim().split(/\s+/).map(Number);
-}
+const numbersIn = (text = ""): number[] =>
+  text.trim() === "" ? [] : text.trim().split(/\s+/).map(Number);
 
 /** Numbers one by one as ranges, as the kernel would print them. */
-function listOf(numbers: string): string {
-  const cpus = numbers === "" ? [] : numbers.split(/\s+/).map(Number);
+function listOf(cpus: readonly number[]): string {
   const starts = cpus.filter((cpu, index) => index === 0 || cpus[index - 1] !== cpu - 1);
   const ends = cpus.filter((cpu, index) => cpus[index + 1] !== cpu + 1);
   return starts

@@ -70,10 +70,11 @@ function tableOf(source: string, lines: readonly string[]): PathClassTable {
     const cause = `the matrix has ${columns.length} devices, at most ${MATRIX_COUNT_MAX} are read`;
     throw refused(source, at + 1, cause);
   }
+  const known = new Set(columns);
   const rows = new Map<string, Row>();
   for (const [offset, line] of lines.slice(at + 1).entries()) {
     const [name = "", ...cells] = line.trim().split(/\s+/);
-    if (columns.includes(name) && cells.length > 0 && !rows.has(name)) {
+    if (known.has(name) && cells.length > 0 && !rows.has(name)) {
       rows.set(name, rowOf(source, at + 2 + offset, cells, columns.length));
     }
   }

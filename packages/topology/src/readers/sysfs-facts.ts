@@ -134,9 +134,13 @@ export function cpuOf(cpuinfo: string): CpuFacts | undefined {
   };
 }
 
-/** Value of the first `name : value` line. */
+/** Characters of /proc/cpuinfo that are looked at: one processor has about 1,600. */
+const PROCESSOR_LENGTH_MAX = 65_536;
+
+/** Value of a `name : value` line of the first processor; the others, up to thousands, say the same. */
 function field(cpuinfo: string, name: string): string | undefined {
-  const line = cpuinfo.split("\n").find((each) => each.split(":", 1)[0]?.trim() === name);
+  const [first = ""] = cpuinfo.slice(0, PROCESSOR_LENGTH_MAX).trimStart().split("\n\n", 1);
+  const line = first.split("\n").find((each) => each.split(":", 1)[0]?.trim() === name);
   const value = line?.slice(line.indexOf(":") + 1).trim();
   return value === "" ? undefined : value;
 }

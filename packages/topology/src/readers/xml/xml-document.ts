@@ -13,11 +13,13 @@ import { unreadable } from "../capture-text.ts";
 import type { XmlElement } from "./element.ts";
 
 /** Bytes of an XML capture after decompression, at most; the largest lstopo file seen has 0.3 MB. */
-export const XML_BYTES_MAX: number = 64 * 2 ** 20;
-/** Elements, at most. */
-export const XML_ELEMENT_COUNT_MAX = 1_000_000;
+const XML_BYTES_MAX = 64 * 2 ** 20;
+/** Elements, at most; a machine with 4,096 CPUs takes about 60,000. */
+const XML_ELEMENT_COUNT_MAX = 300_000;
+/** Attributes of one element, at most; hwloc writes about 20. */
+const XML_ATTRIBUTE_COUNT_MAX = 256;
 /** Elements inside one another, at most: 256 bridges below the levels of a large machine. */
-export const XML_DEPTH_MAX = 512;
+const XML_DEPTH_MAX = 512;
 
 /** Only the five entities of XML itself; with the strict parser any other one is an error. */
 const OPTIONS = { strictEntities: true, position: true };
@@ -53,12 +55,14 @@ class GrowingTree {
   readonly #open: OpenElement[] = [];
   #root: OpenElement | undefined;
   #count = 0;
+  #attributeCount = 0;
 
   constructor(source: string) {
     this.#source = source;
     this.#parser = sax.parser(true, OPTIONS);
     this.#parser.onopentag = ({ name, attributes }) =>
       this.#opened(name, attributes as Record<string, string>);
+    this.#parser.onattribute = () => this.#given();
     this.#parser.onclosetag = () => void this.#open.pop();
     this.#parser.ontext = (text) => this.#said(text);
     this.#parser.ondoctype = (text) => this.#declared(text);
@@ -88,7 +92,15 @@ class GrowingTree {
     });
   }
 
+  #given(): void {
+    this.#attributeCount += 1;
+    if (this.#attributeCount > XML_ATTRIBUTE_COUNT_MAX) {
+      throw this.refused(`an element has more than ${XML_ATTRIBUTE_COUNT_MAX} attributes`);
+    }
+  }
+
   #opened(name: string, attributes: Record<string, string>): void {
+    this.#attributeCount = 0;
     this.#count += 1;
     if (this.#count > XML_ELEMENT_COUNT_MAX) {
       throw this.refused(`it has more than ${XML_ELEMENT_COUNT_MAX} elements`);
