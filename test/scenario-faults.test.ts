@@ -69,7 +69,10 @@ describe("faults of a scenario", () => {
       Outcome,
     ];
 
-    expect(hurt).toMatchObject({ arrived: false, injected: [{ fault: "corrupt", place: DRIVE }] });
+    expect(hurt).toMatchObject({
+      arrived: false,
+      injected: [{ fault: "corrupt", place: DRIVE, rule: "faults[0]" }],
+    });
     expect(hurtToo).toMatchObject({ arrived: false, error: { code: "DEVICE_FAILED" } });
     expect(hurtToo.injected).toMatchObject([{ fault: "drop", place: NIC, kind: "read" }]);
     expect([well.arrived, wellToo.arrived]).toEqual([true, true]);

@@ -69,8 +69,15 @@ describe("a request that is hit", () => {
     expect(held()).toEqual(new Uint8Array(8));
     expect({ bytes, ...completion }).toEqual({ bytes: ONES, ok: false, lostBytes: 8 });
     expect(faults.injected()).toMatchObject([
-      { number: 1, fault: "drop", rule: 0, device: DEVICE, kind: "write", address: PEER_BAR },
-      { number: 2, fault: "drop", rule: 1, device: DEVICE, kind: "read", lengthBytes: 8 },
+      {
+        number: 1,
+        fault: "drop",
+        rule: "rule 0",
+        device: DEVICE,
+        kind: "write",
+        address: PEER_BAR,
+      },
+      { number: 2, fault: "drop", rule: "rule 1", device: DEVICE, kind: "read", lengthBytes: 8 },
     ]);
   });
 
@@ -238,7 +245,7 @@ describe("which requests a rule hits", () => {
     const dropped = [1, 2, 3, 4].map((value) => !write(Uint8Array.of(value)).ok);
 
     expect(dropped).toEqual([false, true, true, false]);
-    expect(faults.injected().map(({ rule }) => rule)).toEqual([3, 3]);
+    expect(faults.injected().map(({ rule }) => rule)).toEqual(["rule 3", "rule 3"]);
   });
 
   it("an address range is hit by whoever touches a byte of it", () => {

@@ -26,7 +26,9 @@ export function plannedFaults(
   return (plan.faults ?? []).flatMap((fault, index) => {
     const at = [...path, "faults", index];
     requireTransfer(file, fault, [...at, "during"]);
-    return atField(file, at, () => rulesOf(fault).flatMap((rule) => atWork(site, rule, fault)));
+    return atField(file, at, () =>
+      rulesOf(fault).flatMap((rule) => atWork(site, { ...rule, name: `faults[${index}]` }, fault)),
+    );
   });
 }
 

@@ -97,7 +97,8 @@ export const runShape: z.ZodType = z.strictObject({
       injected: z.array(
         z.strictObject({
           fault: z.string(),
-          rule: z.int(),
+          /** Its place in the scenario: `faults[0]`. */
+          rule: z.string(),
           timeNs: z.number(),
           device: z.string(),
           kind: z.string(),

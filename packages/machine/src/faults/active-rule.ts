@@ -18,14 +18,14 @@ export interface Occasion {
 
 export class ActiveRule {
   readonly rule: CheckedRule;
-  /** In the order in which rules were added, from 0. */
-  readonly index: number;
+  readonly name: string;
   #seen = 0;
   #done = 0;
 
-  constructor(rule: CheckedRule, index: number) {
+  /** `number`: from 0, in the order in which rules were added. */
+  constructor(rule: CheckedRule, number: number) {
     this.rule = rule;
-    this.index = index;
+    this.name = rule.name ?? `rule ${number}`;
   }
 
   /** Does it happen now? Counts what fits; asks `choices` where the rule leaves it open. */

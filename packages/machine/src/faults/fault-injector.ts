@@ -211,10 +211,10 @@ class LiveInjector implements FaultInjector {
     strike: (occasion) => this.#strike(occasion),
     detail: ({ rule: { fault } }, device, count) =>
       this.#choices.choose({ about: "detail", fault, device, count }),
-    report: ({ rule, index }, { kind, device, address, lengthBytes }, text) =>
+    report: ({ rule, name }, { kind, device, address, lengthBytes }, text) =>
       this.#log.add({
         fault: rule.fault,
-        rule: index,
+        rule: name,
         timeNs: this.#machine.clock.nowNs,
         device,
         kind,

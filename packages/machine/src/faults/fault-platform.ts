@@ -110,7 +110,7 @@ function refusal(
   if (rule === undefined) {
     return undefined;
   }
-  const text = `${lengthBytes} bytes for ${device} are refused by fault rule ${rule.index}`;
+  const text = `${lengthBytes} bytes for ${device} are refused by fault ${rule.name}`;
   faults.report(rule, occasion, text);
   return text;
 }

@@ -44,6 +44,8 @@ export type OccasionKind = "read" | "write" | "interrupt" | "event" | "memory" |
 
 export interface FaultRule {
   readonly fault: FaultKind;
+  /** What it is called in records; `rule N` by its number unless told. */
+  readonly name?: string;
   /** BDF of the function whose requests it is about; every function unless told. */
   readonly device?: string;
   /** Only such requests; all that the fault can hit unless told. */

@@ -13,8 +13,8 @@ export interface InjectedFault {
   /** From 1, in order. */
   readonly number: number;
   readonly fault: FaultKind;
-  /** Index of the rule, from 0, in the order in which rules were added. */
-  readonly rule: number;
+  /** The rule's name. */
+  readonly rule: string;
   /** Virtual time. */
   readonly timeNs: number;
   /** BDF of the function, or the id of the driver's device; `cpu` for a driver without one. */
