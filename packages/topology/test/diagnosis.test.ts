@@ -239,6 +239,14 @@ describe("cases from the field", () => {
     expect([below.reads.hardware, below.writes.hardware]).toEqual(["yes", "yes"]);
   });
 
+  it("does not take a host bridge that routes within itself for one that routes to another", async () => {
+    const topology = await readCapture(captureFolder("server-01"));
+    const across = pair(topology, "13:00.0", "3b:00.0");
+
+    expect([across.reads.verdict, across.reads.hardware]).toEqual(["unsupported", "unknown"]);
+    expect(across.reads.text).toContain("within itself only");
+  });
+
   const withBar = (
     size: number,
     sizesSupported: readonly number[] | undefined,

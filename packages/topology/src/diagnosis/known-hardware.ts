@@ -35,11 +35,15 @@ const INTEL_CLIENT =
 /** Devices whose memory is the system memory of their own package, not memory behind a BAR. */
 const APU_DEVICES: ReadonlyMap<number, string> = new Map([[0x74a0, "AMD Instinct MI300A"]]);
 
-/** How the root complex of one root bus treats peer traffic, as far as anybody has said so. */
+/**
+ * How the root complex of one root bus treats peer traffic, as far as anybody has said so.
+ * @param isAcross the traffic goes on to another root bus
+ */
 export function rootComplexFact(
   topology: Topology,
   rules: KernelRules,
   root: RootBus,
+  isAcross = false,
 ): RootComplexFact | undefined {
   if (cpuAnswer(topology, rules) === "yes") {
     return {
@@ -49,7 +53,15 @@ export function rootComplexFact(
       source: "kernel history, cpu_supports_p2pdma()",
     };
   }
-  const { alone } = hostBridgeOf(topology, rules, root);
+  const { alone, withOthers } = hostBridgeOf(topology, rules, root);
+  if (alone === "yes" && isAcross && withOthers === "no") {
+    return {
+      reads: "unknown",
+      writes: "unknown",
+      text: `host bridge ${root.id} is known to route within itself only: crossing to another is slow or fails`,
+      source: "kernel history, REQ_SAME_HOST_BRIDGE",
+    };
+  }
   if (alone === "yes") {
     return {
       reads: "yes",

@@ -174,11 +174,12 @@ function direction(
       source: "PCIe base specification, switch routing",
     };
   }
-  const facts = [provider, client].map((row) =>
-    rootComplexFact(topology, rules, topology.rootBusOf(row)),
-  );
+  const roots = [provider, client].map((row) => topology.rootBusOf(row));
+  const facts = roots.map((root) => rootComplexFact(topology, rules, root, roots[0] !== roots[1]));
   const worst =
-    facts.find((fact) => fact?.[way] === "no") ?? facts.find((fact) => fact !== undefined);
+    facts.find((fact) => fact?.[way] === "no") ??
+    facts.find((fact) => fact?.[way] === "unknown") ??
+    facts.find((fact) => fact !== undefined);
   if (worst === undefined || (worst[way] === "yes" && facts.includes(undefined))) {
     const text = "whether this root complex carries peer traffic is known to nobody here";
     return {

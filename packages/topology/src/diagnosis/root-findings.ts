@@ -163,9 +163,11 @@ function translatedFinding(
     return [];
   }
   const rows = [...ports].sort((one, other) => one - other);
-  const clearing = rows.length === 0 ? [] : [clearAcs(topology, rules, rows, scope)];
-  const redirect =
-    rows.length === 0 ? "" : ` ACS redirect on ${rows.length} functions hands it over.`;
+  // No verdict changes by it, so it promises nothing: it helped somebody.
+  const clearing =
+    rows.length === 0 ? [] : [{ ...clearAcs(topology, rules, rows, scope), isPromised: false }];
+  const where = rows.length === 1 ? "one function" : `${rows.length} functions`;
+  const redirect = rows.length === 0 ? "" : ` ACS redirect on ${where} hands it over.`;
   return [
     {
       code: "IOMMU_TRANSLATES",

@@ -40,7 +40,7 @@ export function clearAcs(
   const mergedGroups = mergedBy(topology, after);
   return {
     kind: "clear-acs",
-    text: `Clear ${rows.map((row) => bitsText(topology, row)).join(", ")}.`,
+    text: `Clear ${bitsText(topology, rows)}.`,
     steps: [...parameterSteps(topology, rows), setpciStep(topology, rows)],
     acsChanges: rows.map((row) => changeOf(topology, row)),
     moves: [],
@@ -53,9 +53,16 @@ export function clearAcs(
   };
 }
 
-function bitsText(topology: Topology, row: number): string {
-  const bits = acsBits((topology.table.acsControl[row] as number) & REDIRECT_BITS);
-  return `${bits.join(" and ")} on ${topology.bdfOf(row)}`;
+/** `RR and CR on A, B; CR on C`. */
+function bitsText(topology: Topology, rows: readonly number[]): string {
+  const namesByBits = new Map<string, string[]>();
+  for (const row of rows) {
+    const bits = acsBits((topology.table.acsControl[row] as number) & REDIRECT_BITS).join(" and ");
+    const names = namesByBits.get(bits) ?? [];
+    namesByBits.set(bits, names);
+    names.push(topology.bdfOf(row));
+  }
+  return Array.from(namesByBits, ([bits, names]) => `${bits} on ${names.join(", ")}`).join("; ");
 }
 
 function changeOf(topology: Topology, row: number): AcsChange {

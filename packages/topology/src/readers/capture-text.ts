@@ -1,17 +1,20 @@
 /**
  * Capture text: all of a capture file as text, up to a stated limit, for formats that are small.
  */
+import { StringDecoder } from "node:string_decoder";
 import { InputError } from "@peerbuf/core";
 import type { CaptureHead } from "./capture-head.ts";
 
 /** @throws InputError when it is longer, or its compression is damaged */
 export async function captureText(head: CaptureHead, limitBytes: number): Promise<string> {
-  const chunks: Uint8Array[] = [];
+  const decoder = new StringDecoder("utf8");
+  // Chunk by chunk: the bytes of a large file are not held beside its text.
+  let text = "";
   let bytes = 0;
   try {
     for await (const chunk of head.open()) {
-      chunks.push(chunk as Uint8Array);
-      bytes += (chunk as Uint8Array).length;
+      text += decoder.write(chunk as Buffer);
+      bytes += (chunk as Buffer).length;
       if (bytes > limitBytes) {
         throw tooLong(head.path, limitBytes);
       }
