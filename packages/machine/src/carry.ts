@@ -57,7 +57,7 @@ export function carryWrite(
 }
 
 const aborts = (model: BarModel, offset: number, lengthBytes: number, kind: AccessKind): boolean =>
-  model.kind === "registers" && model.accepts?.(offset, lengthBytes, kind) === false;
+  model.accepts?.(offset, lengthBytes, kind) === false;
 
 /** What a read that reaches nothing brings. */
 export function fillOnes(target: Bytes, offset: number, lengthBytes: number): void {

@@ -65,6 +65,8 @@ export type BarModel =
       readonly kind: "memory";
       readonly memory: SparseMemory;
       readonly base: number;
+      /** As for registers: `false` where the function decodes less than its BAR. Left out: all of it answers. */
+      accepts?(offset: number, lengthBytes: number, kind: AccessKind): boolean;
     }
   | {
       /** Registers: called for naturally aligned accesses of 1, 2, 4 or 8 bytes; wider requests are split into 4. */

@@ -49,6 +49,7 @@ export function startGpu(services: Services): GpuParts {
   const dma = services.get(DEVICE_DMA);
   const { window, registers } = findBars(services.get(BARS), label);
   const vramBytes = registers.read32(REGISTER.VRAM_PAGES) * PAGE_BYTES;
+  widenWindow(registers);
   const visibleBytes = registers.read32(REGISTER.VISIBLE_PAGES) * PAGE_BYTES;
   const interrupts = services.get(INTERRUPTS);
   const clock = services.get(CLOCK);
@@ -70,6 +71,14 @@ export function startGpu(services: Services): GpuParts {
       }
     },
   };
+}
+
+/** All of a resizable BAR, as amdgpu asks for (6.12: amdgpu_device_resize_fb_bar). */
+function widenWindow(registers: Bar): void {
+  const sizes = registers.read32(REGISTER.WINDOW_SIZES);
+  if (sizes !== 0) {
+    registers.write32(REGISTER.WINDOW_SIZE, 31 - Math.clz32(sizes));
+  }
 }
 
 /** The window is the largest prefetchable BAR; the registers are in the smallest other one that holds them. */

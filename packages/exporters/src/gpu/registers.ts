@@ -17,6 +17,8 @@ export const REGISTER = {
   FENCE_HIGH: 0x2c,
   STATUS: 0x30,
   FAULT: 0x34,
+  WINDOW_SIZES: 0x60,
+  WINDOW_SIZE: 0x64,
 } as const;
 
 export const ID = 0x5055_5047;

@@ -1,7 +1,7 @@
 /**
  * GPU: VRAM behind a BAR, copy engines, and a GART. Modelled for sharing memory, not a real GPU.
  *
- * The function's largest prefetchable memory BAR shows the first part of VRAM, as much as fits;
+ * The function's largest prefetchable memory BAR shows the first part of VRAM, as much as fits (or less: see `window`);
  * that is all a peer can reach. Another memory BAR, the smallest that is not prefetchable, holds the
  * registers. The copy engines reach all of VRAM and, by DMA, whatever the fabric lets them, at DMA addresses
  * or at addresses of the GART, which makes scattered pages one range.
@@ -21,6 +21,7 @@ import { registerWindow } from "../register-window.ts";
 import type { Vram } from "./copy-engine.ts";
 import { GpuRegisters } from "./register-file.ts";
 import { GPU_ENGINES_MAX, GPU_REGISTER_BYTES } from "./registers.ts";
+import { GpuWindow } from "./window.ts";
 
 export interface GpuOptions {
   /** Size of VRAM in bytes, whole pages. Default 256 MiB; only what is written takes memory. */
@@ -29,6 +30,11 @@ export interface GpuOptions {
   readonly carveOut?: CarveOut;
   /** 1 to 8. Default 2. */
   readonly copyEngines?: number;
+  /**
+   * The BAR of VRAM is resizable and shows this much after power-on, in bytes, a power of two from 1 MiB on; a
+   * driver may widen it to the BAR of the capture. Default: it shows all it can, and cannot be resized.
+   */
+  readonly windowBytes?: number;
 }
 
 export interface Gpu extends DeviceModel {
@@ -46,13 +52,11 @@ export function createGpu(options: GpuOptions = {}): Gpu {
   return {
     name: "gpu",
     connect(port, bars): ReadonlyMap<number, BarModel> {
-      const { window, control } = chooseBars(port.bdf, bars);
-      const visibleBytes = isCarveOut ? 0 : Math.min(window.sizeBytes, vram.sizeBytes);
-      registers = new GpuRegisters(port, vram, engineCount, () => visibleBytes);
+      const { window: bar, control } = chooseBars(port.bdf, bars);
+      const window = isCarveOut ? undefined : new GpuWindow(bar.sizeBytes, options.windowBytes);
+      registers = new GpuRegisters(port, vram, engineCount, window);
       const answers = new Map<number, BarModel>([[control.index, registerWindow(registers)]]);
-      return isCarveOut
-        ? answers
-        : answers.set(window.index, { kind: "memory", memory: vram.memory, base: 0 });
+      return window === undefined ? answers : answers.set(bar.index, memoryOf(vram, window));
     },
     reset() {
       registers?.powerOn();
@@ -60,6 +64,14 @@ export function createGpu(options: GpuOptions = {}): Gpu {
     },
     inspect: () => ({ vram: vram.memory, base: vram.base }),
   };
+}
+
+/** A fixed BAR answers everywhere, so it is not asked each time. */
+function memoryOf({ memory }: Vram, window: GpuWindow): BarModel {
+  const bar = { kind: "memory", memory, base: 0 } as const;
+  return window.sizes === 0
+    ? bar
+    : { ...bar, accepts: (offset, lengthBytes) => offset + lengthBytes <= window.bytes };
 }
 
 function checkedCount(engines: number): number {

@@ -16,6 +16,7 @@ import {
   GPU_STATUS,
   GPU_VERSION,
 } from "./registers.ts";
+import type { GpuWindow } from "./window.ts";
 
 /** Registers of one engine, by their offset from its first. */
 const ENGINE_MEMORY: ReadonlySet<number> = new Set([
@@ -28,14 +29,15 @@ const ENGINE_MEMORY: ReadonlySet<number> = new Set([
 
 export class GpuRegisters implements Registers32 {
   readonly #vram: Vram;
-  readonly #visibleBytes: () => number;
+  readonly #window: GpuWindow | undefined;
   readonly #gart: Gart;
   readonly #engines: readonly CopyEngine[];
   readonly #written = new Map<number, number>();
 
-  constructor(port: DevicePort, vram: Vram, engineCount: number, visibleBytes: () => number) {
+  /** `window` undefined: VRAM is not behind a BAR at all. */
+  constructor(port: DevicePort, vram: Vram, engineCount: number, window: GpuWindow | undefined) {
     this.#vram = vram;
-    this.#visibleBytes = visibleBytes;
+    this.#window = window;
     const gart = new Gart(port);
     this.#gart = gart;
     this.#engines = Array.from(
@@ -46,6 +48,7 @@ export class GpuRegisters implements Registers32 {
 
   powerOn(): void {
     this.#written.clear();
+    this.#window?.reset();
     this.#gart.place(0, 0);
     for (const engine of this.#engines) {
       engine.stop();
@@ -61,7 +64,11 @@ export class GpuRegisters implements Registers32 {
       case GPU_REGISTER.VRAM_PAGES:
         return this.#vram.sizeBytes / PAGE_BYTES;
       case GPU_REGISTER.VISIBLE_PAGES:
-        return this.#visibleBytes() / PAGE_BYTES;
+        return Math.min(this.#window?.bytes ?? 0, this.#vram.sizeBytes) / PAGE_BYTES;
+      case GPU_REGISTER.WINDOW_SIZES:
+        return this.#window?.sizes ?? 0;
+      case GPU_REGISTER.WINDOW_SIZE:
+        return this.#window?.power ?? 0;
       case GPU_REGISTER.CARVE_OUT_LOW:
         return this.#vram.address % 2 ** 32;
       case GPU_REGISTER.CARVE_OUT_HIGH:
@@ -82,6 +89,9 @@ export class GpuRegisters implements Registers32 {
       case GPU_REGISTER.GART_PAGES:
         this.#written.set(offset, value);
         this.#gart.place(this.#address(GPU_REGISTER.GART_LOW), value);
+        break;
+      case GPU_REGISTER.WINDOW_SIZE:
+        this.#window?.resize(value);
         break;
       case GPU_REGISTER.GART_FLUSH:
         this.#gart.flush();

@@ -48,6 +48,10 @@ export const GPU_REGISTER = {
   /** Of each engine: the aperture address at which a command met no page. Read only. */
   FAULT_LOW: 0x58,
   FAULT_HIGH: 0x5c,
+  /** Sizes that the BAR of VRAM may have: bit n for 2^n MiB. 0: it cannot be resized. Read only. */
+  WINDOW_SIZES: 0x60,
+  /** Its size now, as n of 2^n MiB. Another one that is not among WINDOW_SIZES is ignored. */
+  WINDOW_SIZE: 0x64,
 } as const;
 
 /** From the registers of one engine to those of the next. */
