@@ -7,8 +7,8 @@
 import type { DeviceNames } from "@peerbuf/topology";
 
 export interface Output {
-  /** Resolves when the text is taken; slow readers hold the writer back. @throws PipeClosed, OutputFailed */
-  write(text: string): Promise<void>;
+  /** Resolves when the content is taken; slow readers hold the writer back. @throws PipeClosed, OutputFailed */
+  write(content: string | Uint8Array): Promise<void>;
   /** A person is looking: colour and progress make sense. */
   readonly isTerminal: boolean;
   /** Characters in a line. */

@@ -93,10 +93,10 @@ export async function openCapture(
   const list = typeof names === "string" ? [names] : names;
   const [only = CAPTURE_DEFAULT] = list;
   const topology = await readCaptures(list.map((name) => capturePath(name, cwd)));
-  if (list.length === 1 && isEmbedded(only, cwd)) {
-    return named(topology, `the embedded capture ${only}`);
-  }
   // Called what the person called it, not what it was opened as.
+  if (list.length === 1) {
+    return named(topology, isEmbedded(only, cwd) ? `the embedded capture ${only}` : only);
+  }
   return named(topology, topology.facts.source.replaceAll(`${cwd}${sep}`, ""));
 }
 

@@ -29,8 +29,8 @@ export function streamOutput(stream: TextStream): Output {
     get columns() {
       return stream.columns ?? COLUMNS_DEFAULT;
     },
-    async write(text) {
-      if (failure === undefined && !taken(stream, text)) {
+    async write(content) {
+      if (failure === undefined && !taken(stream, content)) {
         await drained(stream);
       }
       if (failure !== undefined) {
@@ -46,9 +46,9 @@ const failureOf = ({ code, message }: NodeJS.ErrnoException): Error =>
     : new OutputFailed(`the output could not be written (${message})`);
 
 /** Files are written at once and throw at once; pipes tell later. */
-function taken(stream: TextStream, text: string): boolean {
+function taken(stream: TextStream, content: string | Uint8Array): boolean {
   try {
-    return stream.write(text);
+    return stream.write(content);
   } catch (error) {
     throw failureOf(error as NodeJS.ErrnoException);
   }

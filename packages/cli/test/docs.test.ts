@@ -120,10 +120,10 @@ async function runExample(text: string): Promise<void> {
 }
 
 /** Pages, and the folder in which their commands are typed; an empty one where none is named. */
-const PAGES: readonly (readonly [page: string, folder?: string])[] = [
-  ["README.md"],
-  ["docs/cli.md"],
-  ["docs/scenario.md"],
+const PAGES: readonly (readonly [page: string, folder: string])[] = [
+  ["README.md", ""],
+  ["docs/cli.md", ""],
+  ["docs/scenario.md", ""],
   ["docs/doctor.md", "test/fixtures/doctor"],
 ];
 
@@ -148,7 +148,7 @@ async function updatePage(path: string, reader: Reader): Promise<void> {
 describe.each(PAGES)("%s", (path, folder) => {
   it("says what is true, block by block", async () => {
     const blocks = blocksOf(readFileSync(join(ROOT, path), "utf8"));
-    const reader = new Reader(folder === undefined ? emptyFolder() : join(ROOT, folder));
+    const reader = new Reader(folder === "" ? emptyFolder() : join(ROOT, folder));
 
     expect(blocks.length).toBeGreaterThan(3);
     if (process.env["UPDATE_DOCS"] === "1") {

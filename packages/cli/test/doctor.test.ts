@@ -111,6 +111,27 @@ describe("doctor", () => {
     }
   });
 
+  it("does not take a capture without device classes for a machine without devices", async () => {
+    const tree = join(FIXTURES, "server-05", "lspci-tv.txt");
+
+    const { code, stdout } = await peerbuf(["doctor", "--capture", tree]);
+
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^Not known: /);
+  });
+
+  it("says of nvidia-smi's matrix that it is nearness and not permission", async () => {
+    const cwd = emptyFolder();
+    const matrix = "\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \tPIX\t0-15\nGPU1\tPIX\t X \t0-15\n";
+    writeFileSync(join(cwd, "topo.txt"), matrix);
+
+    const { code, stdout } = await peerbuf(["doctor", "--capture", "topo.txt"], { cwd });
+
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^Not known: nvidia-smi topo -m says how near the devices are/);
+    expect(stdout).toContain("  PIX: GPU0 and GPU1");
+  });
+
   it("takes several captures of one machine: what one lacks another has", async () => {
     const folder = join(FIXTURES, "server-05");
     const lspci = join(folder, "lspci-vvvxxxx.txt.gz");

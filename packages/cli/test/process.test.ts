@@ -1,7 +1,9 @@
 /** The built command as a process: what only a real pipe and a real exit can show. */
 import { spawn, spawnSync } from "node:child_process";
-import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { emptyFolder } from "./console.ts";
 
@@ -72,6 +74,44 @@ describe.skipIf(!isBuilt)("the built command (run npm run build if this is skipp
     }
 
     expect(JSON.parse(text).pairs).toHaveLength(18 * 18);
+  });
+
+  it("reads a fleet in threads to the same answer", () => {
+    const folder = emptyFolder();
+    const server = fileURLToPath(new URL("../captures/server-05/sysfs.json", import.meta.url));
+    for (let index = 0; index < 40; index++) {
+      symlinkSync(server, join(folder, `node-${index}.json`));
+    }
+    writeFileSync(join(folder, "junk.json"), "{}");
+    const fleet = (threads: string) =>
+      spawnSync(process.execPath, [BIN, "fleet", folder, "--json", "--threads", threads], {
+        encoding: "utf8",
+      });
+
+    const threaded = fleet("2");
+
+    expect({ status: threaded.status, stderr: threaded.stderr }).toEqual({ status: 1, stderr: "" });
+    expect(JSON.parse(threaded.stdout).groups[0].members).toHaveLength(40);
+    expect(threaded.stdout).toBe(fleet("0").stdout);
+  });
+
+  it("captures into a pipe, and speaks beside it", () => {
+    const ran = spawnSync(process.execPath, [BIN, "capture", "-"], { cwd: emptyFolder() });
+
+    expect(ran.status).toBe(0);
+    expect(JSON.parse(gunzipSync(ran.stdout).toString("utf8")).format).toBe("peerbuf capture");
+    expect(ran.stderr.toString("utf8")).toContain("the capture is written");
+  });
+
+  it("reads a capture from a pipe", () => {
+    const server = fileURLToPath(new URL("../captures/server-05/sysfs.json", import.meta.url));
+    const ran = spawnSync(process.execPath, [BIN, "matrix", "--json", "--capture", "-"], {
+      input: readFileSync(server),
+      encoding: "utf8",
+    });
+
+    expect({ status: ran.status, stderr: ran.stderr }).toEqual({ status: 0, stderr: "" });
+    expect(JSON.parse(ran.stdout).pairs).toHaveLength(11 * 11);
   });
 
   it("says which version it is", () => {

@@ -94,6 +94,17 @@ describe("topo as a picture", () => {
     expect(readdirSync(cwd).sort()).toEqual(["m.png", "m.svg"]);
   });
 
+  it("the picture in the pages is the one that it draws", async () => {
+    const cwd = emptyFolder();
+
+    await peerbuf(["topo", "--svg", "server-05.svg"], { cwd });
+
+    const page = new URL("../../../docs/server-05.svg", import.meta.url);
+    expect(readFileSync(page, "utf8"), "peerbuf topo --svg docs/server-05.svg").toBe(
+      readFileSync(join(cwd, "server-05.svg"), "utf8"),
+    );
+  });
+
   it("puts nothing from a capture into the picture that is not escaped", async () => {
     const cwd = emptyFolder();
     const text = readFileSync(join(FIXTURES, "tiny-02", "sysfs.json"), "utf8");

@@ -46,7 +46,7 @@ async function capture(
   options: CaptureCommandOptions,
 ): Promise<void> {
   const isPiped = file === STANDARD_OUTPUT;
-  const path = isPiped ? "/dev/stdout" : pathFrom(session.io.cwd, file);
+  const path = pathFrom(session.io.cwd, file);
   if (!isPiped && options.force !== true && existsSync(path)) {
     throw new InputError({
       source: file,
@@ -55,10 +55,13 @@ async function capture(
     });
   }
   const captured = captureMachine(liveTree(), { redact: options.redact === true });
-  saveFile(path, captured.bytes);
   if (isPiped) {
+    await session.io.stdout.write(captured.bytes);
     await session.io.stderr.write(`${asLines(session, "the capture", captured).join("\n")}\n`);
-  } else if (options.json === true) {
+    return;
+  }
+  saveFile(path, captured.bytes);
+  if (options.json === true) {
     await session.printJson(asJson(file, options.redact === true, captured));
   } else {
     await session.printLines(asLines(session, file, captured));

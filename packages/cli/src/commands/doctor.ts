@@ -4,7 +4,7 @@
 import { Command } from "commander";
 import { type Diagnosis, diagnose, needsAction } from "../doctor/diagnosis.ts";
 import { doctorLines } from "../doctor/doctor-report.ts";
-import { headline } from "../doctor/headline.ts";
+import { headline, isOpen } from "../doctor/headline.ts";
 import { EXIT } from "../exit-code.ts";
 import { describeFunction, shortNames } from "../function-label.ts";
 import {
@@ -50,9 +50,11 @@ async function doctor(session: Session, options: DoctorOptions): Promise<void> {
 }
 
 /** Nothing to do: every pair is known to work, or there is none. */
-const isFine = ({ pairCount, counts, findings }: Diagnosis): boolean =>
-  pairCount === 0 ||
-  (counts.unknown === 0 && counts.unsupported === 0 && !findings.some(needsAction));
+const isFine = (diagnosis: Diagnosis): boolean =>
+  diagnosis.pairCount === 0 ? !isOpen(diagnosis) : isAllWorking(diagnosis);
+
+const isAllWorking = ({ counts, findings }: Diagnosis): boolean =>
+  counts.unknown === 0 && counts.unsupported === 0 && !findings.some(needsAction);
 
 function asJson(diagnosis: Diagnosis): unknown {
   const { topology, rules, rows, pairCount, counts, findings } = diagnosis;

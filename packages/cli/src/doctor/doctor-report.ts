@@ -25,7 +25,7 @@ export function doctorLines(session: Session, diagnosis: Diagnosis, isWhole: boo
     ...wrap(machineLine(diagnosis), columns).map((line) => paint.faint(line)),
   ];
   if (diagnosis.pairCount === 0 && !isWhole) {
-    return head;
+    return [...head, ...nearnessLines(diagnosis)];
   }
   return [
     ...head,
@@ -56,6 +56,29 @@ function machineLine({ topology, rules, rows }: Diagnosis): string {
     `${rows.length} ${rows.length === 1 ? "device" : "devices"}, by the rules of ${rules.name}`,
   ];
   return oneLine(facts.filter((fact) => fact !== undefined).join("; "));
+}
+
+/** Pairs by class, where a matrix is all there is. */
+function nearnessLines({ topology }: Diagnosis): string[] {
+  const table = topology.facts.pathClasses;
+  if (table === undefined || topology.count > 0) {
+    return [];
+  }
+  const byClass = new Map<string, string[]>();
+  table.names.forEach((name, row) => {
+    table.names.slice(row + 1).forEach((other, index) => {
+      const found = table.classes[row]?.[row + 1 + index] ?? "not readable";
+      byClass.set(found, [...(byClass.get(found) ?? []), `${name} and ${other}`]);
+    });
+  });
+  return [
+    "",
+    ...[...byClass].map(([name, pairs]) => {
+      const shown = pairs.slice(0, SHORT_MAX).join(", ");
+      const rest = pairs.length - SHORT_MAX;
+      return oneLine(`  ${name}: ${shown}${rest > 0 ? ` and ${rest} more` : ""}`);
+    }),
+  ];
 }
 
 /** Where captures given together differ. */
