@@ -22,9 +22,7 @@ export async function captureText(head: CaptureHead, limitBytes: number): Promis
   } catch (error) {
     throw unreadable(head.path, error);
   }
-  return Buffer.concat(chunks)
-    .toString("utf8")
-    .replace(/^\ufeff/, "");
+  return (text + decoder.end()).replace(/^\ufeff/, "");
 }
 
 const tooLong = (source: string, limitBytes: number): InputError =>
