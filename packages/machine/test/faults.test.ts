@@ -155,6 +155,31 @@ describe("a request that is hit", () => {
     expect(vectors).toEqual([0, 0]);
   });
 
+  it("duplicate: a register is read once, since a second read could do something", () => {
+    const { machine, port, faults } = start({ fault: "duplicate", kind: "read" });
+    const offsets: number[] = [];
+    machine.place("0000:05:00.0", {
+      name: "registers",
+      connect: () =>
+        new Map([
+          [
+            0,
+            {
+              kind: "registers" as const,
+              read: (offset: number) => offsets.push(offset),
+              write: () => undefined,
+            },
+          ],
+        ]),
+      reset: () => undefined,
+    });
+
+    port.read(barStart(5), new Uint8Array(4), 0, 4);
+
+    expect(offsets).toEqual([0]);
+    expect(faults.injected()[0]?.text).toContain("left alone");
+  });
+
   it("corrupt: one byte is another, and the record says which", () => {
     const { write, held, faults } = start({ fault: "corrupt", kind: "write" });
 

@@ -24,10 +24,9 @@ export class PostedQueue {
     return this.#late.length === 0;
   }
 
-  /** Not before `delayNs` from now, nor before what is in the queue. */
+  /** Not before `delayNs` from now, nor before what is in the queue: only its head is ever delivered. */
   add(delayNs: number, deliver: () => void): void {
-    const last = this.#late[this.#late.length - 1]?.dueNs ?? 0;
-    this.#late.push({ dueNs: Math.max(last, this.#clock.nowNs + delayNs), deliver });
+    this.#late.push({ dueNs: this.#clock.nowNs + delayNs, deliver });
     this.#arm();
   }
 
