@@ -73,6 +73,11 @@ export class HotPlug {
     if (power.isPresent(row)) {
       throw new PeerbufError("WRONG_ORDER", `${this.#name(row)} is not out`);
     }
+    const port = power.portOf(row);
+    if (port >= 0 && !power.isPresent(port)) {
+      const text = `${this.#name(row)} has no slot: ${this.#name(port)} above it is out`;
+      throw new PeerbufError("WRONG_ORDER", text);
+    }
     const card = power.cardOf(row);
     this.#fabric.setPresent(card, true);
     this.#fabric.setCommand(card, { memory: false, busMaster: false });

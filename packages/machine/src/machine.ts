@@ -174,7 +174,7 @@ export class Machine {
 
   /**
    * Puts the same card back, in the state after power-on: nothing enabled, its models reset. Addresses and
-   * ACS bits are as before, as a kernel gives them again. `WRONG_ORDER` when it is not out.
+   * ACS bits are as before, as a kernel gives them again. `WRONG_ORDER` when it is not out, or its slot is.
    */
   insert(bdf: string): void {
     this.hotPlug.insert(this.topology.require(bdf));

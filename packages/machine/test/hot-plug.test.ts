@@ -165,6 +165,20 @@ describe("a card put back", () => {
   });
 });
 
+describe("a switch that is pulled out with cards in it", () => {
+  it("takes them along, and they come back with it and not before", () => {
+    const { machine } = start(switchTopology());
+    machine.surpriseRemove("0000:01:00.0");
+
+    expect(() => machine.insert(CARD)).toThrow(
+      expect.objectContaining({ code: "WRONG_ORDER", message: expect.stringContaining(PORT) }),
+    );
+    machine.insert("0000:01:00.0");
+
+    expect(machine.inspect.command(CARD).present).toBe(true);
+  });
+});
+
 describe("function-level reset", () => {
   /** Sends an interrupt and a write after a while, unless it is reset before. */
   class Ticker implements DeviceModel {

@@ -162,8 +162,9 @@ class Bench {
   /** Takes a card out, or puts the one that is out back and enables it again. */
   #plug(wanted: number): void {
     const { topology, present } = this.state;
-    const out = present.indexOf(false);
-    const row = out < 0 ? wanted : out;
+    // The one nearest to the root: what is in it comes along.
+    const out = Array.from(present.keys()).filter((row) => present[row] === false);
+    const row = out.find((each) => present[topology.upstreamOf(each)] !== false) ?? wanted;
     const bdf = topology.bdfOf(row);
     const isOut = present[row] === false;
     if (isOut) {
