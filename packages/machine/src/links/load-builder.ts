@@ -96,7 +96,7 @@ export class LoadBuilder {
     const payloadBytes = this.#links.payloadOf(row);
     for (const crossing of way.crossings) {
       const packets = packetCount(address, lengthBytes, this.#payload(crossing, payloadBytes));
-      this.#addPackets(crossing, crossing.resource, packets, header, lengthBytes);
+      this.#addPackets(crossing, packets, header, lengthBytes);
     }
     this.#addEach(way.writeLimits, lengthBytes);
     this.#latencyNs = Math.max(this.#latencyNs, way.latencyNs);
@@ -105,18 +105,17 @@ export class LoadBuilder {
   #addRead(row: number, way: Way, address: number, lengthBytes: number): void {
     const header = requestHeaderBytes(address);
     const requests = packetCount(address, lengthBytes, this.#links.readRequestOf(row));
-    const hasAnswer = way.completionBytes > 0;
-    const dataBytes = hasAnswer ? lengthBytes : 0;
+    const dataBytes = way.completionBytes > 0 ? lengthBytes : 0;
     for (const crossing of way.crossings) {
-      const back = otherWay(crossing.resource);
+      this.#addPackets(crossing, requests, header, 0);
+    }
+    for (const crossing of way.back) {
       const pieceBytes = this.#payload(crossing, way.completionBytes);
-      // Unsupported Request: one completion without data for each request.
-      const packets = hasAnswer ? packetCount(address, lengthBytes, pieceBytes) : requests;
-      this.#addPackets(crossing, crossing.resource, requests, header, 0);
-      this.#addPackets(crossing, back, packets, completionHeaderBytes, dataBytes);
+      const packets = packetCount(address, dataBytes, pieceBytes);
+      this.#addPackets(crossing, packets, completionHeaderBytes, dataBytes);
     }
     this.#addEach(way.readLimits, dataBytes);
-    this.#latencyNs = Math.max(this.#latencyNs, 2 * way.latencyNs);
+    this.#latencyNs = Math.max(this.#latencyNs, way.latencyNs + way.backNs);
   }
 
   #payload({ isRepacked }: Crossing, payloadBytes: number): number {
@@ -127,8 +126,7 @@ export class LoadBuilder {
   }
 
   #addPackets(
-    { isFlit }: Crossing,
-    resource: number,
+    { isFlit, resource }: Crossing,
     packets: number,
     headerBytes: number,
     dataBytes: number,

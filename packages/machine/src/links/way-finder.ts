@@ -26,6 +26,8 @@ interface TracedWay {
     readonly from: number;
     readonly until: number;
     readonly bank: Bank | undefined;
+    /** The way of a read's completion, from the completer. */
+    readonly completion: readonly Hop[];
     readonly slot: { readonly row: number } | undefined;
   };
   readonly hops: readonly Hop[];
@@ -125,12 +127,15 @@ export class WayFinder {
   #wayOf(row: number, { hops, route, loss }: TracedWay): Way {
     const { topology } = this.#fabric;
     const { crossings, latencyNs, isPeerAbove } = followHops(topology, this.#links, hops);
+    const back = followHops(topology, this.#links, route.completion);
     const isLost = loss !== undefined;
     const from = topology.table.numaNode[row] as number;
     const to = isLost ? from : this.#nodeOf(route);
     const shared = isLost ? [] : this.#shared(row, route.bank, isPeerAbove);
     return {
       crossings,
+      back: back.crossings,
+      backNs: back.latencyNs,
       writeLimits: [...shared, ...this.#socket(from, to)],
       readLimits: [...shared, ...this.#socket(to, from)],
       latencyNs,

@@ -1,8 +1,7 @@
 /**
  * Way: the links and limits that requests of one device to one place go through.
  *
- * Made of the hops of a route, which the fabric alone decides; nothing here routes. Completions are
- * taken to come back the same links, which on a tree of links is so unless one is redirected.
+ * Made of the hops of a route and of its completion, which the fabric alone decides; nothing here routes.
  */
 import { PORT_TYPE, type Topology } from "@peerbuf/topology";
 import type { Hop } from "../route.ts";
@@ -21,11 +20,14 @@ export interface Crossing {
 
 export interface Way {
   readonly crossings: readonly Crossing[];
+  /** Links that the completion of a read crosses, from the completer. */
+  readonly back: readonly Crossing[];
   /** What each byte takes a unit of, such as a link between sockets: for writes, and for the data that reads bring. */
   readonly writeLimits: readonly number[];
   readonly readLimits: readonly number[];
-  /** One way. */
+  /** Of the request, and of a read's completion. */
   readonly latencyNs: number;
+  readonly backNs: number;
   /** Payload of the packets that the completer answers with; 0 when nobody answers. */
   readonly completionBytes: number;
 }
@@ -41,11 +43,13 @@ interface HopFacts {
 export function followHops(topology: Topology, links: LinkMap, hops: readonly Hop[]): HopFacts {
   const crossings: Crossing[] = [];
   let latencyNs = 0;
+  let isFromDevice = false;
   let isAbove = false;
   let isPeerAbove = false;
   for (const { row, event } of hops) {
+    isFromDevice ||= event === "issues" || event === "up";
     if (event === "root-complex") {
-      isAbove = true;
+      isAbove = isFromDevice; // What RAM answers begins here.
       latencyNs += ROOT_COMPLEX_NS;
     } else if (event === "up" || event === "down") {
       isPeerAbove ||= isAbove && event === "down";

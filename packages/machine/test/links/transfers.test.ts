@@ -12,9 +12,16 @@ import {
   type LinkOptions,
   type Machine,
 } from "@peerbuf/machine";
-import type { FunctionRecord, Topology } from "@peerbuf/topology";
+import { ACS, type FunctionRecord, type Topology } from "@peerbuf/topology";
 import { describe, expect, it } from "vitest";
-import { barStart, MemoryDevice, MIB, switchTopology, tinyTopology } from "../small-machines.ts";
+import {
+  acs,
+  barStart,
+  MemoryDevice,
+  MIB,
+  switchTopology,
+  tinyTopology,
+} from "../small-machines.ts";
 
 const NEAR = "0000:03:00.0";
 const PEER = "0000:04:00.0";
@@ -95,6 +102,19 @@ describe("transfers over links", () => {
     const completions = 16 * (256 + 12 + 8);
     expect(carried(server, "0000:02:01.0", "down")).toBe(requests + 16 * 4);
     expect(carried(server, "0000:02:01.0", "up")).toBe(completions + 8 * 4);
+  });
+
+  it("bring completions back the way that the fabric takes them, the long one where a port redirects them", () => {
+    const direct = start();
+    const redirected = start({ ...fast, "0000:02:01.0": acs(ACS.CR) });
+
+    for (const server of [direct, redirected]) {
+      durationNs(server, NEAR, "read", barStart(4), 4096);
+    }
+
+    expect(carried(direct, "0000:00:01.0", "up")).toBe(0);
+    expect(carried(redirected, "0000:00:01.0", "up")).toBeGreaterThan(16 * (256 + 12 + 8) - 1);
+    expect(carried(redirected, "0000:00:01.0", "down")).toBeGreaterThan(16 * (256 + 12 + 8) - 1);
   });
 
   it("take the packet sizes from Device Control where config space was captured", () => {
