@@ -6,7 +6,9 @@
  * redirect anywhere else changes nothing and is not mentioned. Source validation alone is no redirect.
  */
 import { acsBits } from "../acs.ts";
+import { firmwareSetting } from "../fixes/advice.ts";
 import { clearAcs } from "../fixes/clear-acs.ts";
+import type { Fix } from "../fixes/fix.ts";
 import { passThrough } from "../fixes/pass-through.ts";
 import type { AllPairs } from "../rules/all-pairs.ts";
 import { hasEveryBridge } from "../rules/judge-pair.ts";
@@ -59,11 +61,16 @@ export function redirectFindings(
       pairCount: list.count,
       fixes: [
         clearAcs(topology, rules, rows, scope),
-        ...(translatedCount > 0 ? [passThrough(topology)] : []),
+        translatedCount > 0 ? passThrough(topology) : ACS_OFF,
       ],
     },
   ];
 }
+
+/** Without an IOMMU it is the firmware that set the bits, so the firmware can leave them alone. */
+const ACS_OFF: Fix = firmwareSetting(
+  "Where the firmware setup has a setting for ACS, off there keeps the firmware from setting the bits; bridges that it does not manage, on cards and risers, keep theirs.",
+);
 
 function codeOf(refusedCount: number, translatedCount: number): FindingCode {
   if (refusedCount > 0) {

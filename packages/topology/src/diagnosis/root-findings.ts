@@ -8,7 +8,7 @@ import { newerKernel, putBelowOneSwitch } from "../fixes/advice.ts";
 import { clearAcs } from "../fixes/clear-acs.ts";
 import type { Fix } from "../fixes/fix.ts";
 import { moveIntoFreeSlot } from "../fixes/move-card.ts";
-import { passThrough } from "../fixes/pass-through.ts";
+import { iommuOff, passThrough } from "../fixes/pass-through.ts";
 import type { AllPairs } from "../rules/all-pairs.ts";
 import { hostBridgesOf } from "../rules/host-bridge.ts";
 import type { KernelRules } from "../rules/kernel-rules.ts";
@@ -178,9 +178,14 @@ function translatedFinding(
         "types of the IOMMU groups; public reports pytorch/pytorch#84803, NVIDIA/nccl#257, ROCm/rccl#1129, NVIDIA/nccl#2079",
       pairs: translated.listed,
       pairCount: translated.count,
-      fixes: [passThrough(topology), ...clearing],
+      fixes: [passThrough(topology), ...clearing, ...lastResort(topology)],
     },
   ];
+}
+
+function lastResort(topology: Topology): Fix[] {
+  const fix = iommuOff(topology);
+  return fix === undefined ? [] : [fix];
 }
 
 const crossingFinding = (crossing: PairList): Finding[] =>

@@ -10,12 +10,13 @@ import type { AcsChange } from "../rules/remedy.ts";
 
 /**
  * `clear-acs`: redirect bits off; `pass-through`: IOMMU stops translating for host drivers; `correct-parameter`:
- * the command line says what was meant; `move`: a card goes into another slot; `kernel`: another kernel or
+ * the command line says what was meant; `iommu-off`: no IOMMU at all; `move`: a card goes into another slot; `kernel`: another kernel or
  * kernel configuration; `firmware`: a setting of the BIOS; `capture`: supply the facts that are missing.
  */
 export type FixKind =
   | "clear-acs"
   | "pass-through"
+  | "iommu-off"
   | "correct-parameter"
   | "move"
   | "kernel"

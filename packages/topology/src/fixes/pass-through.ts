@@ -1,5 +1,5 @@
 /**
- * Pass-through: let the IOMMU hand on the requests of host drivers as they are.
+ * Pass-through: let the IOMMU hand on the requests of host drivers as they are, or leave it off.
  *
  * `iommu=pt` is read on x86, `iommu.passthrough=1` on every architecture with the generic DMA layer
  * (kernel-parameters.txt). Verdicts stay the same: ACS redirect is set as with translation. What changes is
@@ -32,4 +32,28 @@ export function passThrough(topology: Topology): Fix {
     },
     isPromised: false,
   };
+}
+
+/** Values that leave the IOMMU off, by CPU vendor (kernel-parameters.txt). */
+const OFF_BY_VENDOR: Readonly<Record<string, string>> = {
+  GenuineIntel: "intel_iommu=off",
+  AuthenticAMD: "amd_iommu=off",
+};
+
+/** The last resort; undefined where no option is known for this processor. */
+export function iommuOff(topology: Topology): Fix | undefined {
+  const word = OFF_BY_VENDOR[topology.facts.cpu?.vendor ?? ""];
+  return word === undefined
+    ? undefined
+    : {
+        kind: "iommu-off",
+        text: "Leave the IOMMU off: nothing translates, and the kernel leaves ACS as the firmware set it.",
+        steps: bootSteps(word),
+        acsChanges: [],
+        moves: [],
+        cost: {
+          text: "No device can be given to a virtual machine, nothing fences a faulty device in, and interrupts are not remapped.",
+        },
+        isPromised: false,
+      };
 }
