@@ -36,6 +36,8 @@ export function createFramework(options: FrameworkOptions): Framework {
 interface OpenDriver {
   readonly name: string;
   close(): void;
+  /** What is left when it could not be closed: it counts no longer, and its device is free. */
+  abandon(): void;
 }
 
 class LiveFramework implements Framework {
@@ -211,14 +213,16 @@ class LiveFramework implements Framework {
     const open: OpenDriver = {
       name,
       close: () => {
-        const index = this.#drivers.indexOf(open);
-        if (index < 0) {
+        if (!this.#drivers.includes(open)) {
           return;
         }
         this.#openDriver(name, closeDriver);
-        this.#drivers.splice(index, 1);
-        this.platform.release?.(device);
+        open.abandon();
         this.#tellDriver("driver-closed", name);
+      },
+      abandon: () => {
+        this.#drivers.splice(this.#drivers.indexOf(open), 1);
+        this.platform.release?.(device);
       },
     };
     this.#drivers.push(open);
@@ -230,6 +234,9 @@ class LiveFramework implements Framework {
   #closeDrivers(failures: PeerbufError[]): void {
     for (const driver of [...this.#drivers].reverse()) {
       collect(failures, driver.name, () => driver.close());
+      if (this.#drivers.includes(driver)) {
+        driver.abandon();
+      }
     }
   }
 
