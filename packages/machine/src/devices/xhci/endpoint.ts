@@ -179,7 +179,7 @@ export class Endpoint {
   #moveInTime(bytes: DeviceBytes, totalBytes: number): void {
     const { port, bus, whileAlive } = this.#host;
     const lengthBytes = Math.min(bytes.lengthBytes, totalBytes);
-    const runs = this.#chain.flatMap((trb) => [trb.parameter, bufferBytesOf(trb)]);
+    const runs = runsOf(this.#chain, lengthBytes);
     const legs = [{ kind: this.kind === "out" ? "read" : "write", runs } as const];
     const limits = [{ limit: bus, amount: lengthBytes }];
     const life = this.#life;
@@ -267,6 +267,18 @@ export class Endpoint {
       }
     });
   }
+}
+
+/** The memory that the first `lengthBytes` of a transfer meet. */
+function runsOf(chain: readonly Trb[], lengthBytes: number): number[] {
+  const runs: number[] = [];
+  let left = lengthBytes;
+  for (const trb of chain) {
+    const piece = Math.min(left, bufferBytesOf(trb));
+    runs.push(trb.parameter, piece);
+    left -= piece;
+  }
+  return runs;
 }
 
 function isWhole(chain: readonly Trb[]): boolean {
