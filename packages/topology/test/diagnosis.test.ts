@@ -202,7 +202,9 @@ describe("cases from the field", () => {
         ]),
       });
 
-    expect(pair(withType("DMA-FQ"), "03:00.0", "04:00.0").translation.isMet).toBe("yes");
+    const translated = pair(withType("DMA-FQ"), "03:00.0", "04:00.0");
+    expect([translated.translation.isMet, translated.advised.answer]).toEqual(["yes", "unknown"]);
+    expect(pair(withType("identity"), "03:00.0", "04:00.0").advised.answer).toBe("yes");
     expect(finding(withType("DMA-FQ"), "REDIRECT_TRANSLATED")?.at).toEqual(["0000:02:00.0"]);
     expect(finding(withType("identity"), "REDIRECT_DETOUR")?.at).toEqual(["0000:02:00.0"]);
     expect(codes(withType("identity"))).not.toContain("IOMMU_TRANSLATES");

@@ -103,6 +103,7 @@ export function diagnosePair(
   const reach = memoryReachOf(topology, provider);
   const bandwidth = boundOf(topology, verdict.type, walk);
   const crossesSockets = crossing(topology, provider, client);
+  const translation = translationOfPair(topology, provider, client, verdict.type);
   const reads = direction(topology, rules, provider, client, verdict, "reads");
   const writes = direction(topology, rules, provider, client, verdict, "writes");
   return {
@@ -110,13 +111,20 @@ export function diagnosePair(
     client: topology.bdfOf(client),
     verdict,
     possible: possibleOf(verdict.type),
-    advised: advice(topology, verdict.type, crossesSockets, provider, [reads, writes]),
+    advised: advice(
+      topology,
+      verdict.type,
+      crossesSockets,
+      provider,
+      [reads, writes],
+      translation.isMet,
+    ),
     reads,
     writes,
     redirecting: redirectingOf(topology, rules, walk),
     ...(pathClass !== undefined && { pathClass }),
     crossesSockets,
-    translation: translationOfPair(topology, provider, client, verdict.type),
+    translation,
     drivers: driversOf(topology, provider, client),
     ...(reach !== undefined && { reach }),
     links: hasEveryBridge(topology) ? weakLinks(topology, verdict.type, walk) : [],
@@ -199,6 +207,7 @@ function advice(
   crossesSockets: Answer,
   provider: number,
   directions: readonly Direction[],
+  isTranslated: Answer,
 ): Advice {
   if (type === "unsupported" || type === "unknown") {
     const answer = type === "unknown" ? "unknown" : "no";
@@ -222,9 +231,15 @@ function advice(
   if (reasons.length > 0) {
     return { answer: "no", reasons };
   }
-  return topology.facts.isVirtualMachine === true
-    ? { answer: "unknown", reasons: ["the host's topology is not in a guest's capture"] }
-    : { answer: "yes", reasons: [] };
+  const doubts = [
+    ...(topology.facts.isVirtualMachine === true
+      ? ["the host's topology is not in a guest's capture"]
+      : []),
+    ...(isTranslated === "yes"
+      ? ["the IOMMU translates on this way: believe a transfer with checksums, not a driver's OK"]
+      : []),
+  ];
+  return { answer: doubts.length > 0 ? "unknown" : "yes", reasons: doubts };
 }
 
 function translationOfPair(
