@@ -131,6 +131,12 @@ describe("a fault in a scenario of several machines is told with its place", () 
       "b/0000:15:00.0 has the model nvme, a gpu is needed here",
     ],
     [
+      "a folder where the drive's file should be",
+      "file: drive.img",
+      "file: .",
+      'machines.b.devices["15:00.0"]: ',
+    ],
+    [
       "a field of one machine beside machines",
       "transfers:",
       "trust: rules\ntransfers:",

@@ -4,11 +4,12 @@
  * Everybody behind it names a device by its place, `BDF` or `machine/BDF`, and gets it from the machine it
  * is in. Closed in reverse order.
  */
-import { type OpenedExporter, PeerbufError } from "@peerbuf/core";
+import { InputError, type OpenedExporter, PeerbufError } from "@peerbuf/core";
 import { RdmaWire, VirtualClock } from "@peerbuf/machine";
 import { type KernelRules, rulesForKernel } from "@peerbuf/topology";
 import type { FittedMachine } from "../scenario/fit-machine.ts";
 import type { FittedScenario } from "../scenario/fit-scenario.ts";
+import type { DeviceChoice } from "../scenario/machine-plan.ts";
 import { joinPlace, splitPlace } from "../scenario/place-name.ts";
 import { atField, type ScenarioFile } from "../scenario/scenario-file.ts";
 import type { TransferPlan } from "../scenario/transfer-plan.ts";
@@ -177,7 +178,21 @@ const rulesFor = (
 
 function addDevices(file: ScenarioFile, { devices }: FittedMachine, site: Site): void {
   for (const [bdf, { choice, path }] of devices) {
-    atField(file, path, () => site.add(bdf, choice));
+    atField(file, path, () => added(site, bdf, choice));
+  }
+}
+
+/** What a driver finds in its device is as much the scenario's affair as what does not fit. */
+function added(site: Site, bdf: string, choice: DeviceChoice): void {
+  try {
+    site.add(bdf, choice);
+  } catch (error) {
+    if (!(error instanceof PeerbufError)) {
+      throw error;
+    }
+    const cause = `its driver cannot be opened there: ${error.message}`;
+    const remedy = "Choose another function, or other options";
+    throw new InputError({ source: bdf, cause, remedy }, { cause: error });
   }
 }
 
