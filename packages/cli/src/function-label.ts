@@ -46,8 +46,15 @@ const OTHER: readonly [string, string] = ["dev", "Device"];
 /** The kinds that share buffers on servers. */
 const INTERESTING: ReadonlySet<string> = new Set(["gpu", "accel", "nic", "nvme"]);
 
-const kindOf = (topology: Topology, row: number): readonly [string, string] => {
-  const classCode = topology.table.classCode[row] as number;
+/** Makers of the displays of server management controllers, which share buffers with nobody: ASPEED, Matrox. */
+const CONSOLE_VENDORS: ReadonlySet<number> = new Set([0x1a03, 0x102b]);
+const CONSOLE: readonly [string, string] = ["vga", "VGA controller"];
+
+const kindOf = ({ table }: Topology, row: number): readonly [string, string] => {
+  const classCode = table.classCode[row] as number;
+  if (classCode >> 16 === 0x03 && CONSOLE_VENDORS.has(table.vendor[row] as number)) {
+    return CONSOLE;
+  }
   return KINDS.get(classCode >> 8) ?? BASES.get(classCode >> 16) ?? OTHER;
 };
 

@@ -74,12 +74,16 @@ export async function openMachine(
 }
 
 /** The rules of the machine's own kernel; where these are not known, those of `KERNEL_DEFAULT`. */
-function ownRules({ facts }: Topology): KernelRules {
+const ownRules = ({ facts }: Topology): KernelRules =>
+  knownRules(facts.kernelRelease) ?? rulesForKernel(KERNEL_DEFAULT);
+
+/** Undefined for a kernel that was not captured, or whose rules are not known. */
+export function knownRules(kernelRelease: string | undefined): KernelRules | undefined {
   try {
-    return rulesForKernel(facts.kernelRelease);
+    return kernelRelease === undefined ? undefined : rulesForKernel(kernelRelease);
   } catch (error) {
     if (error instanceof InputError) {
-      return rulesForKernel(KERNEL_DEFAULT);
+      return undefined;
     }
     throw error;
   }

@@ -119,12 +119,21 @@ function groupLines({ paint }: Session, topology: Topology, { groups }: P2pGroup
     ...columns(
       groups.map(({ name, rows }) => [
         paint.good(`group ${name}`),
-        rows.map((row) => names.get(row) ?? "").join(" "),
+        membersText(rows.map((row) => names.get(row) ?? "")),
       ]),
       { indent: 2 },
     ),
     paint.faint("Between groups: peerbuf matrix. Why: peerbuf explain A B"),
   ];
+}
+
+/** Members named; the rest is counted, and whole in the JSON. */
+const MEMBERS_SHOWN = 16;
+
+function membersText(members: readonly string[]): string {
+  const rest = members.length - MEMBERS_SHOWN;
+  const shown = members.slice(0, MEMBERS_SHOWN).join(" ");
+  return rest > 0 ? `${shown} and ${rest} more` : shown;
 }
 
 function asJson({ topology, rules, root, groups }: TreeView): unknown {

@@ -1,5 +1,6 @@
 /** Doctor report: a diagnosis for people: the answer, the machine, the findings that matter, and the rest in a line each. */
 import type { Finding } from "@peerbuf/topology";
+import { knownRules } from "../machine-source.ts";
 import { oneLine } from "../report-error.ts";
 import type { Session } from "../session.ts";
 import { wrap } from "../wrap.ts";
@@ -47,13 +48,14 @@ export function doctorLines(session: Session, diagnosis: Diagnosis, isWhole: boo
 
 function machineLine({ topology, rules, rows }: Diagnosis): string {
   const { source, format, cpu, kernelRelease, product, isVirtualMachine } = topology.facts;
+  const isUnknown = kernelRelease !== undefined && knownRules(kernelRelease) === undefined;
   const facts = [
     `${source} (${format})`,
     product,
     cpu?.modelName ?? cpu?.vendor,
     isVirtualMachine === true ? "a virtual machine" : undefined,
     kernelRelease === undefined ? undefined : `Linux ${kernelRelease}`,
-    `${rows.length} ${rows.length === 1 ? "device" : "devices"}, by the rules of ${rules.name}`,
+    `${rows.length} ${rows.length === 1 ? "device" : "devices"}, by the rules of ${rules.name}${isUnknown ? " (those of its own kernel are not known)" : ""}`,
   ];
   return oneLine(facts.filter((fact) => fact !== undefined).join("; "));
 }

@@ -73,7 +73,7 @@ export function treePicture(view: TreeView, title: readonly [string, string]): s
   const types = edgeTypes(view.topology, view.rows, view.groups);
   const parts = [
     tag("rect", { width, height, fill: "#ffffff" }),
-    ...head(title),
+    ...head(title, width),
     ...layout.nodes.flatMap((placed) => band(placed, layout)),
     ...layout.nodes.filter(hasLink).map((placed) => link(placed, types)),
     ...layout.nodes.flatMap((placed) => box(placed, view)),
@@ -83,10 +83,27 @@ export function treePicture(view: TreeView, title: readonly [string, string]): s
   return `<svg ${attributes}>\n${parts.join("\n")}\n</svg>\n`;
 }
 
-const head = ([first, second]: readonly [string, string]): string[] => [
-  label(first, { x: LAYOUT.MARGIN, y: 52, "font-size": 24, "font-weight": 600, fill: INK }),
+const TITLE_SIZE = 24;
+
+const head = ([first, second]: readonly [string, string], width: number): string[] => [
+  label(titleText(first, width - LAYOUT.MARGIN * 2), {
+    x: LAYOUT.MARGIN,
+    y: 52,
+    "font-size": TITLE_SIZE,
+    "font-weight": 600,
+    fill: INK,
+  }),
   label(second, { x: LAYOUT.MARGIN, y: 78, "font-size": 13.5, fill: FAINT }),
 ];
+
+/** Of a long path the end says more than the beginning. */
+function titleText(text: string, widthPx: number): string {
+  let kept = text;
+  while (kept !== "" && textWidth(kept, TITLE_SIZE) > widthPx) {
+    kept = kept.slice(1);
+  }
+  return kept === text ? text : `…${kept.slice(1)}`;
+}
 
 /** The soft ground below everything of one NUMA node. */
 function band({ node, top, bottom }: PlacedNode, layout: PictureLayout): string[] {
@@ -165,6 +182,7 @@ function deviceBox({ face, x, y, width }: PlacedNode, { groups }: TreeView): str
   const fill = group === undefined ? "#8a94a0" : groupFill(groups.groups.indexOf(group));
   const link = face.link;
   const best = link?.best === undefined ? "" : ` (of ${link.best})`;
+  const linkText = `${link?.now ?? ""}${best}`;
   const badgeX = x + width + LAYOUT.BADGE_GAP;
   return [
     tag("rect", {
@@ -187,12 +205,16 @@ function deviceBox({ face, x, y, width }: PlacedNode, { groups }: TreeView): str
       fill: FAINT,
     }),
     twoToned(
-      shortened(face.detail, width - 150, 11),
+      shortened(
+        face.detail,
+        width - 40 - textWidth(linkText, 10.5) - textWidth(face.acs?.text ?? "", 11),
+        11,
+      ),
       face.acs === undefined ? "" : ` · ${face.acs.text}`,
       { x: x + 16, y: y + 12, "font-size": 11, fill: FAINT },
       { "font-weight": 600, fill: "#b8263f" },
     ),
-    label(`${link?.now ?? ""}${best}`, {
+    label(linkText, {
       x: x + width - 12,
       y: y + 12,
       "font-size": 10.5,
