@@ -9,6 +9,7 @@ import { gunzipSync } from "node:zlib";
 import {
   captureMachine,
   findExtendedCapability,
+  generateFabric,
   judgeAllPairs,
   liveTree,
   MemoryTree,
@@ -19,6 +20,7 @@ import {
   topologyFromSysfs,
   treeFromJson,
 } from "@peerbuf/topology";
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CAPTURES, sysfsText } from "./captures.ts";
 
@@ -129,6 +131,86 @@ describe.each(CAPTURES)("captured machine %s, captured again", (name) => {
         }
       }
     }
+  });
+});
+
+/** One `resource` file: six BARs, the ROM, six VF BARs, three windows and one row more. */
+function resourceText(topology: Topology, row: number): string {
+  const line = (start: number, size: number, flags: number): string =>
+    [start, start + size - 1, flags]
+      .map((each) => `0x${each.toString(16).padStart(16, "0")}`)
+      .join(" ");
+  const rows = Array<string>(17).fill(line(0, 1, 0));
+  for (const { index, start, size = 1, kind, prefetchable } of topology.barsOf(row)) {
+    rows[index] = line(start, size, (kind === "io" ? 0x100 : 0x200) + (prefetchable ? 0x2000 : 0));
+  }
+  for (const { kind, start, size } of topology.windowsOf(row)) {
+    const slot = ["io", "memory", "prefetchable"].indexOf(kind);
+    rows[13 + slot] = line(start, size, kind === "io" ? 0x100 : 0x200);
+  }
+  return rows.join("\n");
+}
+
+/** A machine as /sys shows it, without config space. */
+function sysfsOf(topology: Topology): MemoryTree {
+  const tree = new MemoryTree("a generated machine");
+  for (const row of topology.table.bdf.keys()) {
+    const chain: string[] = [];
+    for (let at = row; at >= 0; at = topology.parentOf(at)) {
+      chain.unshift(topology.bdfOf(at));
+    }
+    const path = `sys/devices/pci${topology.rootBusOf(row).id}/${chain.join("/")}`;
+    tree.addFile(`${path}/class`, topology.isBridge(row) ? "0x060400" : "0x030000");
+    tree.addFile(`${path}/resource`, resourceText(topology, row));
+  }
+  return tree;
+}
+
+/** Pairs of a range and one that lies in it, by their order among all. */
+function nesting(topology: Topology): string[] {
+  const ranges = Array.from(topology.table.bdf.keys(), (row) =>
+    [...topology.barsOf(row), ...topology.windowsOf(row)].map(({ start, size = 1 }) => ({
+      start,
+      end: start + size,
+    })),
+  ).flat();
+  return ranges.flatMap((outer, o) =>
+    ranges.flatMap((inner, i) =>
+      inner.start >= outer.start && inner.end <= outer.end ? [`${o} holds ${i}`] : [],
+    ),
+  );
+}
+
+describe("moved addresses of any machine", () => {
+  it("nest exactly as before, stay aligned, and stay below 4 GiB or above it", () => {
+    fc.assert(
+      fc.property(
+        fc.record({
+          seed: fc.nat(),
+          endpoints: fc.integer({ min: 1, max: 12 }),
+          smallBarBytes: fc.constantFrom(0, 4096, 2 ** 21),
+          largeBarBytes: fc.constantFrom(0, 2 ** 16, 2 ** 28, 2 ** 34),
+        }),
+        (options) => {
+          const tree = sysfsOf(generateFabric(options));
+          const before = topologyFromSysfs(tree);
+          const { bytes } = captureMachine(tree, { redact: true });
+          const after = topologyFromSysfs(treeFromJson("redacted", gunzipSync(bytes).toString()));
+
+          expect(nesting(after)).toEqual(nesting(before));
+          for (const row of after.table.bdf.keys()) {
+            for (const { index, start, size = 1, kind } of after.barsOf(row)) {
+              const old = before.barOf(row, index)?.start as number;
+              expect(start % size).toBe(old % size);
+              expect(start >= 2 ** 32).toBe(old >= 2 ** 32);
+              expect(start).toBe(kind === "io" ? old : start);
+              expect(start + size).toBeLessThan(2 ** 53);
+            }
+          }
+        },
+      ),
+      { numRuns: 40 },
+    );
   });
 });
 
