@@ -41,22 +41,25 @@ describe("NVMe driver, data pointers", () => {
     expectSameBytes(bytesIn(server.nearDrive.inspect().namespace, 0, MIB), bytes);
   });
 
-  it("tells what PRPs cannot by SGLs, without a copy, and touches nothing between", async () => {
-    using server = startServer();
-    const drive = server.framework.openImporter(nvme, NEAR_DRIVE, undefined);
-    const exporter = openRagged(server, ODD);
-    using buffer = exporter.allocate(MIB);
-    const bytes = pattern(MIB, 4);
-    server.nearDrive.inspect().namespace.write(0, bytes);
+  it.each(["direct", "iommu", "pass-through"] as const)(
+    "tells what PRPs cannot by SGLs, without a copy, and touches nothing between (%s)",
+    async (dma) => {
+      using server = startServer({ platform: { dma } });
+      const drive = server.framework.openImporter(nvme, NEAR_DRIVE, undefined);
+      const exporter = openRagged(server, ODD);
+      using buffer = exporter.allocate(MIB);
+      const bytes = pattern(MIB, 4);
+      server.nearDrive.inspect().namespace.write(0, bytes);
 
-    const { sglCount, commandCount, negotiated } = await drive.api.read(buffer, { lba: 0 });
+      const { sglCount, commandCount, negotiated } = await drive.api.read(buffer, { lba: 0 });
 
-    expect(sglCount).toBe(commandCount);
-    expect(negotiated).toMatchObject({ target: "system", copied: false });
-    expectSameBytes(await buffer.read(0, MIB), bytes);
-    expect(exporter.api.gapsAreIntact()).toBe(true);
-    expect(server.platform.guardFaults).toBe(0);
-  });
+      expect(sglCount).toBe(commandCount);
+      expect(negotiated).toMatchObject({ target: "system", copied: false });
+      expectSameBytes(await buffer.read(0, MIB), bytes);
+      expect(exporter.api.gapsAreIntact()).toBe(true);
+      expect(server.platform.guardFaults).toBe(0);
+    },
+  );
 
   it("moves any blocks between any byte of a ragged buffer and the drive, as PRPs or as SGLs", async () => {
     using server = startServer({ drive: { mdts: 2 } });

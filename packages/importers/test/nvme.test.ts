@@ -307,7 +307,7 @@ describe("NVMe driver, failures", () => {
   it("refuses parts of a buffer that are no whole blocks or lie outside", async () => {
     using server = startServer();
     const heap = server.framework.openExporter(systemHeap, undefined, undefined);
-    const drive = server.framework.openImporter(nvme, NEAR_DRIVE, undefined);
+    const drive = server.framework.openImporter(nvme, NEAR_DRIVE, { dataPointers: "prp" });
     using buffer = heap.allocate(4096);
     const wrong = [
       { lba: -1 },

@@ -1,9 +1,9 @@
-import { systemHeap } from "@peerbuf/exporters";
+import { gpu, systemHeap } from "@peerbuf/exporters";
 import type { Rdma, RdmaProtectionDomain } from "@peerbuf/importers";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { connected, FULL_ACCESS, type RdmaBench, startRdma } from "./rdma-bench.ts";
-import { after, expectSameBytes, MIB, pattern } from "./server-machine.ts";
+import { after, bytesIn, expectSameBytes, GPU, MIB, pattern } from "./server-machine.ts";
 
 const openHeap = ({ server }: RdmaBench) =>
   server.framework.openExporter(systemHeap, undefined, undefined);
@@ -51,6 +51,28 @@ describe("RDMA driver, messages", () => {
       { numRuns: 25 },
     );
     expect(bench.server.platform.guardFaults).toBe(0);
+  });
+
+  it("go from VRAM to VRAM of the same card through a peer's NIC, with no copy in host memory", async () => {
+    using bench = await startRdma();
+    const { near, server } = bench;
+    const card = server.framework.openExporter(gpu, GPU, undefined);
+    using source = card.allocate(MIB);
+    using target = card.allocate(MIB);
+    const bytes = pattern(MIB, 6);
+    await source.write(0, bytes);
+    await using local = await near.api.register(source);
+    await using remote = await near.api.register(target, { localWrite: true });
+    const [here, there] = await connected(near.api, near.api);
+
+    const [{ lengthBytes }, { negotiated }] = await Promise.all([
+      there.receive(remote),
+      here.send(local),
+    ]);
+
+    expect(lengthBytes).toBe(MIB);
+    expect([negotiated.route, remote.negotiated.route]).toEqual(["bus-addr", "bus-addr"]);
+    expectSameBytes(bytesIn(server.gpu.inspect().vram, MIB, MIB), bytes);
   });
 
   it("fail at both ends when there is no room, and everything behind is flushed", async () => {
