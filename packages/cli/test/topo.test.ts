@@ -60,6 +60,16 @@ describe("topo", () => {
     }
   });
 
+  it("claims of a capture without ACS only what is known", async () => {
+    const argv = ["topo", "--capture", join(FIXTURES, "server-05", "lspci-nn.txt")];
+
+    const { code, stdout } = await peerbuf(argv);
+
+    expect(code).toBe(0);
+    expect(stdout).toContain("No two of these devices are known to reach each other");
+    expect(stdout).not.toContain("group A");
+  });
+
   it("--between keeps what is named, by kind or by name", async () => {
     const { stdout } = await peerbuf(["topo", "--between", "gpu, 16:00.0"]);
 

@@ -109,13 +109,19 @@ function asLines(session: Session, view: TreeView): string[] {
   ];
 }
 
-function groupLines({ paint }: Session, topology: Topology, { groups }: P2pGroups): string[] {
+function groupLines(
+  { paint }: Session,
+  topology: Topology,
+  { groups, pairs }: P2pGroups,
+): string[] {
+  const isOpen = pairs.counts().unknown > 0;
   if (groups.length === 0) {
-    return ["No two of these devices reach each other below the root complex."];
+    const what = isOpen ? "are known to reach" : "reach";
+    return [`No two of these devices ${what} each other below the root complex.`];
   }
   const names = shortNames(topology);
   return [
-    "Peer to peer below the root complex:",
+    `Peer to peer below the root complex${isOpen ? ", as far as known" : ""}:`,
     ...columns(
       groups.map(({ name, rows }) => [
         paint.good(`group ${name}`),
