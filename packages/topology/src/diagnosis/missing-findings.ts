@@ -8,10 +8,11 @@ import type { AllPairs } from "../rules/all-pairs.ts";
 import type { HangFact } from "../rules/hangs-on.ts";
 import { judgePair } from "../rules/judge-pair.ts";
 import type { KernelRules } from "../rules/kernel-rules.ts";
+import { UNKNOWN } from "../rules/through-root.ts";
 import type { Topology } from "../topology.ts";
 import type { Finding } from "./finding.ts";
 import { PairList } from "./pair-list.ts";
-import { eachPair, type PairScope, typeOf } from "./pair-scope.ts";
+import { eachVerdict, type PairScope } from "./pair-scope.ts";
 
 /** Pairs looked into for what they hang on, at most: their causes repeat. */
 const PAIRS_ASKED_MAX = 256;
@@ -26,8 +27,8 @@ export function missingFindings(
 ): Finding[] {
   const list = new PairList(topology);
   const placesByFact = new Map<HangFact, Set<string>>();
-  eachPair(scope, (provider, client) => {
-    if (typeOf(pairs, provider, client) !== "unknown") {
+  eachVerdict(scope, pairs, (provider, client, type) => {
+    if (type !== UNKNOWN) {
       return;
     }
     list.add(provider, client);

@@ -6,6 +6,7 @@
  */
 import type { PathType } from "@peerbuf/core";
 import type { AllPairs } from "../rules/all-pairs.ts";
+import { PATH_TYPES } from "../rules/through-root.ts";
 import type { Topology } from "../topology.ts";
 import { kindOf, sharingFunctions } from "./device-kind.ts";
 
@@ -32,15 +33,19 @@ export const withPair = (scope: PairScope, provider: number, client: number): Pa
   providers: Int32Array.from(new Set([...scope.providers, provider])),
 });
 
-/** Every ordered pair of the scope, by row. */
-export function eachPair(
+/** Every ordered pair of the scope, by row, with its verdict as a place in `PATH_TYPES`. Allocates nothing for a pair. */
+export function eachVerdict(
   { rows, providers }: PairScope,
-  visit: (provider: number, client: number) => void,
+  pairs: AllPairs,
+  visit: (provider: number, client: number, type: number) => void,
 ): void {
+  const positions = rows.map((row) => pairs.positionOf(row));
   for (const provider of providers) {
-    for (const client of rows) {
+    const position = pairs.positionOf(provider);
+    for (let index = 0; index < rows.length; index++) {
+      const client = rows[index] as number;
       if (provider !== client) {
-        visit(provider, client);
+        visit(provider, client, pairs.typeNumberAt(position, positions[index] as number));
       }
     }
   }
@@ -48,12 +53,10 @@ export function eachPair(
 
 /** Pairs of the scope by verdict. */
 export function countsOf(scope: PairScope, pairs: AllPairs): Record<PathType, number> {
-  const counts = { "bus-addr": 0, "host-bridge": 0, unsupported: 0, unknown: 0 };
-  eachPair(scope, (provider, client) => {
-    counts[typeOf(pairs, provider, client)] += 1;
+  const counts = new Float64Array(PATH_TYPES.length);
+  eachVerdict(scope, pairs, (_provider, _client, type) => {
+    counts[type] = (counts[type] as number) + 1;
   });
-  return counts;
+  const [busAddr = 0, hostBridge = 0, unsupported = 0, unknown = 0] = counts;
+  return { "bus-addr": busAddr, "host-bridge": hostBridge, unsupported, unknown };
 }
-
-export const typeOf = (pairs: AllPairs, provider: number, client: number): PathType =>
-  pairs.typeAt(pairs.positionOf(provider), pairs.positionOf(client));

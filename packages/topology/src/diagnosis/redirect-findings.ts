@@ -13,10 +13,11 @@ import { passThrough } from "../fixes/pass-through.ts";
 import type { AllPairs } from "../rules/all-pairs.ts";
 import { hasEveryBridge } from "../rules/judge-pair.ts";
 import type { KernelRules } from "../rules/kernel-rules.ts";
+import { BUS_ADDR, UNSUPPORTED } from "../rules/through-root.ts";
 import type { Topology } from "../topology.ts";
 import type { Finding, FindingCode } from "./finding.ts";
 import { PairList } from "./pair-list.ts";
-import { eachPair, type PairScope, typeOf } from "./pair-scope.ts";
+import { eachVerdict, type PairScope } from "./pair-scope.ts";
 import type { Ways } from "./ways.ts";
 
 export function redirectFindings(
@@ -33,16 +34,15 @@ export function redirectFindings(
   const ports = new Set<number>();
   let refusedCount = 0;
   let translatedCount = 0;
-  eachPair(scope, (provider, client) => {
-    const type = typeOf(pairs, provider, client);
-    if (type === "bus-addr") {
+  eachVerdict(scope, pairs, (provider, client, type) => {
+    if (type === BUS_ADDR) {
       return;
     }
     if (ways.addRedirects(provider, client, ports) === 0) {
       return;
     }
     list.add(provider, client);
-    refusedCount += type === "unsupported" ? 1 : 0;
+    refusedCount += type === UNSUPPORTED ? 1 : 0;
     translatedCount += ways.isTranslated(client) ? 1 : 0;
   });
   if (list.count === 0) {

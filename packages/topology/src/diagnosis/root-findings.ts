@@ -12,11 +12,12 @@ import { iommuOff, passThrough } from "../fixes/pass-through.ts";
 import type { AllPairs } from "../rules/all-pairs.ts";
 import { hostBridgesOf } from "../rules/host-bridge.ts";
 import type { KernelRules } from "../rules/kernel-rules.ts";
+import { HOST_BRIDGE, UNSUPPORTED } from "../rules/through-root.ts";
 import type { Topology } from "../topology.ts";
 import type { Finding } from "./finding.ts";
 import { rootComplexFact } from "./known-hardware.ts";
 import { PairList } from "./pair-list.ts";
-import { eachPair, type PairScope, typeOf } from "./pair-scope.ts";
+import { eachVerdict, type PairScope } from "./pair-scope.ts";
 import type { Ways } from "./ways.ts";
 
 /** Cards moved on the model for one finding, at most: each means judging the machine anew. */
@@ -34,9 +35,8 @@ export function rootFindings(
   const crossing = new PairList(topology);
   const roots = new Set<number>();
   const ports = new Set<number>();
-  eachPair(scope, (provider, client) => {
-    const type = typeOf(pairs, provider, client);
-    if (type === "host-bridge") {
+  eachVerdict(scope, pairs, (provider, client, type) => {
+    if (type === HOST_BRIDGE) {
       // Pairs with a bridge in common are a redirect's, and told there.
       if (ways.isTranslated(client) && !ways.meetBelowRoot(provider, client)) {
         translated.add(provider, client);
@@ -46,7 +46,7 @@ export function rootFindings(
       if (ways.crossesSockets(provider, client)) {
         crossing.add(provider, client);
       }
-    } else if (type === "unsupported" && !ways.meetBelowRoot(provider, client)) {
+    } else if (type === UNSUPPORTED && !ways.meetBelowRoot(provider, client)) {
       refused.add(provider, client);
       for (const row of [provider, client]) {
         roots.add(topology.table.rootBus[row] as number);

@@ -18,7 +18,20 @@ export interface Translation {
   readonly text: string;
 }
 
-export function translationOf(topology: Topology, row: number): Translation {
+export const translationOf = (topology: Topology, row: number): Translation =>
+  translationsOf(topology)(row);
+
+/** The same for many rows: what holds for every function without a group is worked out once. */
+export function translationsOf(topology: Topology): (row: number) => Translation {
+  const ungrouped = withoutGroup(topology);
+  return (row) => translationWith(topology, row, ungrouped);
+}
+
+function translationWith(
+  topology: Topology,
+  row: number,
+  ungrouped: Pick<Translation, "isTranslated" | "text">,
+): Translation {
   const group = topology.table.iommuGroup[row] as number;
   const groupType = topology.facts.iommuGroupTypes.get(group);
   if (groupType !== undefined) {
@@ -28,7 +41,7 @@ export function translationOf(topology: Topology, row: number): Translation {
     const text = `in IOMMU group ${group}, whose type is not in the capture`;
     return { isTranslated: "unknown", group, text };
   }
-  return { ...withoutGroup(topology), group };
+  return { ...ungrouped, group };
 }
 
 const ofType = (groupType: string): Pick<Translation, "isTranslated" | "text"> => {

@@ -7,7 +7,7 @@ import { redirectAnswer } from "../rules/judge-pair.ts";
 import type { KernelRules } from "../rules/kernel-rules.ts";
 import type { Topology } from "../topology.ts";
 import { socketOf } from "./path-class-of.ts";
-import { translationOf } from "./translation.ts";
+import { translationsOf } from "./translation.ts";
 
 export class Ways {
   readonly #topology: Topology;
@@ -26,9 +26,10 @@ export class Ways {
     this.#redirects = new Uint8Array(count);
     this.#isTranslated = new Uint8Array(count);
     this.#socket = new Int32Array(count);
+    const translationAt = translationsOf(topology);
     for (let row = 0; row < count; row++) {
       this.#redirects[row] = redirectAnswer(topology, rules, row) === "yes" ? 1 : 0;
-      this.#isTranslated[row] = translationOf(topology, row).isTranslated === "yes" ? 1 : 0;
+      this.#isTranslated[row] = translationAt(row).isTranslated === "yes" ? 1 : 0;
       this.#socket[row] = socketOf(topology, row);
       this.#climb(row);
     }

@@ -6,9 +6,10 @@
  */
 import type { PathType } from "@peerbuf/core";
 import { PAIRS_LISTED_MAX } from "../diagnosis/finding.ts";
-import { countsOf, eachPair, type PairScope, typeOf } from "../diagnosis/pair-scope.ts";
+import { countsOf, eachVerdict, type PairScope } from "../diagnosis/pair-scope.ts";
 import { type AllPairs, judgeAllPairs } from "../rules/all-pairs.ts";
 import type { KernelRules } from "../rules/kernel-rules.ts";
+import { PATH_TYPES } from "../rules/through-root.ts";
 import type { Topology } from "../topology.ts";
 import type { Effect, PairChange } from "./fix.ts";
 
@@ -26,22 +27,22 @@ export const WORTH: Readonly<Record<PathType, number>> = {
   unsupported: 0,
 };
 
-export function effectOf(before: Judged, after: Judged, scope: PairScope): Effect {
-  const [old, fresh] = [before, after].map(({ topology, rules }) =>
+export function effectOf(one: Judged, other: Judged, scope: PairScope): Effect {
+  const [old, fresh] = [one, other].map(({ topology, rules }) =>
     judgeAllPairs(topology, rules, scope.rows),
   ) as [AllPairs, AllPairs];
   const changes: PairChange[] = [];
   const counts = { changed: 0, improved: 0, worsened: 0 };
-  eachPair(scope, (provider, client) => {
-    const was = typeOf(old, provider, client);
-    const is = typeOf(fresh, provider, client);
-    if (was === is) {
+  eachVerdict(scope, old, (provider, client, before) => {
+    const after = fresh.typeNumberAt(fresh.positionOf(provider), fresh.positionOf(client));
+    if (before === after) {
       return;
     }
+    const [was, is] = [PATH_TYPES[before], PATH_TYPES[after]] as [PathType, PathType];
     counts.changed += 1;
     counts[WORTH[is] > WORTH[was] ? "improved" : "worsened"] += 1;
     if (changes.length < PAIRS_LISTED_MAX) {
-      const [from, to] = [provider, client].map((row) => before.topology.bdfOf(row));
+      const [from, to] = [provider, client].map((row) => one.topology.bdfOf(row));
       changes.push({ provider: from as string, client: to as string, before: was, after: is });
     }
   });

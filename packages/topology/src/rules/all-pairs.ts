@@ -58,6 +58,11 @@ export class AllPairs {
   }
 
   /** Hops as the kernel counts them, -1 where bridges may be missing from the capture. */
+  /** The type as its place in `PATH_TYPES`: for loops over millions of pairs. */
+  typeNumberAt(provider: number, client: number): number {
+    return this.#cell(provider, client) & UNKNOWN;
+  }
+
   distanceAt(provider: number, client: number): number {
     const distance = this.#cell(provider, client) >> TYPE_BITS;
     return distance === NO_DISTANCE ? -1 : distance;

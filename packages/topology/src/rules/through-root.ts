@@ -20,8 +20,8 @@ export const PATH_TYPES: readonly PathType[] = [
   "unknown",
 ];
 export const BUS_ADDR = 0;
-const HOST_BRIDGE = 1;
-const UNSUPPORTED = 2;
+export const HOST_BRIDGE = 1;
+export const UNSUPPORTED = 2;
 export const UNKNOWN = 3;
 
 const NUMBER_OF_PASS: Readonly<Record<Answer, number>> = {
