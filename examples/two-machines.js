@@ -6,6 +6,8 @@ const { arrived, sha256, hostMemory } = await run.transfer("checkpoint");
 
 console.log(arrived, sha256.source === sha256.destination ? "the hashes are equal" : "different");
 for (const { machine, deviceBytes } of hostMemory) {
-  console.log(`machine ${machine}: ${deviceBytes} bytes in host memory, of commands and completions`);
+  console.log(
+    `machine ${machine}: ${deviceBytes} bytes in host memory, of commands and completions`,
+  );
 }
 await run.close(); // Throws if anything was not given back, and names it.
