@@ -4,6 +4,7 @@
 import type { PathType } from "@peerbuf/core";
 import { judgeAllPairs, type KernelRules, type Topology } from "@peerbuf/topology";
 import { columns } from "./columns.ts";
+import { emptyAnswer } from "./empty-answer.ts";
 import { modelName, shortBdf, shortNames } from "./function-label.ts";
 import type { Session } from "./session.ts";
 import { paintType } from "./verdict-words.ts";
@@ -34,7 +35,7 @@ export function tableLines(session: Session, field: Field, what: string): string
     "",
   ];
   if (rows.length === 0) {
-    return [...head, "Nothing to judge: the machine has none of them."];
+    return [...head, emptyAnswer(topology, 0).text];
   }
   const body = rows.length > TABLE_FUNCTIONS_MAX ? sums(session, field) : cells(session, field);
   return [...head, ...body, "", ...legend(session)];

@@ -85,7 +85,8 @@ describe("a capture that cannot be read is told in one line, with exit code 2", 
     make(cwd);
     const before = readdirSync(cwd);
 
-    for (const command of [["matrix"], ["explain", "01:00.0", "02:00.0"], ["run"]]) {
+    const explain = ["explain", "01:00.0", "02:00.0"];
+    for (const command of [["matrix"], explain, ["doctor"], ["topo"], ["run"]]) {
       const ran = await peerbuf([...command, "--capture", "./c.json"], { cwd });
 
       expectUsageError(ran);

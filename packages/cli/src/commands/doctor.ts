@@ -4,7 +4,8 @@
 import { Command } from "commander";
 import { type Diagnosis, diagnose, needsAction } from "../doctor/diagnosis.ts";
 import { doctorLines } from "../doctor/doctor-report.ts";
-import { headline, isOpen } from "../doctor/headline.ts";
+import { headline } from "../doctor/headline.ts";
+import { emptyAnswer } from "../empty-answer.ts";
 import { EXIT } from "../exit-code.ts";
 import { describeFunction, shortNames } from "../function-label.ts";
 import {
@@ -51,7 +52,9 @@ async function doctor(session: Session, options: DoctorOptions): Promise<void> {
 
 /** Nothing to do: every pair is known to work, or there is none. */
 const isFine = (diagnosis: Diagnosis): boolean =>
-  diagnosis.pairCount === 0 ? !isOpen(diagnosis) : isAllWorking(diagnosis);
+  diagnosis.pairCount === 0
+    ? !emptyAnswer(diagnosis.topology, diagnosis.rows.length).isOpen
+    : isAllWorking(diagnosis);
 
 const isAllWorking = ({ counts, findings }: Diagnosis): boolean =>
   counts.unknown === 0 && counts.unsupported === 0 && !findings.some(needsAction);

@@ -5,6 +5,7 @@ import type { KernelRules, Topology } from "@peerbuf/topology";
 import { Command } from "commander";
 import { rowsBetween } from "../between.ts";
 import { columns } from "../columns.ts";
+import { emptyAnswer } from "../empty-answer.ts";
 import { describeFunction, shortNames } from "../function-label.ts";
 import { addMachineOptions, type MachineChoice, openMachine, pathFrom } from "../machine-source.ts";
 import { saveFile } from "../save-file.ts";
@@ -92,12 +93,7 @@ function asLines(session: Session, view: TreeView): string[] {
   const { topology, rules, rows, groups } = view;
   const [name, facts] = titleOf(topology, rules, rows);
   if (rows.length === 0) {
-    return [
-      paint.strong(name),
-      paint.faint(facts),
-      "",
-      "Nothing to show: the machine has none of them.",
-    ];
+    return [paint.strong(name), paint.faint(facts), "", emptyAnswer(topology, 0).text];
   }
   return [
     paint.strong(name),

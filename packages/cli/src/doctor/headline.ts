@@ -4,7 +4,7 @@
  * "Fine" is said only when every pair is known to work and nothing is known to be against it; what the
  * capture does not show is never fine.
  */
-import type { Topology } from "@peerbuf/topology";
+import { emptyAnswer } from "../empty-answer.ts";
 import type { Paint } from "../paint.ts";
 import { type Diagnosis, needsAction } from "./diagnosis.ts";
 
@@ -14,9 +14,8 @@ export function headline(paint: Paint, diagnosis: Diagnosis): string {
   const acting = findings.filter(needsAction).length;
   const more = acting === 0 ? "" : ` ${things(acting)} to look at.`;
   if (pairCount === 0) {
-    return isOpen(diagnosis)
-      ? paint.fair(paint.strong(openText(diagnosis)))
-      : paint.strong(nothingText(diagnosis));
+    const { text, isOpen } = emptyAnswer(diagnosis.topology, diagnosis.rows.length);
+    return isOpen ? paint.fair(paint.strong(text)) : paint.strong(text);
   }
   if (counts.unknown === pairCount) {
     const text = `Not known: the capture does not say whether ${pairCount === 1 ? "the one pair goes" : `any of ${pairCount} pairs goes`} peer to peer.`;
@@ -55,29 +54,6 @@ function waysText(below: number, through: number): string {
   return below === 0
     ? "through the root complex"
     : `${below} below the root complex, ${through} through it`;
-}
-
-/** There is no pair to judge because the capture does not say what there is. */
-export const isOpen = ({ pairCount, topology }: Diagnosis): boolean =>
-  pairCount === 0 && (topology.facts.pathClasses !== undefined || hasUnknownKinds(topology));
-
-const hasUnknownKinds = ({ table, endpoints }: Topology): boolean =>
-  endpoints.some((row) => table.classCode[row] === 0);
-
-function openText({ topology }: Diagnosis): string {
-  return topology.count === 0
-    ? `Not known: ${topology.facts.format} says how near the devices are to each other, and not what the kernel makes of it. Add what lspci -Dvvvxxxx prints as root.`
-    : `Not known: ${topology.facts.format} does not say which functions are GPUs, NICs or NVMe drives. Add what lspci -Dnn prints.`;
-}
-
-function nothingText({ topology, rows }: Diagnosis): string {
-  const { source } = topology.facts;
-  if (topology.count === 0) {
-    return `Nothing to diagnose: ${source} shows no PCI functions (a container or a virtual machine may hide them).`;
-  }
-  return rows.length === 0
-    ? `Nothing to diagnose: ${source} has no GPU, accelerator, NIC or NVMe drive.`
-    : `Nothing to diagnose: ${source} has only one such device, and P2P needs two.`;
 }
 
 const pairs = (count: number): string => (count === 1 ? "1 pair" : `${count} pairs`);
