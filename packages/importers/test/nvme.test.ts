@@ -381,4 +381,25 @@ describe("NVMe driver, failures", () => {
     expect(server.machine.clock.nowNs).toBeGreaterThan(30_000_000_000);
     await expect(drive.api.read(buffer, { lba: 0 })).rejects.toThrow("was stopped: no answer");
   });
+
+  it("says that a drive which cannot read its commands reports a fatal error, and works when opened anew", async () => {
+    using server = startServer();
+    const heap = server.framework.openExporter(systemHeap, undefined, undefined);
+    const drive = server.framework.openImporter(nvme, NEAR_DRIVE, undefined);
+    await drive.api.identity();
+    using buffer = heap.allocate(4096);
+    const ENTRY_BYTES = 64;
+    const cut = changeLink(server, NEAR_DRIVE, (port) => ({
+      read: (...request) =>
+        request[3] === ENTRY_BYTES ? { ok: false, lostBytes: ENTRY_BYTES } : port.read(...request),
+    }));
+
+    await expect(drive.api.read(buffer, { lba: 0 })).rejects.toThrow("did not answer");
+    await expect(drive.api.read(buffer, { lba: 0 })).rejects.toThrow("fatal error (CSTS.CFS)");
+    cut.remove();
+    drive.close();
+    const again = server.framework.openImporter(nvme, NEAR_DRIVE, undefined);
+
+    await expect(again.api.read(buffer, { lba: 0 })).resolves.toMatchObject({ lengthBytes: 4096 });
+  });
 });

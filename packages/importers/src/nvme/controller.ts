@@ -203,7 +203,9 @@ export class NvmeController {
   }
 
   #silent(): void {
-    this.stop(`was stopped: no answer within ${COMMAND_TIMEOUT_NS / 1e9} s`);
+    const isFatal = (this.#bar.read32(REGISTER.STATUS) & STATUS_FATAL) !== 0;
+    const what = isFatal ? ", and it reports a fatal error (CSTS.CFS)" : "";
+    this.stop(`was stopped: no answer within ${COMMAND_TIMEOUT_NS / 1e9} s${what}`);
   }
 
   #pause(): Promise<void> {
