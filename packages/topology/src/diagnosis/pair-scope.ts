@@ -57,6 +57,11 @@ export function countsOf(scope: PairScope, pairs: AllPairs): Record<PathType, nu
   eachVerdict(scope, pairs, (_provider, _client, type) => {
     counts[type] = (counts[type] as number) + 1;
   });
+  return countsByType(counts);
+}
+
+/** Counts in the order of `PATH_TYPES`, by name. */
+export function countsByType(counts: Float64Array): Record<PathType, number> {
   const [busAddr = 0, hostBridge = 0, unsupported = 0, unknown = 0] = counts;
   return { "bus-addr": busAddr, "host-bridge": hostBridge, unsupported, unknown };
 }

@@ -6,7 +6,7 @@
  */
 import type { PathType } from "@peerbuf/core";
 import { PAIRS_LISTED_MAX } from "../diagnosis/finding.ts";
-import { countsOf, eachVerdict, type PairScope } from "../diagnosis/pair-scope.ts";
+import { countsByType, eachVerdict, type PairScope } from "../diagnosis/pair-scope.ts";
 import { type AllPairs, judgeAllPairs } from "../rules/all-pairs.ts";
 import type { KernelRules } from "../rules/kernel-rules.ts";
 import { PATH_TYPES } from "../rules/through-root.ts";
@@ -33,8 +33,12 @@ export function effectOf(one: Judged, other: Judged, scope: PairScope): Effect {
   ) as [AllPairs, AllPairs];
   const changes: PairChange[] = [];
   const counts = { changed: 0, improved: 0, worsened: 0 };
+  const totalsBefore = new Float64Array(PATH_TYPES.length);
+  const totalsAfter = new Float64Array(PATH_TYPES.length);
   eachVerdict(scope, old, (provider, client, before) => {
     const after = fresh.typeNumberAt(fresh.positionOf(provider), fresh.positionOf(client));
+    totalsBefore[before] = (totalsBefore[before] as number) + 1;
+    totalsAfter[after] = (totalsAfter[after] as number) + 1;
     if (before === after) {
       return;
     }
@@ -51,7 +55,7 @@ export function effectOf(one: Judged, other: Judged, scope: PairScope): Effect {
     changedCount: counts.changed,
     improvedCount: counts.improved,
     worsenedCount: counts.worsened,
-    before: countsOf(scope, old),
-    after: countsOf(scope, fresh),
+    before: countsByType(totalsBefore),
+    after: countsByType(totalsAfter),
   };
 }
