@@ -2,7 +2,7 @@
  * Faults in scenarios: written in a file, reported, the same again in the next run, and over when they are over.
  */
 import { InputError } from "@peerbuf/core";
-import { FAULT_KINDS, type FaultRule, seededFaults } from "@peerbuf/machine";
+import { FAULT_KINDS, type FaultRule, ReplayedChoices, seededFaults } from "@peerbuf/machine";
 import fc from "fast-check";
 import { type Outcome, openScenario } from "peerbuf";
 import { describe, expect, it } from "vitest";
@@ -119,6 +119,21 @@ describe("faults of a scenario", () => {
 
     await expect(refused).rejects.toThrow(InputError);
     await expect(refused).rejects.toThrow(message);
+  });
+
+  it("may be decided by an explorer, which sees both courses", async () => {
+    const fault = { fault: "drop", device: DRIVE, kind: "read", target: GPU };
+    const faults = [{ ...fault, probability: 0.5, during: "hurt" }];
+    const plans = scenarioWith(faults).transfers.slice(0, 1);
+    const courses: boolean[] = [];
+    for (const answers of [[0], [1]]) {
+      const choices = new ReplayedChoices(answers);
+      const opened = await openScenario({ ...scenarioWith(faults), transfers: plans }, { choices });
+      courses.push((await opened.transfer("hurt")).arrived);
+      await opened.close();
+    }
+
+    expect(courses).toEqual([true, false]);
   });
 
   it("may come from a seed", async () => {

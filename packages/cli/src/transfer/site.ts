@@ -83,7 +83,11 @@ export class Site implements Disposable {
     this.#shared = shared;
     this.machine = machineOf(topology, plan.machine ?? {}, shared.clock);
     const { seed } = plan.machine ?? {};
-    this.faults = injectFaults(this.machine, seed === undefined ? {} : { seed });
+    const { choices } = shared.replacements;
+    this.faults = injectFaults(this.machine, {
+      ...(seed !== undefined && { seed }),
+      ...(choices !== undefined && { choices }),
+    });
     this.#software = this.#newSoftware();
   }
 
