@@ -126,6 +126,35 @@ describe("a capture that cannot be read is told in one line, with exit code 2", 
     expect(ran.stderr).toContain('files["a\\u001b[2J\\nb"]');
   });
 
+  it("whatever is asked about, functions are found or refused, never a bug", async () => {
+    const words = fc.constantFrom(
+      "gpu",
+      "nic",
+      "nvme",
+      "accel",
+      "gpu0",
+      "13:00.0",
+      "0000:",
+      ",",
+      " ",
+    );
+    const text = fc.oneof(
+      fc.array(words).map((parts) => parts.join("")),
+      fc.string(),
+    );
+    await fc.assert(
+      fc.asyncProperty(text, async (between) => {
+        for (const command of ["doctor", "topo"]) {
+          const argv = [command, "--capture", "server-05", `--between=${between}`];
+          const { code, stdout } = await peerbuf(argv);
+          expect([0, 1, 2]).toContain(code);
+          expect(stdout === "").toBe(code === 2);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   it("cut anywhere, a capture is read or refused, never a bug", async () => {
     const cwd = emptyFolder();
     await fc.assert(
