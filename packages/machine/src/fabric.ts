@@ -8,8 +8,8 @@
  * With an IOMMU, what comes to the root complex is translated there and goes on by a second route. Both
  * routes are kept, the translation is not: that is for the IOMMU to remember, truly or not.
  *
- * The fabric knows no policy: not who may map what, nor what a kernel thinks of a path. It is not
- * cycle-true either: a request is served in one step, and devices add time of their own.
+ * The fabric knows no policy: not who may map what, nor what a kernel thinks of a path. It knows no time
+ * either: a request is served in one step, and how long a transfer takes is for `links/` to say.
  */
 import { assert } from "@peerbuf/core";
 import type { Topology } from "@peerbuf/topology";
