@@ -8,7 +8,7 @@ import { joinPlace } from "../scenario/place-name.ts";
 import { formatSize } from "../scenario/size.ts";
 import type { Session } from "../session.ts";
 import { wrap } from "../wrap.ts";
-import { ROOT_COMPLEX } from "./carried-bytes.ts";
+import { type HostMemoryUse, ROOT_COMPLEX } from "./carried-bytes.ts";
 import type { Loss } from "./loss-log.ts";
 import type { LoggedDecision } from "./negotiation-log.ts";
 import { gigabytesPerSecond, type Outcome } from "./outcome.ts";
@@ -133,6 +133,9 @@ export class OutcomeReport {
         ? []
         : [["drive", wayOf(remote.drive.target, remote.drive.route)]]),
       ["passed", this.#passed(outcome)],
+      ...(outcome.hostMemory.length === 0
+        ? []
+        : [["host", outcome.hostMemory.map(hostUseOf).join(", ")]]),
       ...(lostBytes > 0 ? [["lost", bad(`${formatSize(lostBytes)} reached nothing`)]] : []),
       ...outcome.losses.map((loss) => ["", this.#lossOf(loss)]),
       ...timeRows(outcome),
@@ -144,8 +147,15 @@ export class OutcomeReport {
   }
 
   /** What was done to the machine, what broke in it, and what was left lying. */
-  #troubleRows({ injected, failures, leftBehind }: Outcome): string[][] {
+  #troubleRows({ busErrors, injected, failures, leftBehind }: Outcome): string[][] {
     return [
+      ...titled(
+        "logged",
+        busErrors.map(({ at, uncorrectable, deviceStatus }) => {
+          const bits = [...uncorrectable, ...deviceStatus].join(", ");
+          return `${this.#labels.of(at).name}: ${bits}`;
+        }),
+      ),
       ...titled(
         "injected",
         injected.map(
@@ -191,6 +201,13 @@ export class OutcomeReport {
     });
     return [...ports, ...roots].join(", ");
   }
+}
+
+/** `b: 17.9 KiB to or from memory`, with what the processors copied if they did. */
+function hostUseOf({ machine, deviceBytes, processorBytes }: HostMemoryUse): string {
+  const where = machine === undefined ? "" : `${machine}: `;
+  const copied = processorBytes > 0 ? `, ${formatSize(processorBytes)} copied by processors` : "";
+  return `${where}${formatSize(deviceBytes)} to or from memory${copied}`;
 }
 
 /** `0.21 ms, 5.0 GB/s`, in virtual time. */
