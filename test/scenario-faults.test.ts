@@ -175,7 +175,7 @@ describe("whatever faults strike, on every such platform", () => {
           expect(course(await run(scenario))).toEqual(course(outcomes));
         },
       ),
-      { numRuns: 25 },
+      { numRuns: 15 },
     );
   });
 

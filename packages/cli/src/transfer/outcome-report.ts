@@ -20,6 +20,8 @@ const MARGIN: string = " ".repeat(INDENT);
 /** Characters of a checksum that are shown; JSON has all. */
 const HASH_CHARACTERS = 12;
 const WIDTH_MAX = 120;
+/** The widest label of a fact, and the gap behind it. */
+const LABEL_COLUMNS = 10;
 /** Lines of each kind of trouble; JSON has more. */
 const TROUBLES_SHOWN_MAX = 8;
 
@@ -137,7 +139,7 @@ export class OutcomeReport {
         ? []
         : [["host", outcome.hostMemory.map(hostUseOf).join(", ")]]),
       ...(lostBytes > 0 ? [["lost", bad(`${formatSize(lostBytes)} reached nothing`)]] : []),
-      ...outcome.losses.map((loss) => ["", this.#lossOf(loss)]),
+      ...outcome.losses.flatMap((loss) => this.#wrapped(this.#lossOf(loss))),
       ...timeRows(outcome),
       ...this.#troubleRows(outcome),
       ["sha256", proof.join("  ")],
@@ -175,15 +177,18 @@ export class OutcomeReport {
     const who = this.#labels.of(requester).name;
     const from = `${formatSize(bytes)} from 0x${firstAddress.toString(16)}`;
     const whose = mapping === undefined ? "in no mapping" : `mapped for ${mapping}`;
-    return `${who} ${verb} ${from}, ${whose}: ${this.#paint.faint(`${reason} at ${at}`)}`;
+    return `${who} ${verb} ${from}, ${whose}: ${reason} at ${at}`;
   }
 
   /** A negotiation's reasons stand above already; others have something to say. */
   #errorRows(error: PeerbufError): string[][] {
     const code = this.#paint.bad(`${error.code}, ${error.errno}`);
-    const lines =
-      error instanceof NegotiationError ? [] : wrap(error.message, this.#width - INDENT - 10);
-    return [["error", code], ...lines.map((line) => ["", line])];
+    const lines = error instanceof NegotiationError ? [] : this.#wrapped(error.message);
+    return [["error", code], ...lines];
+  }
+
+  #wrapped(text: string): string[][] {
+    return wrap(text, this.#width - INDENT - LABEL_COLUMNS).map((line) => ["", line]);
   }
 
   /** At the port above each end, and in each root complex. */
