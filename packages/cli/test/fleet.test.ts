@@ -142,6 +142,22 @@ describe("fleet", () => {
     ]);
   });
 
+  it("tells a capture made without root as such, in a line", async () => {
+    const folder = equalServers(3);
+    const unread = changed(({ binary }) => {
+      for (const entry of Object.values(binary)) {
+        entry.length = 64;
+        entry.hex = entry.hex.slice(0, 128);
+      }
+    });
+    writeFileSync(join(folder, "user.json"), unread);
+
+    const { code, stdout } = await peerbuf(["fleet", folder]);
+
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/user\.json: like group 1, but\n {2}\d+ facts: ACS not known here\n/);
+  });
+
   it("is not confused by other bus numbers", async () => {
     const folder = equalServers(1);
     const renumbered = readFileSync(SERVER, "utf8").replaceAll("0000:3f:00.0", "0000:7f:00.0");

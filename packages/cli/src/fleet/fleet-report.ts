@@ -4,6 +4,7 @@ import { shortBdf } from "../function-label.ts";
 import { oneLine } from "../report-error.ts";
 import type { Session } from "../session.ts";
 import { paintType } from "../verdict-words.ts";
+import type { Difference } from "./difference.ts";
 import type { Fleet, FleetGroup, Likeness } from "./fleet-groups.ts";
 
 /** Lines of one kind; the rest is counted, and whole in the JSON. */
@@ -62,12 +63,32 @@ function oddLines(session: Session, group: FleetGroup): string[] {
   const names = namesOf(group.members);
   return [
     `${paint.bad("odd")}  ${paint.strong(counted(group.members.length, "machine"))}  ${names}: like group ${like.group}, but`,
-    ...shownOf(like.differences, SHOWN.DIFFERENCES, ({ at, what, here, there }) => [
-      `  ${at === "" ? "machine" : shortBdf(at)}  ${what}: ${paint.strong(oneLine(here))}, there ${oneLine(there)}`,
-    ]),
+    ...differenceLines(session, like.differences),
     ...pairLines(session, like),
   ];
 }
+
+/** What one of the captures does not show is told once for all functions: it is the capture that differs. */
+function differenceLines({ paint }: Session, differences: readonly Difference[]): string[] {
+  const isOpen = ({ here, there }: Difference): boolean => here === OPEN || there === OPEN;
+  const openCounts = new Map<string, number>();
+  for (const { what, here } of differences.filter(isOpen)) {
+    const text = `${what} not known ${here === OPEN ? "here" : "there"}`;
+    openCounts.set(text, (openCounts.get(text) ?? 0) + 1);
+  }
+  return [
+    ...[...openCounts].map(([text, count]) => `  ${counted(count, "fact")}: ${text}`),
+    ...shownOf(
+      differences.filter((difference) => !isOpen(difference)),
+      SHOWN.DIFFERENCES,
+      ({ at, what, here, there }) => [
+        `  ${at === "" ? "machine" : shortBdf(at)}  ${what}: ${paint.strong(oneLine(here))}, there ${oneLine(there)}`,
+      ],
+    ),
+  ];
+}
+
+const OPEN = "not known";
 
 function pairLines({ paint }: Session, { pairs }: Likeness): string[] {
   if (pairs.length === 0) {
