@@ -80,31 +80,36 @@ export class EventHeap {
 
   #sink(event: HeapEvent, from: number): void {
     let place = from;
-    for (;;) {
-      const child = this.#soonestChild(place);
-      if (child < 0 || this.#isBefore(event, child)) {
+    for (let first = CHILDREN * place + 1; first < this.#events.length; ) {
+      const child = this.#soonestOf(first);
+      if (this.#isBefore(event, child)) {
         break;
       }
       this.#put(this.#events[child] as HeapEvent, place);
       place = child;
+      first = CHILDREN * place + 1;
     }
     this.#put(event, place);
   }
 
-  /** -1 when there is none. */
-  #soonestChild(place: number): number {
-    const first = CHILDREN * place + 1;
-    const end = Math.min(first + CHILDREN, this.#events.length);
-    if (first >= end) {
-      return -1;
-    }
+  /** Of the children that begin at `first`. By their times alone, unless two are the same. */
+  #soonestOf(first: number): number {
+    const times = this.#times;
+    const end = Math.min(first + CHILDREN, times.length);
     let soonest = first;
+    let soonestNs = times[first] as number;
     for (let child = first + 1; child < end; child++) {
-      if (this.#isBefore(this.#events[child] as HeapEvent, soonest)) {
+      const timeNs = times[child] as number;
+      if (timeNs < soonestNs || (timeNs === soonestNs && this.#isEarlier(child, soonest))) {
         soonest = child;
+        soonestNs = timeNs;
       }
     }
     return soonest;
+  }
+
+  #isEarlier(one: number, other: number): boolean {
+    return (this.#events[one] as HeapEvent).sequence < (this.#events[other] as HeapEvent).sequence;
   }
 
   #isBefore(event: HeapEvent, other: number): boolean {
