@@ -34,9 +34,10 @@ export {
   type LinuxPlatformOptions,
 } from "./platform/linux-platform.ts";
 export { Channel, channelPair, type Delivery } from "./sharing/channel.ts";
-export { type Json, MESSAGE_BYTES_MAX } from "./sharing/envelope.ts";
+export type { Json } from "./sharing/envelope.ts";
 export { connect, Listener } from "./sharing/listener.ts";
 export { BlockDevice, type DirectMemory, type Extent } from "./storage/block-device.ts";
 export { Descriptor } from "./sys/descriptor.ts";
 export { type OpenHandle, openHandles } from "./sys/handle-ledger.ts";
-export type { ReadinessOptions } from "./sys/poller.ts";
+export { MESSAGE_BYTES_MAX } from "./sys/message.ts";
+export type { ReadinessOptions } from "./sys/wait-limits.ts";

@@ -3,12 +3,12 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { Channel, channelPair, Listener, sharedMemory } from "@peerbuf/linux";
 import { describe, expect, it } from "vitest";
-import { openDescriptorCount } from "./open-descriptors.ts";
+import { openDescriptorCount, warmUp } from "./open-descriptors.ts";
 
 const PEER = fileURLToPath(new URL("peer.mjs", import.meta.url));
 
@@ -19,14 +19,6 @@ function spawnPeer(role: string): { readonly child: ChildProcess; readonly chann
   const child = spawn(process.execPath, [PEER, role], { stdio: [...stdio] });
   theirs.close();
   return { child, channel };
-}
-
-/** The first wait of a thread makes its poller, which stays. */
-async function warmUp(): Promise<void> {
-  const [channel, theirs] = channelPair();
-  await channel.receive({ timeoutMs: 0 }).catch(() => undefined);
-  channel.close();
-  theirs.close();
 }
 
 const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
@@ -163,5 +155,20 @@ describe.skipIf(process.platform !== "linux")("a channel", () => {
     await ours.share({}, 1);
     expect((await far.receive())?.meta).toBe(1);
     ours.close();
+  });
+});
+
+describe.skipIf(process.platform !== "linux")("a number that is no channel", () => {
+  it("is refused when it is the pipe of Node's own messages", async () => {
+    const code =
+      'import("@peerbuf/linux").then(({ Channel }) => { try { Channel.fromFd(3); } catch (error) { process.send(error.code); } })';
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", code], {
+      cwd: dirname(PEER),
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+    });
+    const [answer] = await once(child, "message");
+    expect(answer).toBe("ARGUMENT_INVALID");
+    child.kill("SIGKILL");
+    await once(child, "close");
   });
 });

@@ -17,51 +17,66 @@ export interface BufferIdentity {
   readonly inode: number;
 }
 
+export interface DescriptorFacts {
+  readonly kind: BufferKind;
+  readonly sizeBytes: number;
+  readonly identity: BufferIdentity;
+}
+
 /** struct statfs on 64-bit Linux; f_type comes first. */
 const STATFS_BYTES = 120;
-const SEEK_SET = 0;
-const SEEK_END = 2;
+const HUGETLBFS_MAGIC = 0x958458f6;
+/** What the kernel calls a dma-buf in /proc; its name follows. */
+const DMA_BUF_LINK = "/dmabuf:";
 
 /**
- * What kind of buffer it is. `NOT_A_BUFFER` for anything but a dma-buf or a memfd that is sealed against
- * shrinking: the pages of a file that shrinks vanish under a mapping, which ends the process (SIGBUS).
+ * What a descriptor is. `NOT_A_BUFFER` for anything but a dma-buf or a memfd whose pages cannot be taken away
+ * under a mapping, which would end the process (SIGBUS): it has to be sealed against shrinking, and of
+ * ordinary pages, because huge ones that are punched out may not come back.
  */
-export function kindOf(descriptor: Descriptor): BufferKind {
+export function factsOf(descriptor: Descriptor): DescriptorFacts {
+  // The kind first: a size is only worth something when it can shrink no more.
+  const kind = kindOf(descriptor);
+  const { dev, ino, size } = fstatSync(descriptor.number);
+  return { kind, sizeBytes: size, identity: { device: dev, inode: ino } };
+}
+
+/**
+ * Sealing is asked first: it is answered by the kernel alone, while a file system that is asked who it is may
+ * be a dead server, and hold us for ever.
+ */
+function kindOf(descriptor: Descriptor): BufferKind {
+  const seals = sealsOf(descriptor);
+  if (seals === undefined) {
+    const link = linkOf(descriptor);
+    if (link.startsWith(DMA_BUF_LINK) && fileSystemOf(descriptor) === DMA_BUF_MAGIC) {
+      return "dma-buf";
+    }
+    throw notABuffer(descriptor, `is something else (${link})`);
+  }
+  if ((seals & SEAL.SHRINK) === 0) {
+    throw notABuffer(descriptor, "is a memfd that may shrink");
+  }
+  if (fileSystemOf(descriptor) === HUGETLBFS_MAGIC) {
+    throw notABuffer(descriptor, "is a memfd of huge pages, which may be punched out for good");
+  }
+  return "memfd";
+}
+
+function fileSystemOf(descriptor: Descriptor): number {
   const statfs = new Uint8Array(STATFS_BYTES);
   checked(
     () => libc().fstatfs(descriptor.number, statfs),
     () => `look at ${descriptor.what}`,
   );
-  if (new DataView(statfs.buffer).getUint32(0, true) === DMA_BUF_MAGIC) {
-    return "dma-buf";
-  }
-  const seals = sealsOf(descriptor);
-  if (seals !== undefined && (seals & SEAL.SHRINK) !== 0) {
-    return "memfd";
-  }
-  const is = seals === undefined ? "is something else" : "is a memfd that may shrink";
-  throw new PeerbufError(
+  return new DataView(statfs.buffer).getUint32(0, true);
+}
+
+const notABuffer = ({ what }: Descriptor, is: string): PeerbufError =>
+  new PeerbufError(
     "NOT_A_BUFFER",
-    `${descriptor.what} ${is} (${linkOf(descriptor)}): a dma-buf or a memfd sealed with F_SEAL_SHRINK is needed`,
+    `${what} ${is}: a dma-buf or a memfd sealed with F_SEAL_SHRINK is needed`,
   );
-}
-
-/** Bytes. The position of a dma-buf never changes; that of a memfd is put back. */
-export function sizeOf(descriptor: Descriptor): number {
-  const seek = (whence: number): number =>
-    checked(
-      () => libc().lseek(descriptor.number, 0, whence),
-      () => `find the size of ${descriptor.what}`,
-    );
-  const sizeBytes = seek(SEEK_END);
-  seek(SEEK_SET);
-  return sizeBytes;
-}
-
-export function identityOf(descriptor: Descriptor): BufferIdentity {
-  const { dev, ino } = fstatSync(descriptor.number);
-  return { device: dev, inode: ino };
-}
 
 /** Lines of /proc/self/fdinfo, by name: `exp_name`, `name`, `count`, ... */
 export function fdInfoOf(descriptor: Descriptor): ReadonlyMap<string, string> {
@@ -74,5 +89,12 @@ export function fdInfoOf(descriptor: Descriptor): ReadonlyMap<string, string> {
   );
 }
 
-const linkOf = (descriptor: Descriptor): string =>
-  readlinkSync(`/proc/self/fd/${descriptor.number}`);
+function linkOf(descriptor: Descriptor): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${descriptor.number}`);
+  } catch (cause) {
+    throw new PeerbufError("PLATFORM_MISSING", "/proc is needed to tell what a descriptor is", {
+      cause,
+    });
+  }
+}

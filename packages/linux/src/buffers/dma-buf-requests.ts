@@ -2,6 +2,7 @@
  * dma-buf requests: the ioctls of a dma-buf descriptor and their structures (include/uapi/linux/dma-buf.h,
  * 6.12). Little-endian, as every processor this package runs on.
  */
+import { PeerbufError } from "@peerbuf/core";
 import { request } from "../sys/ioctl.ts";
 
 export const DMA_BUF_IOCTL_SYNC: number = request("write", "b", 0, 8);
@@ -22,3 +23,13 @@ export type Use = "read" | "write" | "read-write";
 /** DMA_BUF_SYNC_READ and _WRITE. */
 export const SYNC_BITS: Readonly<Record<Use, number>> = { read: 1, write: 2, "read-write": 3 };
 export const SYNC_END = 4;
+
+/** `ARGUMENT_INVALID` for what is no use. */
+export function checkUse(use: Use): void {
+  if (!Object.hasOwn(SYNC_BITS, use)) {
+    throw new PeerbufError(
+      "ARGUMENT_INVALID",
+      `"${String(use)}" is no use of bytes: ${Object.keys(SYNC_BITS).join(", ")} are`,
+    );
+  }
+}

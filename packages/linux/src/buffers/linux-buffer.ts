@@ -6,21 +6,16 @@
  * have nothing to do; everything else is the same, which lets programs run where no dma-buf exists.
  */
 import { PeerbufError } from "@peerbuf/core";
-import { type BracketedBuffer, Brackets, type CpuAccess } from "../cpu-access/bracket.ts";
+import { type BracketedBuffer, Brackets, type CpuAccess, within } from "../cpu-access/bracket.ts";
 import { MapCache, type Mapped } from "../cpu-access/map-cache.ts";
 import type { Descriptor } from "../sys/descriptor.ts";
 import { ioctl } from "../sys/ioctl.ts";
 import { MemoryMap } from "../sys/memory-map.ts";
-import { POLL_IN, POLL_OUT, type ReadinessOptions, ready } from "../sys/poller.ts";
+import { POLL_IN, POLL_OUT, ready } from "../sys/poller.ts";
+import { limitsOf, type ReadinessOptions } from "../sys/wait-limits.ts";
+import { type BufferIdentity, type BufferKind, factsOf, fdInfoOf } from "./descriptor-facts.ts";
 import {
-  type BufferIdentity,
-  type BufferKind,
-  fdInfoOf,
-  identityOf,
-  kindOf,
-  sizeOf,
-} from "./descriptor-facts.ts";
-import {
+  checkUse,
   DMA_BUF_IOCTL_SYNC,
   DMA_BUF_SET_NAME,
   NAME_BYTES_MAX,
@@ -48,9 +43,10 @@ export class LinuxBuffer implements Disposable {
    */
   constructor(descriptor: Descriptor) {
     try {
-      this.kind = kindOf(descriptor);
-      this.sizeBytes = sizeOf(descriptor);
-      this.identity = identityOf(descriptor);
+      const { kind, sizeBytes, identity } = factsOf(descriptor);
+      this.kind = kind;
+      this.sizeBytes = sizeBytes;
+      this.identity = identity;
     } catch (error) {
       descriptor.close();
       throw error;
@@ -83,6 +79,7 @@ export class LinuxBuffer implements Disposable {
   /** At most 31 bytes of UTF-8, seen by everybody who looks at the buffer. A memfd keeps its first name. */
   setName(name: string): void {
     const bytes = new TextEncoder().encode(`${name}\0`);
+    this.descriptor.number;
     if (bytes.length > NAME_BYTES_MAX + 1 || name.includes("\0")) {
       throw new PeerbufError(
         "ARGUMENT_INVALID",
@@ -102,10 +99,12 @@ export class LinuxBuffer implements Disposable {
     return this.#brackets.begin(use);
   }
 
-  /** Runs `work` within a bracket that ends on every path. `work` must not be asynchronous. */
+  /**
+   * Runs `work` within a bracket that ends on every path. `ARGUMENT_INVALID` when `work` is asynchronous: the
+   * bytes are gone before it goes on.
+   */
   withBytesSync<T>(use: Use, work: (bytes: Uint8Array<ArrayBuffer>) => T): T {
-    using access = this.beginCpuAccess(use);
-    return work(access.bytes);
+    return within(this.beginCpuAccess(use), work);
   }
 
   /** Waits for devices without blocking, then runs `work` within a bracket that ends when its promise does. */
@@ -124,8 +123,11 @@ export class LinuxBuffer implements Disposable {
    * dma-buf). `WAIT_TIMED_OUT`, `WAIT_INTERRUPTED`.
    */
   async idle(use: Use, options?: ReadinessOptions): Promise<void> {
+    checkUse(use);
+    const { descriptor } = this;
+    limitsOf(options, descriptor.what);
     if (this.kind === "dma-buf") {
-      await ready(this.descriptor, use === "read" ? POLL_IN : POLL_OUT, options);
+      await ready(descriptor, use === "read" ? POLL_IN : POLL_OUT, options);
     }
   }
 
@@ -167,7 +169,10 @@ export class LinuxBuffer implements Disposable {
       bytes: () => this.#mappedBytes(),
       sync: (use, edge) => this.#sync(use, edge),
       revokeViews: () => {
-        this.#map?.revokeViews();
+        if (this.#map?.revokeViews() === false) {
+          mapCache.forget(this.#mapped);
+          this.#map = undefined;
+        }
         mapCache.trim();
       },
     };

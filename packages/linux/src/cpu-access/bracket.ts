@@ -6,7 +6,7 @@
  * is detached: later use throws or reads nothing, and cannot hit memory that is gone.
  */
 import { PeerbufError } from "@peerbuf/core";
-import type { Use } from "../buffers/dma-buf-requests.ts";
+import { checkUse, type Use } from "../buffers/dma-buf-requests.ts";
 
 /** What a bracket needs of its buffer. */
 export interface BracketedBuffer {
@@ -43,6 +43,7 @@ export class Brackets {
 
   /** Waits in the kernel for work on the buffer that is in the way; `idle` first keeps the event loop going. */
   begin(use: Use): CpuAccess {
+    checkUse(use);
     const bytes = this.#buffer.bytes();
     this.#buffer.sync(use, "start");
     this.#openCount++;
@@ -62,6 +63,20 @@ export class Brackets {
   }
 }
 
+/** Runs `work` with the bytes of an access, which ends on every path. `ARGUMENT_INVALID` for asynchronous work. */
+export function within<T>(access: CpuAccess, work: (bytes: Uint8Array<ArrayBuffer>) => T): T {
+  using open = access;
+  const result = work(open.bytes);
+  if (result instanceof Promise) {
+    result.catch(() => undefined);
+    throw new PeerbufError(
+      "ARGUMENT_INVALID",
+      "asynchronous work in withBytesSync: its bytes end before it does, so use withBytes",
+    );
+  }
+  return result;
+}
+
 class Bracket implements CpuAccess {
   readonly use: Use;
   readonly #what: string;
@@ -76,7 +91,14 @@ class Bracket implements CpuAccess {
   }
 
   get bytes(): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.#open());
+    const bytes = this.#open();
+    if (bytes.byteLength === 0) {
+      throw new PeerbufError(
+        "HANDLE_CLOSED",
+        `the bytes of ${this.#what} were moved to another ArrayBuffer: end this access and begin anew`,
+      );
+    }
+    return new Uint8Array(bytes);
   }
 
   end(): void {

@@ -7,8 +7,9 @@
 import { type Fence, FenceDomain, FenceError, SoftwareFence } from "@peerbuf/core";
 import { MonotonicClock } from "../clock.ts";
 import type { Descriptor } from "../sys/descriptor.ts";
-import { POLL_IN, type Watching, watch } from "../sys/poller.ts";
-import { readInfo, readStatus, setDeadline } from "./sync-file-requests.ts";
+import { POLL_IN, watch } from "../sys/poller.ts";
+import type { Watching } from "../sys/wait-limits.ts";
+import { type FileInfo, readInfo, readStatus, setDeadline } from "./sync-file-requests.ts";
 
 /** Timelines of this process's kernel fences; the kernel's own context ids are not shown to us. */
 export const kernelFences: FenceDomain = new FenceDomain(new MonotonicClock());
@@ -20,15 +21,28 @@ export interface KernelFence {
   close(): void;
 }
 
-/** Takes the descriptor over, and closes it as soon as the fence is signaled. */
+/** The error that a status tells of. */
+export const errorOf = ({ what }: Descriptor, status: number): FenceError | undefined =>
+  status < 0 ? new FenceError(-status, `${what} ended with an error`) : undefined;
+
+/** Takes the descriptor over, also when it throws. */
 export function followSyncFile(file: Descriptor): KernelFence {
-  const { fences } = readInfo(file);
+  try {
+    return follow(file, readInfo(file));
+  } catch (error) {
+    file[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function follow(file: Descriptor, { fences }: FileInfo): KernelFence {
   const single = fences.length === 1 ? fences[0] : undefined;
   let watching: Watching | undefined;
   const learn = (fence: SoftwareFence): boolean => {
     const status = fence.isSignaled || !file.isOpen ? 0 : readStatus(file);
-    if (status < 0) {
-      fence.setError(new FenceError(-status, `${file.what} ended with an error`));
+    const error = errorOf(file, status);
+    if (error !== undefined) {
+      fence.setError(error);
     }
     return status !== 0;
   };

@@ -3,8 +3,9 @@
  */
 import { type Fence, type FenceError, PeerbufError, type SyncFileInfo } from "@peerbuf/core";
 import { Descriptor } from "../sys/descriptor.ts";
-import { POLL_IN, type ReadinessOptions, ready } from "../sys/poller.ts";
-import { followSyncFile, type KernelFence } from "./kernel-fence.ts";
+import { POLL_IN, ready } from "../sys/poller.ts";
+import type { ReadinessOptions } from "../sys/wait-limits.ts";
+import { errorOf, followSyncFile, type KernelFence } from "./kernel-fence.ts";
 import { merge, readInfo, readStatus, setDeadline } from "./sync-file-requests.ts";
 
 export class LinuxSyncFile implements Disposable {
@@ -54,10 +55,9 @@ export class LinuxSyncFile implements Disposable {
 
   /** Resolves when it is signaled, with the error if the work failed. Closing meanwhile does not end it. */
   async signaled(options?: ReadinessOptions): Promise<FenceError | undefined> {
-    await ready(this.descriptor, POLL_IN, options);
-    const { fence } = this;
-    fence.poll();
-    return fence.error;
+    using copy = this.descriptor.duplicate();
+    await ready(copy, POLL_IN, options);
+    return errorOf(copy, readStatus(copy));
   }
 
   /** A new file that is signaled when both are. A name has at most 31 bytes. */

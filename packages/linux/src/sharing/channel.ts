@@ -7,11 +7,13 @@
  */
 import { PeerbufError } from "@peerbuf/core";
 import { LinuxBuffer } from "../buffers/linux-buffer.ts";
-import { Descriptor } from "../sys/descriptor.ts";
+import type { Descriptor } from "../sys/descriptor.ts";
 import { closeAll, type Received, receive, send } from "../sys/message.ts";
-import { POLL_IN, POLL_OUT, type ReadinessOptions, ready } from "../sys/poller.ts";
-import { socketPair } from "../sys/unix-socket.ts";
-import { decode, encode, type Json, MESSAGE_BYTES_MAX } from "./envelope.ts";
+import { POLL_IN, POLL_OUT, watch } from "../sys/poller.ts";
+import { adoptSocket, shutDown, socketPair } from "../sys/unix-socket.ts";
+import { limitsOf, type ReadinessOptions, type WaitLimits, within } from "../sys/wait-limits.ts";
+import { decode, encode, type Json } from "./envelope.ts";
+import { Turns } from "./turns.ts";
 
 /** What came over a channel; the buffers are the receiver's to close. */
 export interface Delivery {
@@ -23,17 +25,20 @@ export interface Delivery {
 export class Channel implements Disposable {
   readonly #socket: Descriptor;
   /** Sends and receives run one after the other, each in the order it was asked for. */
-  #lastSend: Promise<unknown> = Promise.resolve();
-  #lastReceive: Promise<unknown> = Promise.resolve();
+  readonly #sends = new Turns();
+  readonly #receives = new Turns();
 
   /** Takes the socket over. Use `channelPair`, `connect` or `Channel.fromFd`. */
   constructor(socket: Descriptor) {
     this.#socket = socket;
   }
 
-  /** The channel on a descriptor that was inherited, e.g. 3 after `stdio: [..., theirs.number]`. Takes it over. */
+  /**
+   * The channel on a descriptor that was inherited, e.g. 3 after `stdio: [..., theirs.number]`. Takes it over
+   * and keeps it from this process's own children. `ARGUMENT_INVALID` for what is no channel.
+   */
   static fromFd(number: number): Channel {
-    return new Channel(new Descriptor(number, `channel ${number}`));
+    return new Channel(adoptSocket(number));
   }
 
   get isOpen(): boolean {
@@ -43,34 +48,39 @@ export class Channel implements Disposable {
   /**
    * Shares buffers, by name, with a JSON value. Resolves when the kernel has the message: from then on the
    * buffers may be closed here. `PEER_GONE`, `ARGUMENT_INVALID` for too many or too much, `WAIT_TIMED_OUT`
-   * and `WAIT_INTERRUPTED` while the peer does not read.
+   * and `WAIT_INTERRUPTED` while the peer does not read, `HANDLE_CLOSED` when this end is closed meanwhile.
    */
   async share(
     buffers: Readonly<Record<string, LinuxBuffer>>,
     meta: Json = null,
     options?: ReadinessOptions,
   ): Promise<void> {
+    const limits = limitsOf(options, this.#socket.what);
     // Encoded now: what happens to the arguments later does not change the message.
     const message = encode(buffers, meta);
-    const copies = Object.values(buffers).map(({ descriptor }) => descriptor.duplicate());
-    const fds = copies.map(({ number }) => number);
-    const sent = this.#lastSend.then(() => this.#send(message, fds, options));
-    const done = sent.finally(() => closeAll(copies));
-    this.#lastSend = done.catch(() => undefined);
-    await done;
+    const descriptors = Object.values(buffers).map(({ descriptor }) => descriptor);
+    if (!this.#sends.isTaken && send(this.#socket, message, numbersOf(descriptors))) {
+      return;
+    }
+    await this.#shareLater(message, duplicatesOf(descriptors), limits);
   }
 
   /**
-   * The next message; undefined when the peer has closed. `MESSAGE_INVALID` for one that is not what it
-   * claims to be: its descriptors are closed, and the channel can go on.
+   * The next message; undefined when the peer has closed, or this end was closed meanwhile. `MESSAGE_INVALID`
+   * for one that is not what it claims to be: its descriptors are closed, and the channel can go on.
    */
-  receive(options?: ReadinessOptions): Promise<Delivery | undefined> {
-    const received = this.#lastReceive.then(() => this.#receive(options));
-    this.#lastReceive = received.catch(() => undefined);
-    return received;
+  async receive(options?: ReadinessOptions): Promise<Delivery | undefined> {
+    const limits = limitsOf(options, this.#socket.what);
+    if (!this.#receives.isTaken) {
+      const received = receive(this.#socket);
+      if (received !== "nothing yet") {
+        return received === "end" ? undefined : deliveryOf(received);
+      }
+    }
+    return this.#receives.take(limits, this.#socket.what, () => this.#receiveLater(limits));
   }
 
-  /** Messages until the peer closes. */
+  /** Messages until either end is closed. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Delivery> {
     for (
       let delivery = await this.receive();
@@ -81,37 +91,69 @@ export class Channel implements Disposable {
     }
   }
 
-  /** What is underway is delivered; `HANDLE_CLOSED` the second time. */
+  /**
+   * Ends the conversation: waits of this end are over, the peer gets what was sent and then the end, whoever
+   * else holds the socket. `HANDLE_CLOSED` the second time.
+   */
   close(): void {
+    shutDown(this.#socket);
     this.#socket.close();
   }
 
   /** Closes unless `close` did. */
   [Symbol.dispose](): void {
-    this.#socket[Symbol.dispose]();
+    if (this.isOpen) {
+      this.close();
+    }
   }
 
-  async #send(
+  /** With descriptors of its own: those of the buffers may be closed meanwhile. */
+  async #shareLater(
     message: Uint8Array,
-    fds: readonly number[],
-    options: ReadinessOptions | undefined,
+    copies: readonly Descriptor[],
+    limits: WaitLimits,
   ): Promise<void> {
-    while (!send(this.#socket, message, fds)) {
-      await ready(this.#socket, POLL_OUT, options);
+    try {
+      await this.#sends.take(limits, this.#socket.what, async () => {
+        while (!send(this.#socket, message, numbersOf(copies))) {
+          await this.#ready(POLL_OUT, limits);
+        }
+      });
+    } finally {
+      closeAll(copies);
     }
   }
 
-  async #receive(options: ReadinessOptions | undefined): Promise<Delivery | undefined> {
-    for (;;) {
-      const received = receive(this.#socket, MESSAGE_BYTES_MAX);
-      if (received === "end") {
-        return undefined;
-      }
+  async #receiveLater(limits: WaitLimits): Promise<Delivery | undefined> {
+    while (this.isOpen) {
+      const received = receive(this.#socket);
       if (received !== "nothing yet") {
-        return deliveryOf(received);
+        return received === "end" ? undefined : deliveryOf(received);
       }
-      await ready(this.#socket, POLL_IN, options);
+      await this.#ready(POLL_IN, limits);
     }
+    return undefined;
+  }
+
+  #ready(events: number, limits: WaitLimits): Promise<number> {
+    return within(limits, this.#socket.what, (wake) => watch(this.#socket, events, wake));
+  }
+}
+
+const numbersOf = (descriptors: readonly Descriptor[]): number[] =>
+  descriptors.map(({ number }) => number);
+
+/** All or none. */
+function duplicatesOf(descriptors: readonly Descriptor[]): Descriptor[] {
+  const copies: Descriptor[] = [];
+  try {
+    for (const descriptor of descriptors) {
+      copies.push(descriptor.duplicate());
+    }
+    return copies;
+  } catch (error) {
+    closeAll(copies);
+    throw error;
   }
 }
 

@@ -4,8 +4,8 @@
  * Read as coming from an enemy: size, shape and counts are checked before anything is believed.
  */
 import { PeerbufError } from "@peerbuf/core";
-import type { LinuxBuffer } from "../buffers/linux-buffer.ts";
-import { DESCRIPTORS_MAX } from "../sys/message.ts";
+import { LinuxBuffer } from "../buffers/linux-buffer.ts";
+import { DESCRIPTORS_MAX, MESSAGE_BYTES_MAX } from "../sys/message.ts";
 
 export type Json =
   | null
@@ -26,14 +26,17 @@ export interface Envelope {
   readonly items: readonly Item[];
 }
 
-/** Bytes of one message; a socket's default buffer takes three of them. */
-export const MESSAGE_BYTES_MAX: number = 64 * 1024;
 const VERSION = 1;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
 
-/** `ARGUMENT_INVALID` when it does not fit one message. */
+/**
+ * `ARGUMENT_INVALID` when it does not fit one message, for what is no open `LinuxBuffer` and for a value
+ * that JSON cannot say (a cycle, a BigInt).
+ */
 export function encode(buffers: Readonly<Record<string, LinuxBuffer>>, meta: Json): Uint8Array {
-  const items = Object.entries(buffers).map(([name, { sizeBytes }]) => ({ name, sizeBytes }));
-  const bytes = new TextEncoder().encode(JSON.stringify({ peerbuf: VERSION, meta, items }));
+  const items = Object.entries(buffers).map(([name, buffer]) => itemOf(name, buffer));
+  const bytes = encoder.encode(textOf({ peerbuf: VERSION, meta, items }));
   if (items.length > DESCRIPTORS_MAX || bytes.length > MESSAGE_BYTES_MAX) {
     throw new PeerbufError(
       "ARGUMENT_INVALID",
@@ -41,6 +44,23 @@ export function encode(buffers: Readonly<Record<string, LinuxBuffer>>, meta: Jso
     );
   }
   return bytes;
+}
+
+function itemOf(name: string, buffer: unknown): Item {
+  if (!(buffer instanceof LinuxBuffer)) {
+    throw new PeerbufError("ARGUMENT_INVALID", `"${name}" is no buffer of this package`);
+  }
+  return { name, sizeBytes: buffer.sizeBytes };
+}
+
+function textOf(envelope: unknown): string {
+  try {
+    return JSON.stringify(envelope);
+  } catch (cause) {
+    throw new PeerbufError("ARGUMENT_INVALID", `a message cannot be put in JSON: ${cause}`, {
+      cause,
+    });
+  }
 }
 
 /** `MESSAGE_INVALID` for anything but what `encode` makes for so many descriptors. */
@@ -60,7 +80,7 @@ export function decode(bytes: Uint8Array, descriptorCount: number): Envelope {
 
 function objectIn(bytes: Uint8Array): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    const value: unknown = JSON.parse(decoder.decode(bytes));
     return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
   } catch (error) {
     throw invalid("it is no JSON text", error);

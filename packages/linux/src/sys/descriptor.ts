@@ -2,17 +2,23 @@
  * Descriptor: a file descriptor that somebody owns.
  *
  * Closed exactly once, on every path; used after that it is a typed error, never somebody else's file that
- * got the same number. Descriptors are close-on-exec from birth.
+ * got the same number. Descriptors are close-on-exec from birth. Numbers belong to the process: whoever
+ * closes one behind its owner's back is found out when the kernel gives the number to us again.
  */
 import { PeerbufError } from "@peerbuf/core";
 import { checked } from "./errno.ts";
 import { enter, type Ticket } from "./handle-ledger.ts";
 import { libc } from "./libc.ts";
 
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
 const F_DUPFD_CLOEXEC = 1030;
 const O_CLOEXEC = 0x80000;
 /** The largest number that `int fd` holds. */
 const FD_MAX = 2 ** 31 - 1;
+
+/** Numbers that this thread owns. */
+const owned = new Map<number, Ticket>();
 
 export class Descriptor implements Disposable {
   /** What it is of, for messages. */
@@ -20,15 +26,25 @@ export class Descriptor implements Disposable {
   #number: number;
   readonly #ticket: Ticket;
 
-  /** Takes the number over: from here on this object closes it. */
+  /**
+   * Takes over a number that the kernel has just given: from here on this object closes it. For a number
+   * from elsewhere use `adopt`, which looks at it first. `ARGUMENT_INVALID` for what is no number.
+   */
   constructor(number: number, what: string) {
+    checkNumber(number);
     this.what = what;
     this.#number = number;
-    this.#ticket = enter(this, `descriptor ${number} of ${what}`, () => libc().close(number));
+    // The kernel gives no number twice: whoever had it does not have it any more.
+    owned.get(number)?.lose(`was closed by somebody else, and its number went to ${what}`);
+    this.#ticket = enter(this, `descriptor ${number} of ${what}`, () => giveBack(number));
+    owned.set(number, this.#ticket);
   }
 
   /** Opens a device node or file, close-on-exec. `SYSCALL_FAILED` with the kernel's errno. */
   static open(path: string, flags: number): Descriptor {
+    if (path.includes("\0")) {
+      throw new PeerbufError("ARGUMENT_INVALID", "a path cannot hold a zero byte");
+    }
     const number = checked(
       () => libc().open(path, flags | O_CLOEXEC, 0),
       () => `open ${path}`,
@@ -36,30 +52,40 @@ export class Descriptor implements Disposable {
     return new Descriptor(number, path);
   }
 
-  /** A descriptor of our own for a number that stays its owner's. */
-  static duplicateOf(number: number, what: string): Descriptor {
-    if (!Number.isInteger(number) || number < 0 || number > FD_MAX) {
-      throw new PeerbufError("ARGUMENT_INVALID", `${number} is no file descriptor`, {
-        errno: "EBADF",
-      });
+  /**
+   * Takes over a number that came by inheritance or from elsewhere in this process, and makes it
+   * close-on-exec. `ARGUMENT_INVALID` when it has an owner here, `SYSCALL_FAILED` (EBADF) when it is not open.
+   */
+  static adopt(number: number, what: string): Descriptor {
+    checkNumber(number);
+    if (owned.has(number)) {
+      throw new PeerbufError(
+        "ARGUMENT_INVALID",
+        `descriptor ${number} is owned already: release it first, or use a duplicate`,
+      );
     }
-    const copy = checked(
-      () => libc().fcntl(number, F_DUPFD_CLOEXEC, 0),
-      () => `duplicate descriptor ${number}`,
+    checked(
+      () => libc().fcntl(number, F_SETFD, FD_CLOEXEC),
+      () => `take over descriptor ${number}`,
     );
-    return new Descriptor(copy, what);
+    return new Descriptor(number, what);
   }
 
-  /** For system calls. `HANDLE_CLOSED` after `close`. */
+  /** A descriptor of our own for a number that stays its owner's. */
+  static duplicateOf(number: number, what: string): Descriptor {
+    return new Descriptor(duplicateNumber(number), what);
+  }
+
+  /** For system calls. `HANDLE_CLOSED` after `close`, and when somebody else closed it and we know. */
   get number(): number {
-    if (this.#number < 0) {
+    if (!this.isOpen) {
       throw new PeerbufError("HANDLE_CLOSED", `the descriptor of ${this.what} is closed`);
     }
     return this.#number;
   }
 
   get isOpen(): boolean {
-    return this.#number >= 0;
+    return this.#number >= 0 && this.#ticket.isOpen;
   }
 
   duplicate(): Descriptor {
@@ -68,8 +94,9 @@ export class Descriptor implements Disposable {
 
   /** Gives the number away: whoever takes it closes it. */
   release(): number {
-    const number = this.number;
+    const { number } = this;
     this.#number = -1;
+    owned.delete(number);
     this.#ticket.close();
     return number;
   }
@@ -84,5 +111,28 @@ export class Descriptor implements Disposable {
     if (this.isOpen) {
       this.close();
     }
+  }
+}
+
+/** A duplicate, close-on-exec, that its caller keeps and closes by number: for what never leaves this folder. */
+export function duplicateNumber(number: number): number {
+  checkNumber(number);
+  return checked(
+    () => libc().fcntl(number, F_DUPFD_CLOEXEC, 0),
+    () => `duplicate descriptor ${number}`,
+  );
+}
+
+function giveBack(number: number): void {
+  owned.delete(number);
+  libc().close(number);
+}
+
+/** `ARGUMENT_INVALID` for what cannot be the number of a descriptor. */
+export function checkNumber(number: number): void {
+  if (!(Number.isInteger(number) && number >= 0 && number <= FD_MAX)) {
+    throw new PeerbufError("ARGUMENT_INVALID", `${String(number)} is no file descriptor`, {
+      errno: "EBADF",
+    });
   }
 }

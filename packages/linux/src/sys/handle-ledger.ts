@@ -25,16 +25,33 @@ const live = new Set<Entry>();
 const forgotten = new FinalizationRegistry<Entry>((entry) => {
   if (live.delete(entry)) {
     entry.giveBack();
-    process.emitWarning(`${entry.what} was never closed; it was made at ${entry.madeAt}`, {
-      type: "PeerbufLeak",
-      code: "HANDLE_LEAKED",
-    });
+    warn("HANDLE_LEAKED", `${entry.what} was never closed; it was made at ${entry.madeAt}`);
   }
 });
 
 /** A ticket for one handle; `close` it when the handle is given back. */
-export interface Ticket {
-  close(): void;
+export class Ticket {
+  readonly #entry: Entry;
+
+  constructor(entry: Entry) {
+    this.#entry = entry;
+  }
+
+  get isOpen(): boolean {
+    return live.has(this.#entry);
+  }
+
+  close(): void {
+    live.delete(this.#entry);
+    forgotten.unregister(this.#entry);
+  }
+
+  /** The handle is not ours any more, through no doing of its owner: nothing is given back. */
+  lose(why: string): void {
+    const { what, madeAt } = this.#entry;
+    this.close();
+    warn("HANDLE_LOST", `${what} ${why}; it was made at ${madeAt}`);
+  }
 }
 
 /** `giveBack` must not refer to `owner`, or it would never be collected. */
@@ -42,14 +59,13 @@ export function enter(owner: object, what: string, giveBack: () => void): Ticket
   const entry: Entry = { what, madeAt: findMaker(), giveBack };
   live.add(entry);
   forgotten.register(owner, entry, entry);
-  return {
-    close() {
-      live.delete(entry);
-      forgotten.unregister(entry);
-    },
-  };
+  return new Ticket(entry);
 }
 
 /** Everything that is out, oldest first. For tests and for reports at exit. */
 export const openHandles = (): OpenHandle[] =>
   Array.from(live, ({ what, madeAt }) => ({ what, madeAt }));
+
+function warn(code: "HANDLE_LEAKED" | "HANDLE_LOST", text: string): void {
+  process.emitWarning(text, { type: "PeerbufLeak", code });
+}

@@ -26,6 +26,7 @@ export interface Libc {
   fcntl(fd: number, command: number, argument: number): number;
   fstatfs(fd: number, target: Memory): number;
   ftruncate(fd: number, lengthBytes: number): number;
+  getsockopt(fd: number, level: number, option: number, value: Memory, lengthBytes: Memory): number;
   /** Declared with a fixed third argument: the same on x86-64 and arm64, and faster. */
   ioctl(fd: number, request: number, argument: Memory): number;
   listen(fd: number, backlog: number): number;
@@ -43,6 +44,7 @@ export interface Libc {
   open(path: string, flags: number, mode: number): number;
   recvmsg(fd: number, message: Memory, flags: number): number;
   sendmsg(fd: number, message: Memory, flags: number): number;
+  shutdown(fd: number, how: number): number;
   socket(domain: number, type: number, protocol: number): number;
   socketpair(domain: number, type: number, protocol: number, fds: Memory): number;
 }
@@ -57,6 +59,7 @@ const DECLARATIONS: Readonly<Record<keyof Libc, string>> = {
   epoll_wait: "int epoll_wait(int epfd, void *events, int maxevents, int timeout)",
   fcntl: "int fcntl(int fd, int cmd, intptr_t arg)",
   fstatfs: "int fstatfs(int fd, void *buf)",
+  getsockopt: "int getsockopt(int fd, int level, int name, void *value, void *length)",
   ftruncate: "int ftruncate(int fd, intptr_t length)",
   ioctl: "int ioctl(int fd, unsigned long request, void *arg)",
   listen: "int listen(int fd, int backlog)",
@@ -67,6 +70,7 @@ const DECLARATIONS: Readonly<Record<keyof Libc, string>> = {
   open: "int open(const char *path, int flags, int mode)",
   recvmsg: "intptr_t recvmsg(int fd, void *msg, int flags)",
   sendmsg: "intptr_t sendmsg(int fd, void *msg, int flags)",
+  shutdown: "int shutdown(int fd, int how)",
   socket: "int socket(int domain, int type, int protocol)",
   socketpair: "int socketpair(int domain, int type, int protocol, void *sv)",
 };

@@ -3,8 +3,13 @@
  *
  * The bytes are seen without a copy. After `unmap` every view of them is detached: reading gives nothing,
  * making a new view throws. The kernel keeps the file alive while it is mapped, whoever closes it.
+ *
+ * Bytes that somebody moved away (`ArrayBuffer.prototype.transfer`) cannot be taken back. Their addresses
+ * then stay, with zeros behind them that are nobody's, so that a view of them can end no process; this costs
+ * address space for good and is reported. Handing them to another thread is refused by Node.
  */
 import { constants } from "node:buffer";
+import { markAsUntransferable } from "node:worker_threads";
 import { PeerbufError } from "@peerbuf/core";
 import type { Descriptor } from "./descriptor.ts";
 import { detach } from "./detach.ts";
@@ -15,6 +20,8 @@ import { lastErrno, libc, type Pointer, viewOf } from "./libc.ts";
 const PROT_READ = 1;
 const PROT_WRITE = 2;
 const MAP_SHARED = 1;
+/** MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_NORESERVE. */
+const MAP_BLANK: number = 0x2 | 0x10 | 0x20 | 0x4000;
 /** Whoever holds the bytes, or a view of them, holds the mapping: it is not collected under them. */
 const mapOfBytes = new WeakMap<ArrayBuffer, MemoryMap>();
 /** (void *)-1. */
@@ -47,7 +54,12 @@ export class MemoryMap implements Disposable {
     this.lengthBytes = lengthBytes;
     this.#what = descriptor.what;
     this.#address = address;
-    this.#hold(viewOf(address, lengthBytes));
+    try {
+      this.#hold(viewOf(address, lengthBytes));
+    } catch (error) {
+      libc().munmap(address, lengthBytes);
+      throw error;
+    }
     this.#ticket = enter(this, `mapping of ${descriptor.what}`, () =>
       libc().munmap(address, lengthBytes),
     );
@@ -65,13 +77,25 @@ export class MemoryMap implements Disposable {
     return this.#bytes;
   }
 
-  /** Takes the bytes away from everybody who has them; `bytes` gives them anew. */
-  revokeViews(): void {
+  /**
+   * Takes the bytes away from everybody who has them; `bytes` gives them anew. False when somebody had moved
+   * them: this mapping is of no use any more, and closed.
+   */
+  revokeViews(): boolean {
+    if (this.#isMoved) {
+      this.#abandon();
+      return false;
+    }
     this.#hold(detach(this.bytes));
+    return true;
   }
 
   /** `HANDLE_CLOSED` the second time. */
   unmap(): void {
+    if (this.#isMoved) {
+      this.#abandon();
+      return;
+    }
     detach(this.bytes);
     this.#bytes = undefined;
     this.#ticket.close();
@@ -85,7 +109,18 @@ export class MemoryMap implements Disposable {
     }
   }
 
+  get #isMoved(): boolean {
+    return this.bytes.byteLength !== this.lengthBytes;
+  }
+
+  #abandon(): void {
+    this.#bytes = undefined;
+    libc().mmap(this.#address, this.lengthBytes, PROT_READ | PROT_WRITE, MAP_BLANK, -1, 0);
+    this.#ticket.lose("was moved to an ArrayBuffer of somebody else, which is blank now");
+  }
+
   #hold(bytes: ArrayBuffer): void {
+    markAsUntransferable(bytes);
     this.#bytes = bytes;
     mapOfBytes.set(bytes, this);
   }

@@ -6,10 +6,12 @@
  * under it, and several may wait for one. A descriptor that cannot be polled is refused (EPERM) before
  * anything is armed; handed to the event loop directly it would end the process.
  */
-import { PeerbufError } from "@peerbuf/core";
-import { Descriptor } from "./descriptor.ts";
+import { Descriptor, duplicateNumber } from "./descriptor.ts";
 import { checked } from "./errno.ts";
 import { libc, watchReadable } from "./libc.ts";
+import { limitsOf, type ReadinessOptions, type Watching, within } from "./wait-limits.ts";
+
+export type { ReadinessOptions } from "./wait-limits.ts";
 
 /** Bits of struct epoll_event.events that poll(2) shares. */
 export const POLL_IN = 1;
@@ -31,14 +33,9 @@ type Wake = (events: number) => void;
 
 /** One wait that has not ended. */
 interface Watch {
-  readonly copy: Descriptor;
+  /** A duplicate of ours, by number: it never leaves this file. */
+  readonly copy: number;
   readonly wake: Wake;
-}
-
-/** A wait that can be given up. */
-export interface Watching {
-  /** No `wake` after this. Does nothing when it woke before. */
-  stop(): void;
 }
 
 class Poller {
@@ -47,7 +44,10 @@ class Poller {
   readonly #handle: ReturnType<typeof watchReadable>;
   readonly #watches = new Map<number, Watch>();
   readonly #event = new DataView(new ArrayBuffer(EVENT_BYTES));
+  readonly #eventBytes = new Uint8Array(this.#event.buffer);
   readonly #batch = new DataView(new ArrayBuffer(EVENT_BYTES * BATCH));
+  readonly #batchBytes = new Uint8Array(this.#batch.buffer);
+  /** Kept as a double in the 64 bits that the kernel hands back: no wait gets another's token. */
   #nextToken = 1;
 
   constructor() {
@@ -61,12 +61,12 @@ class Poller {
   }
 
   watch(descriptor: Descriptor, events: number, wake: Wake): Watching {
-    const copy = descriptor.duplicate();
+    const copy = duplicateNumber(descriptor.number);
     const token = this.#nextToken++;
     try {
-      this.#arm(copy, events, token);
+      this.#arm(copy, events, token, descriptor.what);
     } catch (error) {
-      copy.close();
+      libc().close(copy);
       throw error;
     }
     if (this.#watches.size === 0) {
@@ -84,18 +84,12 @@ class Poller {
     this.#epoll.close();
   }
 
-  #arm(copy: Descriptor, events: number, token: number): void {
+  #arm(copy: number, events: number, token: number, what: string): void {
     this.#event.setUint32(0, events | ONE_SHOT, true);
-    this.#event.setUint32(DATA_OFFSET, token, true);
+    this.#event.setFloat64(DATA_OFFSET, token, true);
     checked(
-      () =>
-        libc().epoll_ctl(
-          this.#epoll.number,
-          CTL_ADD,
-          copy.number,
-          new Uint8Array(this.#event.buffer),
-        ),
-      () => `wait for ${copy.what}`,
+      () => libc().epoll_ctl(this.#epoll.number, CTL_ADD, copy, this.#eventBytes),
+      () => `wait for ${what}`,
     );
   }
 
@@ -103,8 +97,8 @@ class Poller {
     const watch = this.#watches.get(token);
     if (watch !== undefined) {
       this.#watches.delete(token);
-      libc().epoll_ctl(this.#epoll.number, CTL_DEL, watch.copy.number, null);
-      watch.copy.close();
+      libc().epoll_ctl(this.#epoll.number, CTL_DEL, watch.copy, null);
+      libc().close(watch.copy);
       if (this.#watches.size === 0) {
         this.#handle.unref();
       }
@@ -114,11 +108,10 @@ class Poller {
 
   /** Level triggered: what does not fit the batch wakes us again. */
   #collect(): void {
-    const bytes = new Uint8Array(this.#batch.buffer);
-    const count = libc().epoll_wait(this.#epoll.number, bytes, BATCH, 0);
+    const count = libc().epoll_wait(this.#epoll.number, this.#batchBytes, BATCH, 0);
     for (let index = 0; index < count; index++) {
       const events = this.#batch.getUint32(index * EVENT_BYTES, true);
-      const token = this.#batch.getUint32(index * EVENT_BYTES + DATA_OFFSET, true);
+      const token = this.#batch.getFloat64(index * EVENT_BYTES + DATA_OFFSET, true);
       const watch = this.#end(token);
       if (watch !== undefined) {
         wakeSafely(watch.wake, events);
@@ -153,68 +146,15 @@ function openPoller(): Poller {
   return opened;
 }
 
-export interface ReadinessOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** 0 or more, at most 2^31 - 1 (24 days); left out: no limit. */
-  readonly timeoutMs?: number | undefined;
-}
-
-const TIMEOUT_MS_MAX = 2 ** 31 - 1;
-
 /**
  * Resolves with the poll bits when one of `events` is there. `WAIT_TIMED_OUT`, `WAIT_INTERRUPTED` (abort),
- * `SYSCALL_FAILED` with EPERM for a descriptor that cannot be polled. A limit of 0 waits for one turn of
- * the event loop.
+ * `SYSCALL_FAILED` with EPERM for a descriptor that cannot be polled.
  */
 export async function ready(
   descriptor: Descriptor,
   events: number,
-  { signal, timeoutMs }: ReadinessOptions = {},
+  options?: ReadinessOptions,
 ): Promise<number> {
-  if (timeoutMs !== undefined && !(timeoutMs >= 0 && timeoutMs <= TIMEOUT_MS_MAX)) {
-    throw new PeerbufError(
-      "ARGUMENT_INVALID",
-      `a wait of ${timeoutMs} ms: 0 to ${TIMEOUT_MS_MAX} is possible`,
-    );
-  }
-  const { promise, resolve, reject } = withResolvers<number>();
-  const interrupt = (): void => reject(interrupted(descriptor, signal));
-  if (signal?.aborted === true) {
-    throw interrupted(descriptor, signal);
-  }
-  const watching = watch(descriptor, events, resolve);
-  const timer =
-    timeoutMs === undefined
-      ? undefined
-      : setTimeout(() => reject(timedOut(descriptor, timeoutMs)), timeoutMs);
-  signal?.addEventListener("abort", interrupt, { once: true });
-  try {
-    return await promise;
-  } finally {
-    watching.stop();
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", interrupt);
-  }
-}
-
-const interrupted = ({ what }: Descriptor, signal: AbortSignal | undefined): PeerbufError =>
-  new PeerbufError("WAIT_INTERRUPTED", `interrupted: waiting for ${what}`, {
-    cause: signal?.reason,
-  });
-
-const timedOut = ({ what }: Descriptor, timeoutMs: number): PeerbufError =>
-  new PeerbufError("WAIT_TIMED_OUT", `waiting for ${what}: not within ${timeoutMs} ms`);
-
-function withResolvers<T>(): {
-  promise: Promise<T>;
-  resolve: (value: T) => void;
-  reject: (reason: unknown) => void;
-} {
-  let resolve!: (value: T) => void;
-  let reject!: (reason: unknown) => void;
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  return { promise, resolve, reject };
+  const limits = limitsOf(options, descriptor.what);
+  return within(limits, descriptor.what, (wake) => watch(descriptor, events, wake));
 }

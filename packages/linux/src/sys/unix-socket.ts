@@ -2,9 +2,9 @@
  * Unix socket: sockets that keep messages apart (SOCK_SEQPACKET), close-on-exec and non-blocking.
  */
 import { PeerbufError } from "@peerbuf/core";
-import { Descriptor } from "./descriptor.ts";
-import { checked } from "./errno.ts";
-import { libc } from "./libc.ts";
+import { checkNumber, Descriptor } from "./descriptor.ts";
+import { checked, EAGAIN, EINTR, failure } from "./errno.ts";
+import { lastErrno, libc } from "./libc.ts";
 
 const AF_UNIX = 1;
 const SOCK_SEQPACKET = 5;
@@ -14,6 +14,12 @@ const TYPE = SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK;
 /** struct sockaddr_un: family (u16), then the path with its closing zero. */
 const PATH_BYTES_MAX = 107;
 const BACKLOG = 128;
+const SOL_SOCKET = 1;
+const SO_TYPE = 3;
+const SO_DOMAIN = 39;
+const SHUT_RDWR = 2;
+/** The peer connected and was gone before we looked. */
+const ECONNABORTED = 103;
 
 /** Two ends that are connected to each other. */
 export function socketPair(): [Descriptor, Descriptor] {
@@ -64,13 +70,57 @@ export function connectTo(path: string): Descriptor {
   }
 }
 
-/** The next one who connected; call it when the listening socket is readable. */
-export function acceptFrom(listening: Descriptor): Descriptor {
-  const number = checked(
-    () => libc().accept4(listening.number, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK),
-    () => `accept (${listening.what})`,
+/** The next one who connected, or "nothing yet": somebody else took it, or it is gone again. */
+export function acceptFrom(listening: Descriptor): Descriptor | "nothing yet" {
+  for (;;) {
+    const flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
+    const number = libc().accept4(listening.number, null, null, flags);
+    if (number >= 0) {
+      return new Descriptor(number, "a channel");
+    }
+    const errno = lastErrno();
+    if (errno === EAGAIN) {
+      return "nothing yet";
+    }
+    if (errno !== EINTR && errno !== ECONNABORTED) {
+      throw failure(errno, `accept (${listening.what})`);
+    }
+  }
+}
+
+/** Takes over a number from elsewhere. `ARGUMENT_INVALID` for anything but a SOCK_SEQPACKET Unix socket. */
+export function adoptSocket(number: number): Descriptor {
+  checkNumber(number);
+  if (option(number, SO_DOMAIN) !== AF_UNIX || option(number, SO_TYPE) !== SOCK_SEQPACKET) {
+    throw new PeerbufError(
+      "ARGUMENT_INVALID",
+      `descriptor ${number} is no channel: a Unix socket that keeps messages apart (SOCK_SEQPACKET) is one`,
+      { errno: "ENOTSOCK" },
+    );
+  }
+  return Descriptor.adopt(number, `channel ${number}`);
+}
+
+/**
+ * Ends the conversation for everybody who holds the socket: waits for it wake, here and at the peer, which
+ * still gets what was sent. A socket that is not connected any more has nothing to end.
+ */
+export function shutDown(socket: Descriptor): void {
+  libc().shutdown(socket.number, SHUT_RDWR);
+}
+
+/** An option of SOL_SOCKET that is an int; undefined for what is no socket. */
+function option(fd: number, name: number): number | undefined {
+  const value = new Int32Array(1);
+  const length = Int32Array.of(4);
+  const answer = libc().getsockopt(
+    fd,
+    SOL_SOCKET,
+    name,
+    new Uint8Array(value.buffer),
+    new Uint8Array(length.buffer),
   );
-  return new Descriptor(number, "a channel");
+  return answer < 0 ? undefined : value[0];
 }
 
 function newSocket(what: string): Descriptor {

@@ -1,0 +1,109 @@
+/**
+ * Wait limits: when a wait is given up: by an abort, or after a time.
+ *
+ * A wait of several steps (for its turn, then for the peer) has one limit for all of them, so the time is
+ * turned into a point in time at the beginning.
+ */
+import { PeerbufError } from "@peerbuf/core";
+import { MonotonicClock } from "../clock.ts";
+
+export interface ReadinessOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** 0 or more, at most 2^31 - 1 (24 days); left out: no limit. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Options that were looked at, and when they end. */
+export interface WaitLimits {
+  readonly signal: AbortSignal | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly deadlineNs: number;
+}
+
+/** A wait that can be given up. */
+export interface Watching {
+  /** No wake after this. Does nothing when it woke before. */
+  stop(): void;
+}
+
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+const NS_PER_MS = 1e6;
+const NO_LIMITS: WaitLimits = {
+  signal: undefined,
+  timeoutMs: undefined,
+  deadlineNs: Number.POSITIVE_INFINITY,
+};
+const clock = new MonotonicClock();
+
+/** `ARGUMENT_INVALID` for a time that is none, `WAIT_INTERRUPTED` when it was aborted already. */
+export function limitsOf(options: ReadinessOptions | undefined, what: string): WaitLimits {
+  if (options === undefined) {
+    return NO_LIMITS;
+  }
+  const { signal, timeoutMs } = options;
+  if (timeoutMs !== undefined && !(timeoutMs >= 0 && timeoutMs <= TIMEOUT_MS_MAX)) {
+    throw new PeerbufError(
+      "ARGUMENT_INVALID",
+      `a wait of ${timeoutMs} ms: 0 to ${TIMEOUT_MS_MAX} is possible`,
+    );
+  }
+  if (signal?.aborted === true) {
+    throw interrupted(what, signal);
+  }
+  const deadlineNs =
+    timeoutMs === undefined ? NO_LIMITS.deadlineNs : clock.nowNs + timeoutMs * NS_PER_MS;
+  return { signal, timeoutMs, deadlineNs };
+}
+
+/**
+ * What `begin` resolves with, unless a limit is reached first: `WAIT_TIMED_OUT`, `WAIT_INTERRUPTED`. The
+ * wait is stopped on every path. A limit of 0 waits for one turn of the event loop.
+ */
+export function within<T>(
+  limits: WaitLimits,
+  what: string,
+  begin: (resolve: (value: T) => void) => Watching,
+): Promise<T> {
+  return limits === NO_LIMITS
+    ? new Promise((resolve) => begin(resolve))
+    : limited(limits, what, begin);
+}
+
+async function limited<T>(
+  { signal, timeoutMs, deadlineNs }: WaitLimits,
+  what: string,
+  begin: (resolve: (value: T) => void) => Watching,
+): Promise<T> {
+  let stop: (() => void) | undefined;
+  try {
+    return await new Promise<T>((resolve, reject) => {
+      const interrupt = (): void => reject(interrupted(what, signal));
+      if (signal?.aborted === true) {
+        interrupt();
+        return;
+      }
+      const watching = begin(resolve);
+      const leftMs = Math.max(0, (deadlineNs - clock.nowNs) / NS_PER_MS);
+      const timer =
+        timeoutMs === undefined
+          ? undefined
+          : setTimeout(() => reject(timedOut(what, timeoutMs)), Math.ceil(leftMs));
+      signal?.addEventListener("abort", interrupt, { once: true });
+      stop = () => {
+        watching.stop();
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", interrupt);
+      };
+    });
+  } finally {
+    stop?.();
+  }
+}
+
+const interrupted = (what: string, signal: AbortSignal | undefined): PeerbufError =>
+  new PeerbufError("WAIT_INTERRUPTED", `interrupted: waiting for ${what}`, {
+    cause: signal?.reason,
+  });
+
+const timedOut = (what: string, timeoutMs: number): PeerbufError =>
+  new PeerbufError("WAIT_TIMED_OUT", `waiting for ${what}: not within ${timeoutMs} ms`);
