@@ -37,6 +37,16 @@ export { Channel, channelPair, type Delivery } from "./sharing/channel.ts";
 export type { Json } from "./sharing/envelope.ts";
 export { connect, Listener } from "./sharing/listener.ts";
 export { BlockDevice, type DirectMemory, type Extent } from "./storage/block-device.ts";
+export type { BlindSpot } from "./survey/blind-spot.ts";
+export type { Holder } from "./survey/holders.ts";
+export type { FenceUse, PendingFence } from "./survey/pending-fence.ts";
+export {
+  type Survey,
+  type SurveyedBuffer,
+  type SurveyOptions,
+  surveyBuffers,
+} from "./survey/survey.ts";
+export type { ExporterTotal, ProcessTotal } from "./survey/totals.ts";
 export { Descriptor } from "./sys/descriptor.ts";
 export { type OpenHandle, openHandles } from "./sys/handle-ledger.ts";
 export { MESSAGE_BYTES_MAX } from "./sys/message.ts";
