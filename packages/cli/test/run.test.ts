@@ -20,6 +20,8 @@ interface Transfer {
   route: string | null;
   remote?: { target: string; route: string };
   bytes: number;
+  gigabytesPerSecond?: number;
+  assumesLinks: boolean;
   sha256: { source: string | null; destination: string | null };
   arrived: boolean;
   error?: { code: string; message: string };
@@ -246,6 +248,36 @@ describe("run, the proof", () => {
 
     expect(code).toBe(0);
     expect(transfers.map(({ route }) => route)).toEqual(["bus-addr", "host-bridge"]);
+  });
+});
+
+describe("run, links", () => {
+  const timed = async (machine: string): Promise<{ rate: number; assumesLinks: boolean }> => {
+    const { transfers } = await run(`machine: ${machine}${HEAD}${nvmeWrite("16:00.0")}`);
+    const [{ gigabytesPerSecond: rate = 0, assumesLinks }] = transfers as [Transfer];
+    return { rate, assumesLinks };
+  };
+  const stated = (gpu: string, drive: string): string =>
+    `{ links: { byFunction: { "13:00.0": ${gpu}, "16:00.0": ${drive} } } }`;
+
+  it("are as captured unless the scenario states them, and a time says which", async () => {
+    const captured = await timed("{}");
+    const assumed = await timed(stated("Gen4 x16", "Gen4 x2"));
+
+    // 2.5 GT/s x1 carries 0.25 GB/s after line coding, 16 GT/s x2 carries 3.9: packets take a part of both.
+    expect(captured).toEqual({ rate: expect.closeTo(0.21, 1), assumesLinks: false });
+    expect(assumed).toEqual({ rate: expect.closeTo(3.3, 0), assumesLinks: true });
+  });
+
+  it("are named by generation or by transfers a second, whichever the slower one sets the time", async () => {
+    const [fast, same, slow] = [
+      await timed(stated("Gen3 x4", "Gen5 x4")),
+      await timed(stated("8 GT/s x4", "32 GT/s x4")),
+      await timed(stated("2.5GT/s x4", "Gen5 x4")),
+    ];
+
+    expect(same).toEqual(fast);
+    expect(fast.rate / slow.rate).toBeCloseTo(8 / 2.5 / (0.8 / (128 / 130)), 0);
   });
 });
 

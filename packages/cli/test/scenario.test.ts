@@ -133,6 +133,26 @@ describe("a fault in a scenario is told with line, column and field", () => {
       "1:1: machine: busOffset 0000:99: there is no such root bus",
     ],
     [
+      "a link that PCIe does not know",
+      `machine: { links: { byFunction: { "13:00.0": Gen4 x3 } } }\n${LINES.join("\n")}`,
+      '1:46: machine.links.byFunction["13:00.0"]: "Gen4 x3" is no PCIe link such as Gen4 x16 or 16 GT/s x16',
+    ],
+    [
+      "a link of a function that is not there",
+      `machine: { links: { byFunction: { "99:00.0": Gen4 x16 } } }\n${LINES.join("\n")}`,
+      '1:46: machine.links.byFunction["99:00.0"]: 99:00.0: there is no such PCI function',
+    ],
+    [
+      "packets of no size of PCIe",
+      `machine: { links: { payloadBytes: 100 } }\n${LINES.join("\n")}`,
+      "1:35: machine.links.payloadBytes: expected one of 128, 256, 512, 1024, 2048, 4096 bytes",
+    ],
+    [
+      "a rate that is none",
+      `machine: { links: { socketBytesPerNs: 0 } }\n${LINES.join("\n")}`,
+      "1:39: machine.links.socketBytesPerNs: expected a rate above 0 bytes a nanosecond",
+    ],
+    [
       "an unknown function",
       withLine(4, '  "15:00.1": { model: rdma }'),
       '4:3: devices["15:00.1"]: 15:00.1: there is no such PCI function',

@@ -1,5 +1,5 @@
 /**
- * Fit machine: one machine's devices held against its capture.
+ * Fit machine: one machine's devices and links held against its capture.
  *
  * Every name becomes the canonical BDF of an endpoint that exists, so that nothing behind it has to
  * look again.
@@ -25,7 +25,7 @@ export interface FittedDevice {
   readonly path: FieldPath;
 }
 
-/** @throws InputError at the first device that does not fit */
+/** @throws InputError at the first device or link that does not fit */
 export function fitMachine(
   file: ScenarioFile,
   name: string,
@@ -44,6 +44,9 @@ export function fitMachine(
       throw file.problem(at, `${bdf} has a model already`, "Name each function once");
     }
     devices.set(bdf, { choice, path: at });
+  }
+  for (const given of Object.keys(plan.machine?.links?.byFunction ?? {})) {
+    bdfAt(file, topology, given, [...path, "machine", "links", "byFunction", given]);
   }
   return { name, topology, plan, devices, path };
 }

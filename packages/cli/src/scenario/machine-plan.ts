@@ -5,6 +5,7 @@ import { PAGE_BYTES } from "@peerbuf/core";
 import { z } from "zod";
 import { type FaultPlan, faultShape } from "./fault-plan.ts";
 import { section, seed, sizeBytes } from "./fields.ts";
+import { type LinksPlan, linksShape } from "./links-plan.ts";
 
 /** Size of a drive's namespace unless the scenario says otherwise, in bytes. */
 export const NAMESPACE_BYTES_DEFAULT: number = 64 * 2 ** 20;
@@ -59,6 +60,8 @@ export interface HardwarePlan {
   readonly busOffset?: Readonly<Record<string, number>> | undefined;
   /** ACS control registers as somebody left them after the verdicts were made, by PCI address. */
   readonly acsControl?: Readonly<Record<string, number>> | undefined;
+  /** PCIe links that are other than captured. */
+  readonly links?: LinksPlan | undefined;
   readonly seed?: number | undefined;
 }
 
@@ -91,6 +94,7 @@ const hardware = section({
   dma: z.enum(DMA_PLATFORMS).optional(),
   busOffset: z.record(z.string(), z.int().min(0)).optional(),
   acsControl: z.record(z.string(), z.int().min(0).max(0x7f)).optional(),
+  links: linksShape.optional(),
   seed: seed.optional(),
 });
 

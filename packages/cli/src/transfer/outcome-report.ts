@@ -215,12 +215,14 @@ function hostUseOf({ machine, deviceBytes, processorBytes }: HostMemoryUse): str
   return `${where}${formatSize(deviceBytes)} to or from memory${copied}`;
 }
 
-/** `0.21 ms, 5.0 GB/s`, in virtual time. */
+/** `0.21 ms, 5.0 GB/s`, in virtual time, and whose word the links are. */
 function timeRows(outcome: Outcome): string[][] {
   const rate = gigabytesPerSecond(outcome);
-  return outcome.elapsedNs === undefined || rate === undefined
-    ? []
-    : [["time", `${formatTime(outcome.elapsedNs)}, ${rate.toFixed(2)} GB/s`]];
+  if (outcome.elapsedNs === undefined || rate === undefined) {
+    return [];
+  }
+  const links = outcome.assumesLinks ? " over links that the scenario assumes" : "";
+  return [["time", `${formatTime(outcome.elapsedNs)}, ${rate.toFixed(2)} GB/s${links}`]];
 }
 
 const formatTime = (ns: number): string =>

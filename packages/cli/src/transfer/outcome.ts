@@ -50,6 +50,8 @@ export interface Outcome extends Evidence {
   readonly route: string | null;
   /** The other end of an RDMA transfer. */
   readonly remote: RemoteEnd | undefined;
+  /** Its time is of links that the scenario states, not of those captured. */
+  readonly assumesLinks: boolean;
   /** Source and destination are what was put in. */
   readonly arrived: boolean;
   readonly decisions: readonly LoggedDecision[];
@@ -61,9 +63,12 @@ export interface Outcome extends Evidence {
   readonly leftBehind: readonly string[];
 }
 
-/** Bytes of the buffer a nanosecond; undefined where nothing took time. */
+/** Bytes of the buffer a nanosecond, each way for itself; undefined where nothing took time. */
 export function gigabytesPerSecond({ plan, elapsedNs }: Outcome): number | undefined {
-  return elapsedNs === undefined || elapsedNs === 0 ? undefined : plan.buffer.size / elapsedNs;
+  const ways = plan.operation === "nvme-write-read" ? 2 : 1;
+  return elapsedNs === undefined || elapsedNs === 0
+    ? undefined
+    : (ways * plan.buffer.size) / elapsedNs;
 }
 
 export function outcomeAsJson(outcome: Outcome): unknown {
@@ -83,6 +88,7 @@ export function outcomeAsJson(outcome: Outcome): unknown {
     arrived,
     ...(elapsedNs !== undefined && { elapsedNs }),
     ...(rate !== undefined && { gigabytesPerSecond: rate }),
+    assumesLinks: outcome.assumesLinks,
     ...(error !== undefined && { error: { code: error.code, message: error.message } }),
     decisions: decisions.map(decisionAsJson),
     passed,

@@ -54,8 +54,10 @@ export const runShape: z.ZodType = z.strictObject({
       arrived: z.boolean(),
       /** Virtual time from the first request to the last completion; left out when it did not get that far. */
       elapsedNs: z.number().optional(),
-      /** `bytes` by `elapsedNs`; left out when nothing took time. */
+      /** `bytes` by `elapsedNs`, twice `bytes` for `nvme-write-read`; left out when nothing took time. */
       gigabytesPerSecond: z.number().optional(),
+      /** The time is of links that the scenario states (`machine.links`), not of those captured. */
+      assumesLinks: z.boolean(),
       /** Why it did not run to its end; left out when it did. */
       error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
       decisions: z.array(decision),

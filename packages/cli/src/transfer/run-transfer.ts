@@ -44,6 +44,7 @@ export async function runTransfer(rig: Rig, plan: TransferPlan, seed: number): P
     target: mapped?.target ?? null,
     route: mapped?.route ?? null,
     remote: remoteEnd(plan, log),
+    assumesLinks: placesOf(plan).some((place) => rig.siteOf(place).assumesLinks),
     arrived: error === undefined && sha256.source === expected && sha256.destination === expected,
     decisions: log.decisions,
     injected: troubles.injected,
@@ -52,6 +53,9 @@ export async function runTransfer(rig: Rig, plan: TransferPlan, seed: number): P
     ...evidence,
   };
 }
+
+const placesOf = ({ importer, remote }: TransferPlan): string[] =>
+  remote === undefined ? [importer] : [importer, remote.importer];
 
 /** The faults of this transfer are gone before anything is tidied up. */
 async function withFaults(rig: Rig, plan: TransferPlan, pattern: Uint8Array): Promise<Evidence> {

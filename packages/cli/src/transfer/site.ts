@@ -22,6 +22,7 @@ import {
 } from "@peerbuf/machine";
 import type { KernelRules, Topology } from "@peerbuf/topology";
 import { pathFrom } from "../machine-source.ts";
+import { linkOptionsOf } from "../scenario/links-plan.ts";
 import {
   type DeviceChoice,
   type HardwarePlan,
@@ -89,6 +90,11 @@ export class Site implements Disposable {
       ...(choices !== undefined && { choices }),
     });
     this.#software = this.#newSoftware();
+  }
+
+  /** Its times are of links that the scenario states, in part or all. */
+  get assumesLinks(): boolean {
+    return this.#plan.machine?.links !== undefined;
   }
 
   get framework(): Framework {
@@ -195,7 +201,7 @@ export class Site implements Disposable {
 }
 
 function machineOf(topology: Topology, plan: HardwarePlan, clock: VirtualClock): Machine {
-  const { memory, rootComplex, busOffset, seed } = plan;
+  const { memory, rootComplex, busOffset, links, seed } = plan;
   const machine = createMachine({
     topology,
     clock,
@@ -203,6 +209,7 @@ function machineOf(topology: Topology, plan: HardwarePlan, clock: VirtualClock):
     ...(memory?.pages !== undefined && { pagePlacement: memory.pages }),
     ...(rootComplex !== undefined && { rootComplex }),
     ...(busOffset !== undefined && { busOffset }),
+    ...(links !== undefined && { links: linkOptionsOf(links) }),
     ...(seed !== undefined && { seed }),
   });
   for (const [bdf, bits] of Object.entries(plan.acsControl ?? {})) {

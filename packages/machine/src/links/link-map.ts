@@ -93,7 +93,7 @@ const isPort = ({ table }: Topology, row: number): boolean =>
   table.portType[row] === PORT_TYPE.ROOT_PORT ||
   table.portType[row] === PORT_TYPE.SWITCH_DOWNSTREAM;
 
-/** By row of the port, the links that the options state. `InputError` for functions that there are not, or without a link. */
+/** By row of the port, the links that the options state. `InputError` for functions that there are not, or without a link, and for a link stated twice. */
 function statedLinks(topology: Topology, { byFunction = {} }: LinkOptions): Map<number, LinkSpeed> {
   const stated = new Map<number, LinkSpeed>();
   for (const [bdf, speed] of Object.entries(byFunction)) {
@@ -105,6 +105,14 @@ function statedLinks(topology: Topology, { byFunction = {} }: LinkOptions): Map<
         place: `byFunction ${bdf}`,
         cause: "this function is on no PCIe link below a port",
         remedy: "Name a device or a switch's upstream port, or the port above it",
+      });
+    }
+    if (stated.has(port)) {
+      throw new InputError({
+        source: "links",
+        place: `byFunction ${bdf}`,
+        cause: `the link below ${topology.bdfOf(port)} is stated already`,
+        remedy: "Name one of the functions of a link",
       });
     }
     stated.set(port, speed);

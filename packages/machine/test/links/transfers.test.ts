@@ -382,4 +382,10 @@ describe("transfers over links", () => {
     const integrated = { byFunction: { "0000:00:04.0": GEN4_X16.link } };
     expect(() => start({}, integrated, tinyTopology())).toThrow("on no PCIe link");
   });
+
+  it("refuses a link that is stated at both of its ends", () => {
+    const twice = { byFunction: { [NEAR]: GEN4_X16.link, "0000:02:00.0": GEN4_X16.link } };
+
+    expect(() => start({}, twice)).toThrow("the link below 0000:02:00.0 is stated already");
+  });
 });
