@@ -33,8 +33,9 @@ export class LinuxBuffer implements Disposable {
   /** Equal exactly when it is the same buffer, whatever the descriptor's number. */
   readonly identity: BufferIdentity;
   readonly #descriptor: Descriptor;
-  readonly #brackets: Brackets;
-  readonly #mapped: Mapped;
+  /** Made with the first bracket: many buffers are only passed on. */
+  #brackets: Brackets | undefined;
+  #mapped: Mapped | undefined;
   #map: MemoryMap | undefined;
 
   /**
@@ -52,8 +53,6 @@ export class LinuxBuffer implements Disposable {
       throw error;
     }
     this.#descriptor = descriptor;
-    this.#brackets = new Brackets(this.#bracketed());
-    this.#mapped = this.#cacheEntry();
   }
 
   /** The descriptor, which stays this object's: duplicate it to keep it. `HANDLE_CLOSED` after `close`. */
@@ -96,6 +95,7 @@ export class LinuxBuffer implements Disposable {
    * the buffer; `await idle(use)` first, or use `withBytes`.
    */
   beginCpuAccess(use: Use): CpuAccess {
+    this.#brackets ??= new Brackets(this.#bracketed());
     return this.#brackets.begin(use);
   }
 
@@ -145,13 +145,13 @@ export class LinuxBuffer implements Disposable {
   /** `BUFFER_BUSY` while a bracket is open, `HANDLE_CLOSED` the second time. */
   close(): void {
     const { descriptor } = this;
-    if (this.#brackets.openCount > 0) {
+    const openCount = this.#brackets?.openCount ?? 0;
+    if (openCount > 0) {
       throw new PeerbufError(
         "BUFFER_BUSY",
-        `${descriptor.what} has ${this.#brackets.openCount} open CPU access; end it first`,
+        `${descriptor.what} has ${openCount} open CPU access; end it first`,
       );
     }
-    mapCache.forget(this.#mapped);
     this.#unmap();
     descriptor.close();
   }
@@ -170,8 +170,7 @@ export class LinuxBuffer implements Disposable {
       sync: (use, edge) => this.#sync(use, edge),
       revokeViews: () => {
         if (this.#map?.revokeViews() === false) {
-          mapCache.forget(this.#mapped);
-          this.#map = undefined;
+          this.#forgetMap();
         }
         mapCache.trim();
       },
@@ -179,7 +178,7 @@ export class LinuxBuffer implements Disposable {
   }
 
   #cacheEntry(): Mapped {
-    const isInUse = (): boolean => this.#brackets.openCount > 0;
+    const isInUse = (): boolean => (this.#brackets?.openCount ?? 0) > 0;
     const { sizeBytes } = this;
     return {
       sizeBytes,
@@ -192,6 +191,7 @@ export class LinuxBuffer implements Disposable {
 
   #mappedBytes(): ArrayBuffer {
     this.#map ??= new MemoryMap(this.descriptor, this.sizeBytes);
+    this.#mapped ??= this.#cacheEntry();
     mapCache.touch(this.#mapped);
     return this.#map.bytes;
   }
@@ -206,6 +206,13 @@ export class LinuxBuffer implements Disposable {
 
   #unmap(): void {
     this.#map?.unmap();
+    this.#forgetMap();
+  }
+
+  #forgetMap(): void {
     this.#map = undefined;
+    if (this.#mapped !== undefined) {
+      mapCache.forget(this.#mapped);
+    }
   }
 }

@@ -34,9 +34,8 @@ export class MapCache {
 
   /** It is mapped and was used just now. */
   touch(mapped: Mapped): void {
-    this.forget(mapped);
-    const entry = { sizeBytes: mapped.sizeBytes, mapped: new WeakRef(mapped) };
-    this.#entryOf.set(mapped, entry);
+    const entry = this.#entryOf.get(mapped) ?? this.#newEntry(mapped);
+    this.#drop(entry);
     this.#entries.add(entry);
     this.#totalBytes += entry.sizeBytes;
   }
@@ -61,6 +60,12 @@ export class MapCache {
         mapped?.unmap();
       }
     }
+  }
+
+  #newEntry(mapped: Mapped): Entry {
+    const entry = { sizeBytes: mapped.sizeBytes, mapped: new WeakRef(mapped) };
+    this.#entryOf.set(mapped, entry);
+    return entry;
   }
 
   #drop(entry: Entry): void {

@@ -28,15 +28,16 @@ export class Descriptor implements Disposable {
 
   /**
    * Takes over a number that the kernel has just given: from here on this object closes it. For a number
-   * from elsewhere use `adopt`, which looks at it first. `ARGUMENT_INVALID` for what is no number.
+   * from elsewhere use `adopt`, which looks at it first. `ARGUMENT_INVALID` for what is no number. `madeAt`
+   * is the place to report when it is forgotten, where the stack does not say it.
    */
-  constructor(number: number, what: string) {
+  constructor(number: number, what: string, madeAt?: string) {
     checkNumber(number);
     this.what = what;
     this.#number = number;
     // The kernel gives no number twice: whoever had it does not have it any more.
     owned.get(number)?.lose(`was closed by somebody else, and its number went to ${what}`);
-    this.#ticket = enter(this, `descriptor ${number} of ${what}`, () => giveBack(number));
+    this.#ticket = enter(this, `descriptor ${number} of ${what}`, () => giveBack(number), madeAt);
     owned.set(number, this.#ticket);
   }
 
@@ -82,6 +83,11 @@ export class Descriptor implements Disposable {
       throw new PeerbufError("HANDLE_CLOSED", `the descriptor of ${this.what} is closed`);
     }
     return this.#number;
+  }
+
+  /** `file:line:column` of the call that made it. */
+  get madeAt(): string {
+    return this.#ticket.madeAt;
   }
 
   get isOpen(): boolean {

@@ -6,13 +6,6 @@
  */
 import { findMaker } from "./maker.ts";
 
-/** What has to be known to give a handle back when its owner is gone. */
-interface Entry {
-  readonly what: string;
-  readonly madeAt: string;
-  readonly giveBack: () => void;
-}
-
 export interface OpenHandle {
   /** e.g. `descriptor 23 of udmabuf`. */
   readonly what: string;
@@ -20,46 +13,59 @@ export interface OpenHandle {
   readonly madeAt: string;
 }
 
-const live = new Set<Entry>();
-
-const forgotten = new FinalizationRegistry<Entry>((entry) => {
-  if (live.delete(entry)) {
-    entry.giveBack();
-    warn("HANDLE_LEAKED", `${entry.what} was never closed; it was made at ${entry.madeAt}`);
-  }
-});
-
-/** A ticket for one handle; `close` it when the handle is given back. */
+/** What has to be known to give a handle back when its owner is gone; `close` it when it was given back. */
 export class Ticket {
-  readonly #entry: Entry;
+  readonly what: string;
+  readonly madeAt: string;
+  readonly #giveBack: () => void;
 
-  constructor(entry: Entry) {
-    this.#entry = entry;
+  constructor(what: string, madeAt: string, giveBack: () => void) {
+    this.what = what;
+    this.madeAt = madeAt;
+    this.#giveBack = giveBack;
   }
 
   get isOpen(): boolean {
-    return live.has(this.#entry);
+    return live.has(this);
   }
 
   close(): void {
-    live.delete(this.#entry);
-    forgotten.unregister(this.#entry);
+    live.delete(this);
+    forgotten.unregister(this);
   }
 
   /** The handle is not ours any more, through no doing of its owner: nothing is given back. */
   lose(why: string): void {
-    const { what, madeAt } = this.#entry;
     this.close();
-    warn("HANDLE_LOST", `${what} ${why}; it was made at ${madeAt}`);
+    warn("HANDLE_LOST", `${this.what} ${why}; it was made at ${this.madeAt}`);
+  }
+
+  /** The owner was collected. */
+  forget(): void {
+    if (live.delete(this)) {
+      this.#giveBack();
+      warn("HANDLE_LEAKED", `${this.what} was never closed; it was made at ${this.madeAt}`);
+    }
   }
 }
 
-/** `giveBack` must not refer to `owner`, or it would never be collected. */
-export function enter(owner: object, what: string, giveBack: () => void): Ticket {
-  const entry: Entry = { what, madeAt: findMaker(), giveBack };
-  live.add(entry);
-  forgotten.register(owner, entry, entry);
-  return new Ticket(entry);
+const live = new Set<Ticket>();
+const forgotten = new FinalizationRegistry<Ticket>((ticket) => ticket.forget());
+
+/**
+ * `giveBack` must not refer to `owner`, or it would never be collected. `madeAt` is found on the stack unless
+ * the stack says nothing, as for what came from a peer.
+ */
+export function enter(
+  owner: object,
+  what: string,
+  giveBack: () => void,
+  madeAt: string = findMaker(),
+): Ticket {
+  const ticket = new Ticket(what, madeAt, giveBack);
+  live.add(ticket);
+  forgotten.register(owner, ticket, ticket);
+  return ticket;
 }
 
 /** Everything that is out, oldest first. For tests and for reports at exit. */

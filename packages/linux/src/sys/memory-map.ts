@@ -22,8 +22,6 @@ const PROT_WRITE = 2;
 const MAP_SHARED = 1;
 /** MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_NORESERVE. */
 const MAP_BLANK: number = 0x2 | 0x10 | 0x20 | 0x4000;
-/** Whoever holds the bytes, or a view of them, holds the mapping: it is not collected under them. */
-const mapOfBytes = new WeakMap<ArrayBuffer, MemoryMap>();
 /** (void *)-1. */
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 
@@ -122,6 +120,31 @@ export class MemoryMap implements Disposable {
   #hold(bytes: ArrayBuffer): void {
     markAsUntransferable(bytes);
     this.#bytes = bytes;
-    mapOfBytes.set(bytes, this);
+    new Hold(bytes, this);
+  }
+}
+
+/** A constructor that makes nothing new lets a class add its private field to what it is given. */
+const Given = function given(bytes: ArrayBuffer): ArrayBuffer {
+  return bytes;
+} as unknown as new (
+  bytes: ArrayBuffer,
+) => object;
+
+/**
+ * Whoever holds the bytes, or a view of them, holds the mapping: it is not collected under them. A field that
+ * nobody else sees; a WeakMap would do the same at ten times the price, for every bracket.
+ */
+class Hold extends Given {
+  readonly #map: MemoryMap;
+
+  constructor(bytes: ArrayBuffer, map: MemoryMap) {
+    super(bytes);
+    this.#map = map;
+  }
+
+  /** Asked by nobody: to be held is all that it is for. */
+  get map(): MemoryMap {
+    return this.#map;
   }
 }

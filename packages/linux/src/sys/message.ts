@@ -167,6 +167,7 @@ export function closeAll(descriptors: readonly Descriptor[]): void {
 /** Counted by the length in each header: the padding can hold one more than was meant. */
 function descriptorsIn(view: DataView, socket: Descriptor): Descriptor[] {
   const end = CONTROL_OFFSET + view.getUint32(CONTROL_LENGTH, true);
+  const what = `a descriptor received over ${socket.what}`;
   const descriptors: Descriptor[] = [];
   for (let at = CONTROL_OFFSET; at + CONTROL_HEADER_BYTES <= end; ) {
     const length = view.getUint32(at, true);
@@ -174,9 +175,8 @@ function descriptorsIn(view: DataView, socket: Descriptor): Descriptor[] {
       view.getInt32(at + 8, true) === SOL_SOCKET && view.getInt32(at + 12, true) === SCM_RIGHTS;
     const last = Math.min(at + length, end) - 4;
     for (let fd = at + CONTROL_HEADER_BYTES; isRights && fd <= last; fd += 4) {
-      descriptors.push(
-        new Descriptor(view.getInt32(fd, true), `a descriptor received over ${socket.what}`),
-      );
+      // The stack would name the event loop: who opened the socket can say more.
+      descriptors.push(new Descriptor(view.getInt32(fd, true), what, socket.madeAt));
     }
     at += Math.max(alignedTo8(length), CONTROL_HEADER_BYTES);
   }
