@@ -1,4 +1,5 @@
 /** The public surface of the `peerbuf` package: the command as a function, and the shapes of its JSON. */
+export { bufsShape } from "./bufs/bufs-shape.ts";
 export { doctorShape, explainShape } from "./diagnosis-shapes.ts";
 export type { ExitCode } from "./exit-code.ts";
 export { EXIT } from "./exit-code.ts";

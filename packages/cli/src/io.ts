@@ -13,6 +13,8 @@ export interface Output {
   readonly isTerminal: boolean;
   /** Characters in a line. */
   readonly columns: number;
+  /** Lines that a terminal shows; left out where there is none. */
+  readonly rows?: number | undefined;
 }
 
 export interface Io {
@@ -23,6 +25,8 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Names of devices, asked for once. Left out: the built-in ones, which are the same on every machine. */
   readonly loadNames?: () => DeviceNames;
+  /** Aborted when the person has seen enough (ctrl-C). Asked only by what runs until then. */
+  readonly interrupted?: () => AbortSignal;
 }
 
 /** The reader went away (`| head`): there is nobody left to tell, so the command just ends. */

@@ -13,11 +13,25 @@ export function processIo(): Io {
     cwd: process.cwd(),
     env: process.env,
     loadNames: loadDeviceNames,
+    interrupted,
   };
 }
 
+/** Whoever asks for it takes the place of the signals' own effect, which would be an end with exit code 130. */
+function interrupted(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => controller.abort());
+  }
+  return controller.signal;
+}
+
 /** What is used of a stream; a terminal's has more than a pipe's. */
-type TextStream = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
+type TextStream = NodeJS.WritableStream & {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
+};
 
 export function streamOutput(stream: TextStream): Output {
   let failure: Error | undefined;
@@ -28,6 +42,9 @@ export function streamOutput(stream: TextStream): Output {
     isTerminal: stream.isTTY === true,
     get columns() {
       return stream.columns ?? COLUMNS_DEFAULT;
+    },
+    get rows() {
+      return stream.rows;
     },
     async write(content) {
       if (failure === undefined && !taken(stream, content)) {

@@ -6,6 +6,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { benchCommand } from "./commands/bench.ts";
+import { bufsCommand } from "./commands/bufs.ts";
 import { captureCommand } from "./commands/capture.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { explainCommand } from "./commands/explain.ts";
@@ -62,6 +63,7 @@ function buildProgram(session: Session, printed: string[]): Command {
     topoCommand,
     captureCommand,
     fleetCommand,
+    bufsCommand,
     benchCommand,
   ];
   for (const make of commands) {

@@ -178,6 +178,7 @@ describe("docs/cli.md", () => {
       "topo",
       "capture",
       "fleet",
+      "bufs",
       "bench",
     ]);
     for (const command of commands) {

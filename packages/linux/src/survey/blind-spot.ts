@@ -45,14 +45,20 @@ const MOUNT =
   "mount -t debugfs none /sys/kernel/debug, as root (in a container: outside of it, and give it /sys/kernel/debug)";
 const KERNEL_OPTIONS = "a kernel with CONFIG_DMA_SHARED_BUFFER and CONFIG_DEBUG_FS";
 
+const DENIED_TO_USER = { cause: "they are not this user's", remedy: "run it as root" };
+const DENIED_TO_ROOT = {
+  cause: "this root may not look into them",
+  remedy:
+    "give it CAP_SYS_PTRACE (a container: --cap-add SYS_PTRACE), on a system that confines no root",
+};
+
+const isRoot = (): boolean => process.getuid?.() === 0;
+
 function ofProcesses(root: string, { deniedCount, processCount }: ProcessTable): BlindSpot[] {
   const spots: BlindSpot[] = [];
   if (deniedCount > 0) {
-    spots.push({
-      what: `what ${deniedCount} of ${processCount} processes hold`,
-      cause: "they are not this user's",
-      remedy: "run it as root",
-    });
+    const what = `what ${deniedCount} of ${processCount} processes hold`;
+    spots.push({ what, ...(isRoot() ? DENIED_TO_ROOT : DENIED_TO_USER) });
   }
   const namespace = look(() => readlinkSync(`${root}/proc/self/ns/pid`));
   if (namespace !== undefined && namespace !== FIRST_PID_NAMESPACE) {
@@ -63,7 +69,7 @@ function ofProcesses(root: string, { deniedCount, processCount }: ProcessTable):
     });
   }
   const mounts = look(() => readFileSync(`${root}/proc/self/mountinfo`, "utf8")) ?? "";
-  if (/ \/proc .* - proc .*hidepid=(?!0|off)/.test(mounts) && process.getuid?.() !== 0) {
+  if (/ \/proc .* - proc .*hidepid=(?!0|off)/.test(mounts) && !isRoot()) {
     const cause = "/proc is mounted with hidepid";
     spots.push({ what: "processes of other users", cause, remedy: "run it as root" });
   }
