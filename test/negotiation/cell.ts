@@ -1,7 +1,13 @@
 /**
  * Cell: what comes of one exporter's buffer in one importer's hands, found by letting them do it.
  */
-import { type Decision, interconnect, NegotiationError } from "@peerbuf/core";
+import {
+  type Decision,
+  type Framework,
+  type FrameworkOptions,
+  interconnect,
+  NegotiationError,
+} from "@peerbuf/core";
 import { PrivateLink } from "@peerbuf/machine";
 import type { Topology } from "@peerbuf/topology";
 import { EXPORTERS, type ExporterName, type Exporting } from "./exporting.ts";
@@ -29,6 +35,7 @@ export async function runCell(
   scene: Scene,
   exporter: ExporterName,
   importer: ImporterName,
+  frameworkOf?: (options: FrameworkOptions) => Framework,
 ): Promise<Cell> {
   const shared = { wire: new PrivateLink(), link: interconnect("link0") };
   const owner = scene.owners[exporter] as string;
@@ -42,6 +49,7 @@ export async function runCell(
       return [...slots, [scene.clients[importer] as string, importing.model]];
     },
     importing.device === undefined ? [] : [importing.device],
+    frameworkOf,
   );
   const made = exporting as unknown as Exporting;
   const buffer = await made.allocate(cell, owner);

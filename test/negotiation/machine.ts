@@ -1,7 +1,12 @@
 /**
  * Negotiation machine: one capture with one exporter's and one importer's model in it.
  */
-import { createFramework, type Framework, type OpenedExporter } from "@peerbuf/core";
+import {
+  createFramework,
+  type Framework,
+  type FrameworkOptions,
+  type OpenedExporter,
+} from "@peerbuf/core";
 import { systemHeap } from "@peerbuf/exporters";
 import {
   createMachine,
@@ -36,6 +41,7 @@ export function startCell(
   topology: Topology,
   place: (machine: Machine) => readonly (readonly [bdf: string, model: DeviceModel])[],
   devices: readonly NonPciDeviceOptions[],
+  frameworkOf: (options: FrameworkOptions) => Framework = createFramework,
 ): CellMachine {
   const machine = createMachine({ topology });
   for (const [bdf, model] of place(machine)) {
@@ -43,7 +49,7 @@ export function startCell(
   }
   const platform = createModelledPlatform(machine, { devices });
   const judge = createJudge(topology, rulesForKernel(KERNEL_DEFAULT));
-  const framework = createFramework({ platform, judge });
+  const framework = frameworkOf({ platform, judge });
   const isClean = (): boolean => Object.values(machine.handles()).every((count) => count === 0);
   const heap = framework.openExporter(systemHeap, undefined, undefined);
   return { machine, framework, heap, isClean };

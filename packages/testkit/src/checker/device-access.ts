@@ -1,0 +1,63 @@
+/**
+ * Device access: one read or write of a device's engine, against what is mapped for it now.
+ */
+import { type Device, deviceReads, deviceWrites } from "@peerbuf/core";
+import { POISON_ADDRESS } from "./dma-ledger.ts";
+import { nameOf } from "./fence-book.ts";
+import type { Watch } from "./watch.ts";
+
+export interface DeviceAccess {
+  readonly client: Device;
+  readonly address: number;
+  readonly lengthBytes: number;
+  readonly kind: "read" | "write";
+}
+
+/** May it? What may not is a violation, and the engine should let it reach nothing. */
+export function judgeAccess(watch: Watch, access: DeviceAccess): boolean {
+  const { client, address, lengthBytes, kind } = access;
+  const text = `${kind}s ${lengthBytes} bytes at 0x${address.toString(16)}`;
+  if (address >= POISON_ADDRESS) {
+    watch.log.report("IMP-016", client.id, `${text}, which belongs to a mapping that is over`);
+    return false;
+  }
+  const reached = watch.dma.at(client, address);
+  if (!isCovered(watch, access)) {
+    watch.log.report("IMP-016", client.id, `${text}, which is not mapped for it`);
+    return false;
+  }
+  const allows = kind === "read" ? deviceReads : deviceWrites;
+  const allowing = reached.filter(({ direction }) => allows(direction));
+  if (allowing.length === 0) {
+    const found = reached.map(({ direction }) => direction).join(", ");
+    watch.log.report("IMP-021", client.id, `${text}, which is mapped ${found}`);
+    return false;
+  }
+  const late = allowing.every(({ ready }) => ready !== undefined && !ready.poll());
+  if (late) {
+    const ready = allowing[0]?.ready;
+    const fence = ready === undefined ? "its bytes" : nameOf(ready);
+    watch.log.report("IMP-022", client.id, `${text} before ${fence} is signaled`);
+  }
+  return !late;
+}
+
+/** Every byte lies in some live list of this client. */
+function isCovered(watch: Watch, { client, address, lengthBytes }: DeviceAccess): boolean {
+  let at = address;
+  const end = address + lengthBytes;
+  while (at < end) {
+    const before = at;
+    for (const { segments } of watch.dma.at(client, at)) {
+      for (let index = 0; index < segments.count; index++) {
+        const start = segments.address(index);
+        const stop = start + segments.lengthBytes(index);
+        at = at >= start && at < stop ? stop : at;
+      }
+    }
+    if (at === before) {
+      return false;
+    }
+  }
+  return true;
+}

@@ -1,0 +1,234 @@
+/**
+ * Fence book: every fence that was handed to others, who owes its signal, and who waits under which lock.
+ *
+ * The last part is what lockdep does for the kernel, over classes that are known here: the locks of
+ * reservations and the contexts of fences. An arrow says "held, or owed, while that was waited for";
+ * a circle of arrows is a deadlock that some schedule will meet, whether or not this one did.
+ */
+import { type Fence, type FenceContext, isLater, PeerbufError, SoftwareFence } from "@peerbuf/core";
+import type { Actors } from "./actors.ts";
+import type { ViolationLog } from "./violation.ts";
+
+interface Published {
+  readonly fence: Fence;
+  readonly producer: string;
+  readonly order: number;
+  /** Its producer called `signal` on it. */
+  isSignaledByProducer: boolean;
+}
+
+interface TakenLock {
+  readonly label: string;
+  readonly actor: string;
+  readonly order: number;
+}
+
+/** A node of the order of waits: a reservation's label, or a fence context. */
+type Waited = string | FenceContext;
+
+export class FenceBook {
+  readonly #log: ViolationLog;
+  readonly #actors: Actors;
+  readonly #published = new Map<Fence, Published>();
+  readonly #seqnos = new WeakMap<FenceContext, Map<number, Fence>>();
+  readonly #locks: TakenLock[] = [];
+  readonly #arrows = new Map<Waited, Set<Waited>>();
+  #order = 0;
+
+  constructor(log: ViolationLog, actors: Actors) {
+    this.#log = log;
+    this.#actors = actors;
+  }
+
+  /** From here on others may wait for it. */
+  publish(fence: Fence): void {
+    if (fence.isSignaled || this.#published.has(fence)) {
+      return;
+    }
+    const { current: producer } = this.#actors;
+    const entry = { fence, producer, order: ++this.#order, isSignaledByProducer: false };
+    this.#published.set(fence, entry);
+    this.#checkSeqno(fence);
+    this.#watchWaits(fence);
+    if (fence instanceof SoftwareFence) {
+      this.#watchSignal(fence, entry);
+    }
+  }
+
+  /** Somebody waits for the lock of a reservation, in its own right (core's short locks never wait). */
+  waitsForLock(label: string): void {
+    const { current } = this.#actors;
+    this.#checkInvalidating(`it waits for the lock of ${label}`);
+    for (const { fence, producer } of this.#owing()) {
+      if (producer === current && current !== "") {
+        this.#arrow(fence.context, label);
+      }
+    }
+  }
+
+  tookLock(label: string, actor: string): void {
+    this.#locks.push({ label, actor, order: ++this.#order });
+  }
+
+  gaveLock(label: string): void {
+    const at = this.#locks.findLastIndex((lock) => lock.label === label);
+    if (at >= 0) {
+      this.#locks.splice(at, 1);
+    }
+  }
+
+  /** The actor that took the lock; `undefined` where it is not held through a wait. */
+  holderOf(label: string): string | undefined {
+    return this.#locks.findLast((lock) => lock.label === label)?.actor;
+  }
+
+  waitsForFence(fence: Fence): void {
+    const { current } = this.#actors;
+    this.#checkInvalidating(`it waits for ${nameOf(fence)}`);
+    for (const { label, actor } of this.#locks) {
+      if (actor === current && current !== "") {
+        this.#arrow(label, fence.context);
+      }
+    }
+  }
+
+  finish(): void {
+    for (const { fence } of this.#owing()) {
+      const waiters = fence.waiters().join(", ") || "nobody yet";
+      this.#log.report("SYN-002", nameOf(fence), `is not signaled at the end; waiting: ${waiters}`);
+    }
+    this.#published.clear();
+  }
+
+  #owing(): Published[] {
+    const owing: Published[] = [];
+    for (const [fence, entry] of this.#published) {
+      if (fence.isSignaled) {
+        this.#published.delete(fence);
+      } else {
+        owing.push(entry);
+      }
+    }
+    return owing;
+  }
+
+  #checkSeqno(fence: Fence): void {
+    let seqnos = this.#seqnos.get(fence.context);
+    if (seqnos === undefined) {
+      seqnos = new Map();
+      this.#seqnos.set(fence.context, seqnos);
+    }
+    const other = seqnos.get(fence.seqno);
+    if (other !== undefined && other !== fence) {
+      this.#log.report("SYN-006", nameOf(fence), "is a second fence with this seqno");
+    }
+    seqnos.set(fence.seqno, fence);
+  }
+
+  #watchSignal(fence: SoftwareFence, entry: Published): void {
+    const { signal, setError } = fence;
+    fence.signal = (timestampNs) => {
+      this.#checkSignal(entry);
+      entry.isSignaledByProducer = true;
+      try {
+        return signal.call(fence, timestampNs);
+      } catch (error) {
+        this.#log.report("SYN-016", nameOf(fence), `a callback threw: ${messageOf(error)}`);
+        throw error;
+      }
+    };
+    fence.setError = (error) => {
+      if (fence.isSignaled) {
+        this.#log.report("SYN-012", nameOf(fence), `is given ${error.errno} after it was signaled`);
+      }
+      setError.call(fence, error);
+    };
+    const dispose = fence[Symbol.dispose];
+    fence[Symbol.dispose] = () => {
+      if (!fence.isSignaled) {
+        this.#log.report("SYN-013", nameOf(fence), "its producer let go of it unsignaled");
+      }
+      dispose.call(fence);
+    };
+  }
+
+  #checkSignal(entry: Published): void {
+    const { fence, producer, order } = entry;
+    if (fence.isSignaled) {
+      if (entry.isSignaledByProducer) {
+        this.#log.report("SYN-001", nameOf(fence), "is signaled a second time");
+      }
+      return;
+    }
+    const held = this.#locks.find((lock) => lock.actor === producer && lock.order > order);
+    if (held !== undefined && producer !== "") {
+      const text = `is signaled under the lock of ${held.label}, which was waited for after the fence was published`;
+      this.#log.report("SYN-004", nameOf(fence), text);
+    }
+    const earlier = this.#owing().find((other) => isLater(fence, other.fence));
+    if (earlier !== undefined) {
+      this.#log.report("SYN-005", nameOf(fence), `signals before ${nameOf(earlier.fence)}`);
+    }
+  }
+
+  #watchWaits(fence: Fence): void {
+    const { signaled } = fence;
+    fence.signaled = (options) => {
+      this.waitsForFence(fence);
+      return this.refusals(fence, signaled.call(fence, options));
+    };
+  }
+
+  /** A wait that is refused inside a signalling section. */
+  refusals<T>(fence: Fence, wait: Promise<T>): Promise<T> {
+    wait.catch((error: unknown) => {
+      if (error instanceof PeerbufError && error.code === "WAIT_IN_SIGNALLING") {
+        this.#log.report("SYN-003", nameOf(fence), error.message);
+      }
+    });
+    return wait;
+  }
+
+  #checkInvalidating(what: string): void {
+    if (this.#actors.invalidating > 0) {
+      this.#log.report("IMP-020", this.#actors.current, `in invalidateMappings ${what}`);
+    }
+  }
+
+  #arrow(from: Waited, to: Waited): void {
+    const targets = this.#arrows.get(from) ?? new Set();
+    if (targets.has(to)) {
+      return;
+    }
+    this.#arrows.set(from, targets.add(to));
+    const way = this.#way(to, from, new Set());
+    if (way !== undefined) {
+      const text = [from, ...way].map(nameOfWaited).join(" → ");
+      this.#log.report("SYN-014", nameOfWaited(from), `is waited for in a circle: ${text}`);
+    }
+  }
+
+  /** The way along the arrows, both ends included. */
+  #way(from: Waited, to: Waited, seen: Set<Waited>): Waited[] | undefined {
+    if (from === to) {
+      return [to];
+    }
+    seen.add(from);
+    for (const next of this.#arrows.get(from) ?? []) {
+      const rest = seen.has(next) ? undefined : this.#way(next, to, seen);
+      if (rest !== undefined) {
+        return [from, ...rest];
+      }
+    }
+    return undefined;
+  }
+}
+
+export const nameOf = ({ driverName, timelineName, seqno }: Fence): string =>
+  `fence ${driverName} ${timelineName} ${seqno}`;
+
+const nameOfWaited = (waited: Waited): string =>
+  typeof waited === "string" ? waited : `fences of ${waited.driverName} ${waited.timelineName}`;
+
+export const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);

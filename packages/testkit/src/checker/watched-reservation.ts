@@ -1,0 +1,116 @@
+/**
+ * Watched reservation: who takes its lock, who waits, and whether it is changed as it should be.
+ */
+import {
+  LockError,
+  type LockHolder,
+  PeerbufError,
+  type PeerbufErrorCode,
+  type Reservation,
+} from "@peerbuf/core";
+import type { RuleId } from "../rules/rule.ts";
+import type { Watch } from "./watch.ts";
+
+const watchedOnes = new WeakSet<Reservation>();
+
+/** Buffers may share one: it is watched once. */
+export function watchReservation(watch: Watch, reservation: Reservation): void {
+  if (watchedOnes.has(reservation)) {
+    return;
+  }
+  watchedOnes.add(reservation);
+  watchLocks(watch, reservation);
+  watchChanges(watch, reservation);
+  watch.atEnd(() => {
+    if (reservation.isLocked) {
+      const text = `is still held by ${reservation.holder?.label}`;
+      watch.log.report("SYN-015", reservation.label, text);
+    }
+    if (reservation.lockWaiters.length > 0) {
+      const text = `has waiters to the end: ${reservation.lockWaiters.join(", ")}`;
+      watch.log.report("SYN-020", reservation.label, text);
+    }
+  });
+}
+
+function watchLocks(watch: Watch, reservation: Reservation): void {
+  const { lock, lockSlow, unlock } = reservation;
+  const { label } = reservation;
+  const waiting = (wait: () => Promise<void>): Promise<void> => {
+    const actor = watch.actors.current;
+    watch.fences.waitsForLock(label);
+    const waited = wait();
+    waited.then(
+      () => watch.fences.tookLock(label, actor),
+      (error: unknown) => reportLock(watch, label, error),
+    );
+    return waited;
+  };
+  reservation.lock = (holder, options) => waiting(() => lock.call(reservation, holder, options));
+  reservation.lockSlow = (holder, options) =>
+    waiting(() => lockSlow.call(reservation, holder, options));
+  reservation.unlock = (holder: LockHolder) => {
+    guarded(watch, label, () => unlock.call(reservation, holder));
+    watch.fences.gaveLock(label);
+  };
+}
+
+function watchChanges(watch: Watch, reservation: Reservation): void {
+  const { reserveFences, addFence, replaceFences, idle } = reservation;
+  const { label } = reservation;
+  reservation.reserveFences = (count) =>
+    guarded(watch, label, () => reserveFences.call(reservation, count));
+  reservation.addFence = (fence, usage) => {
+    checkHolder(watch, label);
+    watch.fences.publish(fence);
+    guarded(watch, label, () => addFence.call(reservation, fence, usage));
+  };
+  reservation.replaceFences = (context, fence, usage) => {
+    checkHolder(watch, label);
+    watch.fences.publish(fence);
+    guarded(watch, label, () => replaceFences.call(reservation, context, fence, usage));
+  };
+  reservation.idle = (usage, options) => {
+    for (const fence of reservation.getFences(usage)) {
+      watch.fences.waitsForFence(fence);
+    }
+    return idle.call(reservation, usage, options);
+  };
+}
+
+/** Under a lock that somebody else waited for and got. */
+function checkHolder(watch: Watch, label: string): void {
+  const holder = watch.fences.holderOf(label);
+  const { current } = watch.actors;
+  if (holder !== undefined && holder !== "" && current !== "" && holder !== current) {
+    watch.log.report("SYN-008", label, `is changed by ${current} under the lock of ${holder}`);
+  }
+}
+
+const RULE_OF_CODE: Partial<Record<PeerbufErrorCode, RuleId>> = {
+  SLOT_NOT_RESERVED: "SYN-007",
+  LOCK_NOT_HELD: "SYN-008",
+  LOCK_DEADLOCK: "SYN-009",
+  FENCE_IS_CONTAINER: "SYN-011",
+  WAIT_IN_SIGNALLING: "SYN-004",
+};
+
+function guarded<T>(watch: Watch, label: string, step: () => T): T {
+  try {
+    return step();
+  } catch (error) {
+    reportLock(watch, label, error);
+    throw error;
+  }
+}
+
+function reportLock(watch: Watch, label: string, error: unknown): void {
+  if (error instanceof LockError && error.code === "WRONG_ORDER") {
+    watch.log.report("SYN-010", label, error.message);
+  } else if (error instanceof PeerbufError) {
+    const rule = RULE_OF_CODE[error.code];
+    if (rule !== undefined) {
+      watch.log.report(rule, label, error.message);
+    }
+  }
+}
