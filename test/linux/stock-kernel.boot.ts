@@ -19,7 +19,7 @@ if (missing !== undefined) {
 it.skipIf(missing !== undefined)("everything in abi/ holds on Debian's stock kernel", async () => {
   mkdirSync(CACHE, { recursive: true });
   const kernel = debianKernel(CACHE);
-  const modules = ["vgem", "vivid", "virtio-gpu", "nvme", "rdma_rxe"];
+  const modules = ["vgem", "vivid", "virtio-gpu", "nvme", "dummy", "crc32_generic", "rdma_rxe"];
   const initramfs = makeInitramfs(CACHE, kernel, {
     tree: TREE,
     command: vitestIn("test/linux/abi"),

@@ -1,6 +1,6 @@
 /** Camera pictures as dma-bufs: vivid, the kernel's virtual video device. */
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readdirSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import {
   dmaHeap,
   fromFd,
@@ -11,21 +11,10 @@ import {
   videoNodes,
 } from "@peerbuf/linux";
 import { beforeAll, describe, expect, it } from "vitest";
+import { openDescriptors as fds, refusal } from "./kernel-view.ts";
 
 const PICTURE = { widthPixels: 320, heightPixels: 180, pixelFormat: "YUYV" };
 const LIMIT = { timeoutMs: 60_000 };
-
-const fds = (): number => readdirSync("/proc/self/fd").length;
-
-const refusal = (act: () => unknown): string => {
-  try {
-    act();
-  } catch (error) {
-    const { code, errno } = error as { code?: string; errno?: string };
-    return `${code} ${errno}`;
-  }
-  return "no error";
-};
 
 const refusalOf = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(

@@ -5,6 +5,7 @@
  * imported; `close` gives back every handle that was taken here.
  */
 import { existsSync, readdirSync } from "node:fs";
+import { PeerbufError } from "@peerbuf/core";
 import { checkSize } from "../buffers/buffer-size.ts";
 import { LinuxBuffer } from "../buffers/linux-buffer.ts";
 import { Descriptor } from "../sys/descriptor.ts";
@@ -78,17 +79,32 @@ export class DrmDevice implements Disposable {
     return this.#node;
   }
 
+  get isOpen(): boolean {
+    return this.#node.isOpen;
+  }
+
+  /** Handles that were taken here, by whichever call, and not given back. */
+  get handleCount(): number {
+    return this.#handles.size;
+  }
+
   /**
    * Memory for a picture, zeroed, on a card node. The driver rounds pitch and size as its hardware needs.
-   * `SYSCALL_FAILED`: ENOSYS where it has none, EINVAL for sizes it cannot do, EACCES on a render node.
+   * `MEMORY_EXHAUSTED`, `ARGUMENT_INVALID` for what is no number of pixels; `SYSCALL_FAILED`: ENOSYS where it
+   * has none, EINVAL for sizes it cannot do, EACCES on a render node.
    */
   createDumb(widthPixels: number, heightPixels: number, bitsPerPixel = 32): DumbBuffer {
+    const what = `make a dumb buffer of ${widthPixels} x ${heightPixels} at ${bitsPerPixel} bits`;
+    requireCounts([widthPixels, heightPixels, bitsPerPixel], what);
     const argument = new DataView(new ArrayBuffer(32));
     argument.setUint32(0, heightPixels, true);
     argument.setUint32(4, widthPixels, true);
     argument.setUint32(8, bitsPerPixel, true);
-    const what = `make a dumb buffer of ${widthPixels} x ${heightPixels}`;
-    ioctl(this.#node, DRM_IOCTL_MODE_CREATE_DUMB, bytesOf(argument), what, "MEMORY_EXHAUSTED");
+    try {
+      ioctl(this.#node, DRM_IOCTL_MODE_CREATE_DUMB, bytesOf(argument), what);
+    } catch (error) {
+      throw asMemoryError(error);
+    }
     const handle = argument.getUint32(16, true);
     this.#handles.add(handle);
     return {
@@ -106,9 +122,17 @@ export class DrmDevice implements Disposable {
     return new LinuxBuffer(new Descriptor(fd, `${this.driverName} buffer ${handle}`));
   }
 
-  /** Attaches the device to the buffer and maps it there. The attach or map error of the driver otherwise. */
+  /**
+   * Attaches the device to the buffer and maps it there. The same buffer gives the same handle every time, and
+   * one `closeHandle` gives it back; a buffer of this very device gives its own handle. `NOT_A_BUFFER` for a
+   * memfd, else the attach or map error of the driver.
+   */
   importBuffer(buffer: LinuxBuffer): number {
     checkSize(buffer.sizeBytes);
+    if (buffer.kind !== "dma-buf") {
+      const message = `${this.path} takes dma-bufs, and a memfd is none: make a udmabuf of it`;
+      throw new PeerbufError("NOT_A_BUFFER", message);
+    }
     const argument = primeArgument(0, 0, buffer.descriptor.number);
     ioctl(this.#node, DRM_IOCTL_PRIME_FD_TO_HANDLE, bytesOf(argument), "import a dma-buf");
     const handle = argument.getUint32(0, true);
@@ -126,10 +150,15 @@ export class DrmDevice implements Disposable {
 
   /** Gives back every handle, then the node. `HANDLE_CLOSED` the second time. */
   close(): void {
-    for (const handle of [...this.#handles]) {
-      this.closeHandle(handle);
+    this.#node.number;
+    try {
+      // Closing the node would do, but somebody may hold a duplicate of it.
+      for (const handle of [...this.#handles]) {
+        this.closeHandle(handle);
+      }
+    } finally {
+      this.#node.close();
     }
-    this.#node.close();
   }
 
   /** Closes unless `close` did. */
@@ -156,6 +185,20 @@ export class DrmDevice implements Disposable {
     ioctl(this.#node, DRM_IOCTL_GET_CAP, bytesOf(argument), "ask whether it shares buffers");
     return Number(argument.getBigUint64(8, true));
   }
+}
+
+const COUNT_MAX = 2 ** 32 - 1;
+
+function requireCounts(values: readonly number[], what: string): void {
+  if (!values.every((value) => Number.isInteger(value) && value >= 1 && value <= COUNT_MAX)) {
+    throw new PeerbufError("ARGUMENT_INVALID", `${what}: 1 to ${COUNT_MAX} are possible`);
+  }
+}
+
+function asMemoryError(error: unknown): unknown {
+  return error instanceof PeerbufError && error.errno === "ENOMEM"
+    ? new PeerbufError("MEMORY_EXHAUSTED", error.message, { cause: error })
+    : error;
 }
 
 /** struct drm_prime_handle: handle @0, flags @4, fd @8. */

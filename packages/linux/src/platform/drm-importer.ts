@@ -2,7 +2,7 @@
  * DRM importer: a GPU that takes dma-bufs through its DRM node (PRIME).
  *
  * One buffer has one handle on a node, so a second mapping of it takes the same and the last one to go
- * closes it.
+ * closes it. Closing the node, or losing it, gives back all of them.
  */
 import { type Device, UNLIMITED } from "@peerbuf/core";
 import type { LinuxBuffer } from "../buffers/linux-buffer.ts";
@@ -24,7 +24,16 @@ export class DrmImporter implements KernelImporter {
   attach(buffer: LinuxBuffer): KernelAttachment {
     const handle = this.drm.importBuffer(buffer);
     this.#useCount.set(handle, (this.#useCount.get(handle) ?? 0) + 1);
-    return { handle, detach: () => this.#detach(handle) };
+    let isAttached = true;
+    return {
+      handle,
+      detach: () => {
+        if (isAttached) {
+          isAttached = false;
+          this.#detach(handle);
+        }
+      },
+    };
   }
 
   [Symbol.dispose](): void {
@@ -38,6 +47,8 @@ export class DrmImporter implements KernelImporter {
       return;
     }
     this.#useCount.delete(handle);
-    this.drm.closeHandle(handle);
+    if (this.drm.isOpen) {
+      this.drm.closeHandle(handle);
+    }
   }
 }

@@ -74,11 +74,25 @@ export class KernelDma implements DmaLayer {
   }
 }
 
+/** All of them, whatever one of them says; the first thing said is thrown. */
 function detachAll(attached: readonly KernelAttachment[]): void {
+  const said: unknown[] = [];
   for (const attachment of attached.toReversed()) {
-    attachment.detach();
+    try {
+      attachment.detach();
+    } catch (error) {
+      said.push(error);
+    }
+  }
+  const [first] = said.filter((error) => !isGone(error));
+  if (first !== undefined) {
+    throw first;
   }
 }
+
+/** A device that was pulled out has let go already. */
+const isGone = (error: unknown): boolean =>
+  error instanceof PeerbufError && error.errno === "ENODEV";
 
 /** Only what the kernel said is an answer; anything else is a bug and stays one. */
 function refusalOf(error: unknown): DmaRefusal {

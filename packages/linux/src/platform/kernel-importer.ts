@@ -10,7 +10,7 @@ import type { LinuxBuffer } from "../buffers/linux-buffer.ts";
 export interface KernelAttachment {
   /** The kernel's name for the buffer on this device: a GEM handle, a memory key. */
   readonly handle: number;
-  /** The device lets the buffer go. Called once. */
+  /** The device lets the buffer go. Does nothing a second time, or after the device was closed. */
   detach(): void;
 }
 

@@ -87,6 +87,10 @@ class KernelPlatform implements LinuxPlatform {
       }
     } catch (error) {
       this.close();
+      // Those that were not reached are ours to close too.
+      for (const importer of importers) {
+        importer[Symbol.dispose]();
+      }
       throw error;
     }
   }
@@ -120,11 +124,11 @@ class KernelPlatform implements LinuxPlatform {
     return { mappings: this.dma.liveMappings, hostAllocations: this.#memory.liveAllocations };
   }
 
+  /** The importers stay known: a closed one refuses by itself. */
   close(): void {
     for (const importer of this.#importers.values()) {
       importer[Symbol.dispose]();
     }
-    this.#importers.clear();
   }
 
   [Symbol.dispose](): void {
