@@ -26,3 +26,24 @@ export const UNLIMITED: DmaLimits = Object.freeze({
   boundaryBytes: 0,
   alignmentBytes: 1,
 });
+
+/** What of these limits no engine can have; undefined when they can be. */
+export function limitsProblem(limits: DmaLimits): string | undefined {
+  const { addressMax, segmentBytesMax, segmentCountMax, boundaryBytes, alignmentBytes } = limits;
+  const counts = { addressMax, segmentBytesMax, segmentCountMax };
+  const [wrong] = Object.entries(counts).find(([, value]) => !isWhole(value) || value === 0) ?? [];
+  if (wrong !== undefined) {
+    return `${wrong} is ${counts[wrong as keyof typeof counts]}, not a whole number from 1 to 2^53 - 1`;
+  }
+  if (boundaryBytes !== 0 && !isPowerOfTwo(boundaryBytes)) {
+    return `boundaryBytes is ${boundaryBytes}, neither 0 nor a power of two`;
+  }
+  return isPowerOfTwo(alignmentBytes)
+    ? undefined
+    : `alignmentBytes is ${alignmentBytes}, no power of two`;
+}
+
+const isWhole = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+
+const isPowerOfTwo = (value: number): boolean =>
+  isWhole(value) && value > 0 && 2 ** Math.round(Math.log2(value)) === value;

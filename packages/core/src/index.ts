@@ -27,7 +27,7 @@ export {
 export type { Device } from "./device.ts";
 export { type Direction, deviceReads, deviceWrites } from "./direction.ts";
 export type { DmaBuf } from "./dma-buf.ts";
-export { type DmaLimits, UNLIMITED } from "./dma-limits.ts";
+export { type DmaLimits, limitsProblem, UNLIMITED } from "./dma-limits.ts";
 export { defineExporter, defineImporter } from "./driver.ts";
 export { assert, ERROR_CODES, PeerbufError, type PeerbufErrorCode } from "./error.ts";
 export type { FrameworkEvent } from "./events.ts";

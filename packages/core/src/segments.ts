@@ -11,6 +11,9 @@ import type { PhysicalRanges } from "./ranges.ts";
 
 const STRIDE = 3;
 
+/** Most segments in one list, whatever a device takes: 16 GiB in pages, and 100 MB of table. */
+export const SEGMENTS_MAX: number = 2 ** 22;
+
 export class SegmentList {
   readonly count: number;
   readonly sizeBytes: number;
@@ -163,10 +166,14 @@ function refusal(
       text: `a segment starts at 0x${address.toString(16)}, the device wants multiples of ${limits.alignmentBytes} bytes`,
     };
   }
-  if (count > limits.segmentCountMax) {
+  if (count > limits.segmentCountMax || count > SEGMENTS_MAX) {
+    const [most, whose] =
+      limits.segmentCountMax <= SEGMENTS_MAX
+        ? [limits.segmentCountMax, "that the device takes"]
+        : [SEGMENTS_MAX, "that a list can have"];
     return {
       code: "SEGMENT_COUNT",
-      text: `the buffer needs more than the ${limits.segmentCountMax} segments that the device takes`,
+      text: `the buffer needs more than the ${most} segments ${whose}`,
     };
   }
   return undefined;

@@ -4,6 +4,7 @@ import {
   createFramework,
   DMA,
   type DmaBuf,
+  type DmaLimits,
   FenceDomain,
   type Framework,
   type Importer,
@@ -21,6 +22,7 @@ import {
   type Storage,
   substitute,
   TAKE,
+  UNLIMITED,
 } from "@peerbuf/core";
 import { describe, expect, it } from "vitest";
 import {
@@ -468,6 +470,27 @@ describe("an exporter", () => {
         message: expect.stringContaining("17 mapping types, at most 16"),
       });
     }
+  });
+
+  it.each<[Partial<DmaLimits>, string]>([
+    [{ segmentBytesMax: 0 }, "segmentBytesMax is 0, not a whole number from 1 to 2^53 - 1"],
+    [{ addressMax: Number.NaN }, "addressMax is NaN, not a whole number from 1 to 2^53 - 1"],
+    [{ boundaryBytes: 12 }, "boundaryBytes is 12, neither 0 nor a power of two"],
+    [{ alignmentBytes: 0 }, "alignmentBytes is 0, no power of two"],
+    [{ alignmentBytes: 2 ** 53 - 1 }, "alignmentBytes is 9007199254740991, no power of two"],
+  ])("whose importer states limits that no engine has is not asked: %j", (wrong, problem) => {
+    const { buffer, importer } = scene();
+    const limits = { ...UNLIMITED, ...wrong };
+
+    const attach = () =>
+      buffer.attach(
+        importer({ offer: () => ({ answer: "offer", types: [{ type: DMA }], limits }) }),
+      );
+
+    expect(thrownBy(attach)).toMatchObject({
+      code: "DRIVER_BROKEN",
+      message: expect.stringContaining(`states limits that no engine has: ${problem}`),
+    });
   });
 
   it("that lists a type twice is heard once", () => {

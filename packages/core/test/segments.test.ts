@@ -110,6 +110,17 @@ describe("segments at an offset", () => {
     expect([...segments.table]).toEqual([0, 2 * PAGE, 0, 4 * PAGE, PAGE, 0]);
   });
 
+  it("have an end where a driver names terabytes to a device that takes a page at a time", () => {
+    const ranges = new PhysicalRanges(Float64Array.of(0, 2 ** 48));
+
+    expect(
+      segmentsAtOffset(ranges, 0, { ...UNLIMITED, segmentBytesMax: PAGE }, false),
+    ).toMatchObject({
+      code: "SEGMENT_COUNT",
+      text: "the buffer needs more than the 4194304 segments that a list can have",
+    });
+  });
+
   it.each([
     [-1, 1],
     [0, 0],

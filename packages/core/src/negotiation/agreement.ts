@@ -6,7 +6,7 @@
  */
 import type { Lifetime } from "../buffer-control.ts";
 import { type Reason, reason } from "../decision.ts";
-import type { DmaLimits } from "../dma-limits.ts";
+import { type DmaLimits, limitsProblem } from "../dma-limits.ts";
 import { PeerbufError } from "../error.ts";
 import type { AttachAnswer } from "../exporter.ts";
 import type { Offer } from "../importer.ts";
@@ -32,6 +32,7 @@ export function agree(talk: Talk, lifetime: Lifetime): Agreement {
   const offer = askImporter(talk);
   requireFew(talk.exported.exporter, storage.types);
   requireFew(talk.importerName, offer.types);
+  requireLimits(talk.importerName, offer.limits);
   const common = pairUp(storage.types, offer.types);
   const path = askTopology(talk, offer, common);
   const reachable = usable(path.reads) || usable(path.writes) ? common : systemOnly(common);
@@ -155,6 +156,16 @@ function requireFew(driver: string, { length }: readonly MappingOffer[]): void {
   if (length > TYPES_MAX) {
     const message = `${driver} lists ${length} mapping types, at most ${TYPES_MAX} are possible`;
     throw new PeerbufError("DRIVER_BROKEN", message);
+  }
+}
+
+function requireLimits(driver: string, limits: DmaLimits | undefined): void {
+  const problem = limits === undefined ? undefined : limitsProblem(limits);
+  if (problem !== undefined) {
+    throw new PeerbufError(
+      "DRIVER_BROKEN",
+      `${driver} states limits that no engine has: ${problem}`,
+    );
   }
 }
 
