@@ -29,7 +29,13 @@ export class VirtualClock implements Clock {
   /** Hears what an event threw while the clock pumped itself, `CLOCK_RUNAWAY` included. It must not throw. */
   onFailure: ((error: unknown) => void) | undefined;
 
+  /** `Infinity`: no limit. `ARGUMENT_INVALID` for what is no count. */
   constructor(eventsPerDrainMax: number = EVENTS_PER_DRAIN_MAX) {
+    const isCount = Number.isInteger(eventsPerDrainMax) || eventsPerDrainMax === Infinity;
+    if (!(isCount && eventsPerDrainMax > 0)) {
+      const text = `a clock cannot run at most ${eventsPerDrainMax} events in one go`;
+      throw new PeerbufError("ARGUMENT_INVALID", text);
+    }
     this.#eventsMax = eventsPerDrainMax;
   }
 
@@ -65,8 +71,11 @@ export class VirtualClock implements Clock {
     return this.runUntil(Number.POSITIVE_INFINITY);
   }
 
-  /** Runs the events up to and including `timeNs`, then stands at `timeNs`. Returns how many ran. */
+  /** Runs the events up to and including `timeNs`, then stands at `timeNs`. Returns how many ran. `ARGUMENT_INVALID` for no time. */
   runUntil(timeNs: number): number {
+    if (Number.isNaN(timeNs)) {
+      throw new PeerbufError("ARGUMENT_INVALID", "a clock cannot run until NaN ns");
+    }
     const count = this.#drain(timeNs);
     if (Number.isFinite(timeNs)) {
       this.#nowNs = Math.max(this.#nowNs, timeNs);

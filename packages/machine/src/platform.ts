@@ -18,6 +18,7 @@ import {
   HOST_MEMORY,
   INTERRUPTS,
   InputError,
+  limitsProblem,
   PeerbufError,
   type Platform,
   type ServiceRegistry,
@@ -50,7 +51,8 @@ export interface ModelledPlatform extends Platform {
 }
 
 /**
- * `InputError` when the options name a function or a DMA platform that there is not, or one device twice;
+ * `InputError` when the options name a function or a DMA platform that there is not, one device twice, or limits
+ * that no engine has;
  * `WRONG_ORDER` for a second platform with an IOMMU on one machine.
  */
 export function createModelledPlatform(
@@ -132,13 +134,25 @@ function makeDevices(
 ): ModelledDevice[] {
   const { topology, fabric } = machine;
   const byRow = new Map(
-    Object.entries(limits).map(([bdf, limit]) => [topology.require(bdf), limit]),
+    Object.entries(limits).map(([bdf, limit]) => [
+      topology.require(bdf),
+      checkedLimits(bdf, limit),
+    ]),
   );
   return Array.from(
     { length: topology.count },
     (_, row) =>
       new ModelledDevice(topology, row, fabric.offsetOf(row), byRow.get(row) ?? UNLIMITED),
   );
+}
+
+function checkedLimits(device: string, limits: DmaLimits): DmaLimits {
+  const cause = limitsProblem(limits);
+  if (cause !== undefined) {
+    const remedy = "Start from UNLIMITED of @peerbuf/core and narrow it";
+    throw new InputError({ source: device, place: "limits", cause, remedy });
+  }
+  return limits;
 }
 
 function makeOthers(
@@ -156,6 +170,9 @@ function makeOthers(
       });
     }
     ids.add(options.id);
+    if (options.limits !== undefined) {
+      checkedLimits(options.id, options.limits);
+    }
     const carrier = functions[topology.require(options.behind)] as ModelledDevice;
     return new NonPciDevice(options, topology, carrier);
   });

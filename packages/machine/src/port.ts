@@ -3,7 +3,8 @@
  *
  * `FabricPort` is the link itself. `SocketPort` is what the model is given: it passes everything on
  * to whatever is plugged in behind it, so that a guard or a fault injector can be put in between
- * without the model or the fabric knowing.
+ * without the model or the fabric knowing. Requests are checked there, once: a model that makes none of
+ * a driver's numbers throws, and nobody behind it meets an address or a length that is none.
  */
 import { type Clock, PeerbufError, type ScheduledEvent } from "@peerbuf/core";
 import type { Bytes } from "./carry.ts";
@@ -58,12 +59,10 @@ export class FabricPort implements DevicePort {
   }
 
   read(address: number, target: Bytes, targetOffset: number, lengthBytes: number): Completion {
-    checkAddress(address, this.bdf);
     return lost(this.#fabric.read(this.#requester, address, target, targetOffset, lengthBytes));
   }
 
   write(address: number, source: Bytes, sourceOffset: number, lengthBytes: number): Completion {
-    checkAddress(address, this.bdf);
     return lost(this.#fabric.write(this.#requester, address, source, sourceOffset, lengthBytes));
   }
 
@@ -103,6 +102,22 @@ function checkAddress(address: number, bdf: string): void {
     throw new PeerbufError(
       "ADDRESS_INVALID",
       `${bdf} issued a request at ${address}, no bus address`,
+    );
+  }
+}
+
+/** The model's side of a request lies within the model's own memory, whatever a driver told it. */
+function checkOwn(offset: number, lengthBytes: number, sizeBytes: number, bdf: string): void {
+  const isWithin =
+    Number.isInteger(offset) &&
+    Number.isInteger(lengthBytes) &&
+    offset >= 0 &&
+    lengthBytes >= 0 &&
+    offset + lengthBytes <= sizeBytes;
+  if (!isWithin) {
+    throw new PeerbufError(
+      "ARGUMENT_INVALID",
+      `${bdf} issued a request of ${lengthBytes} bytes for ${offset} on of its own ${sizeBytes} bytes`,
     );
   }
 }
@@ -160,6 +175,8 @@ export class SocketPort implements DevicePort {
   }
 
   read(address: number, target: Uint8Array, targetOffset: number, lengthBytes: number): Completion {
+    checkAddress(address, this.bdf);
+    checkOwn(targetOffset, lengthBytes, target.length, this.bdf);
     return this.#plug.read(address, target, targetOffset, lengthBytes);
   }
 
@@ -169,6 +186,8 @@ export class SocketPort implements DevicePort {
     sourceOffset: number,
     lengthBytes: number,
   ): Completion {
+    checkAddress(address, this.bdf);
+    checkOwn(sourceOffset, lengthBytes, source.length, this.bdf);
     return this.#plug.write(address, source, sourceOffset, lengthBytes);
   }
 
@@ -178,6 +197,8 @@ export class SocketPort implements DevicePort {
     targetOffset: number,
     lengthBytes: number,
   ): Completion {
+    checkAddress(address, this.bdf);
+    checkOwn(targetOffset, lengthBytes, target.sizeBytes, this.bdf);
     return this.#plug.readInto(address, target, targetOffset, lengthBytes);
   }
 
@@ -187,6 +208,8 @@ export class SocketPort implements DevicePort {
     sourceOffset: number,
     lengthBytes: number,
   ): Completion {
+    checkAddress(address, this.bdf);
+    checkOwn(sourceOffset, lengthBytes, source.sizeBytes, this.bdf);
     return this.#plug.writeFrom(address, source, sourceOffset, lengthBytes);
   }
 

@@ -88,6 +88,21 @@ describe("virtual clock", () => {
     clock.run();
   });
 
+  it("refuses a limit that is no count, and a time that is none", () => {
+    const refused = expect.objectContaining({ code: "ARGUMENT_INVALID" });
+    for (const limit of [0, -1, 1.5, Number.NaN]) {
+      expect(() => new VirtualClock(limit)).toThrow(refused);
+    }
+    const clock = new VirtualClock();
+    let ran = false;
+    clock.schedule(5, () => {
+      ran = true;
+    });
+
+    expect(() => clock.runUntil(Number.NaN)).toThrow(refused);
+    expect(ran).toBe(false);
+  });
+
   it("refuses negative and endless delays, and running inside an event", () => {
     const clock = new VirtualClock();
     for (const delay of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {

@@ -5,6 +5,7 @@ import {
   createModelledPlatform,
   type DeviceModel,
   type DevicePort,
+  SparseMemory,
 } from "@peerbuf/machine";
 import type { Token } from "typedi";
 import { describe, expect, it } from "vitest";
@@ -170,6 +171,45 @@ describe("a device model that throws", () => {
 
     expect(sound.port.read(2 ** 60, new Uint8Array(8), 0, 8).ok).toBe(false);
     expect(machine.failures.count).toBe(0);
+  });
+});
+
+describe("a device model that asks for what cannot be", () => {
+  const impossible: [string, number, number, number][] = [
+    ["an address that is none", Number.NaN, 0, 8],
+    ["bytes without end", barStart(4), 0, Number.POSITIVE_INFINITY],
+    ["more bytes than it has memory for", barStart(4), 60, 8],
+    ["bytes before its memory", barStart(4), -8, 8],
+    ["half a byte", barStart(4), 0, 0.5],
+  ];
+
+  it.each(impossible)("%s: it is told so, and nothing moves", (_, address, offset, lengthBytes) => {
+    const { machine, sound } = start();
+    const bytes = new Uint8Array(64).fill(7);
+    const own = new SparseMemory(64);
+    const refused = expect.objectContaining({ errno: "EINVAL" });
+
+    expect(() => sound.port.read(address, bytes, offset, lengthBytes)).toThrow(refused);
+    expect(() => sound.port.write(address, bytes, offset, lengthBytes)).toThrow(refused);
+    expect(() => sound.port.readInto(address, own, offset, lengthBytes)).toThrow(refused);
+    expect(() => sound.port.writeFrom(address, own, offset, lengthBytes)).toThrow(refused);
+    expect(bytes).toEqual(new Uint8Array(64).fill(7));
+    expect(machine.inspect.totalTraffic()).toMatchObject({ readBytes: 0, writtenBytes: 0 });
+  });
+
+  it("memory behind a BAR that throws when it is asked what it accepts is a device that failed", () => {
+    const machine = createMachine({ topology: switchTopology() });
+    const sound = new MemoryDevice();
+    machine.place(SOUND, sound);
+    machine.setCommand(SOUND, { busMaster: true, memory: true });
+    const accepts = (): boolean => {
+      throw new TypeError("no such window");
+    };
+    const bar: BarModel = { kind: "memory", memory: new SparseMemory(2 ** 20), base: 0, accepts };
+    machine.place(BROKEN, { name: "odd", connect: () => new Map([[0, bar]]), reset: () => {} });
+
+    expect(() => sound.port.read(barStart(3), new Uint8Array(8), 0, 8)).not.toThrow();
+    expect(messages(machine)).toEqual([expect.stringContaining("read of byte 0x0 of BAR0")]);
   });
 });
 

@@ -327,6 +327,12 @@ describe("a device's own DMA", () => {
     };
   }
 
+  it("refuses limits of a device that no engine has", () => {
+    expect(() => open({ limits: { [CLIENT]: { ...UNLIMITED, segmentBytesMax: 0 } } })).toThrow(
+      "segmentBytesMax is 0",
+    );
+  });
+
   it("coherent memory is seen by both sides and given back whole", () => {
     const { dma, port, machine } = open();
     const before = machine.handles();

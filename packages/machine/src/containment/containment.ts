@@ -58,10 +58,15 @@ export class Containment implements DeviceModel {
   }
 
   #contained(index: number, bar: BarModel): BarModel {
+    const what = bar.kind === "memory" ? "byte" : "register";
+    const at = (offset: number): string => `${what} 0x${offset.toString(16)} of BAR${index}`;
+    const accepts = bar.accepts !== undefined && {
+      accepts: (offset: number, lengthBytes: number, kind: AccessKind) =>
+        this.#isDead || this.#accepts(bar, offset, lengthBytes, kind, at),
+    };
     if (bar.kind === "memory") {
-      return bar;
+      return { kind: "memory", memory: bar.memory, base: bar.base, ...accepts };
     }
-    const at = (offset: number): string => `register 0x${offset.toString(16)} of BAR${index}`;
     return {
       kind: "registers",
       read: (offset, sizeBytes) =>
@@ -71,15 +76,12 @@ export class Containment implements DeviceModel {
           this.#write(bar, offset, sizeBytes, value, at);
         }
       },
-      ...(bar.accepts !== undefined && {
-        accepts: (offset, lengthBytes, kind) =>
-          this.#isDead || this.#accepts(bar, offset, lengthBytes, kind, at),
-      }),
+      ...accepts,
     };
   }
 
   #accepts(
-    bar: Registers,
+    bar: BarModel,
     offset: number,
     lengthBytes: number,
     kind: AccessKind,
