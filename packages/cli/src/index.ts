@@ -4,6 +4,7 @@ export { doctorShape, explainShape } from "./diagnosis-shapes.ts";
 export type { ExitCode } from "./exit-code.ts";
 export { EXIT } from "./exit-code.ts";
 export { type Io, type Output, PipeClosed } from "./io.ts";
+export { liveRunShape } from "./live/live-shape.ts";
 export { main } from "./program.ts";
 export {
   benchShape,

@@ -9,6 +9,7 @@ import type { Survey, SurveyOptions } from "@peerbuf/linux";
 import { Command } from "commander";
 import { bufsLines } from "../bufs/bufs-report.ts";
 import { bufsAsJson } from "../bufs/bufs-shape.ts";
+import { requireLinux } from "../linux-only.ts";
 import type { Session } from "../session.ts";
 
 const WATCH_SECONDS_DEFAULT = 1;
@@ -59,12 +60,8 @@ async function bufs(session: Session, options: BufsOptions): Promise<void> {
 
 /** A function that looks once. */
 async function surveyor({ root }: BufsOptions): Promise<() => Survey> {
-  if (process.platform !== "linux" && root === undefined) {
-    throw new InputError({
-      source: "this machine",
-      cause: `dma-bufs are a thing of Linux, and this is ${process.platform}`,
-      remedy: "Run it on a Linux machine",
-    });
+  if (root === undefined) {
+    requireLinux();
   }
   const { surveyBuffers } = await import("@peerbuf/linux");
   const options: SurveyOptions = root === undefined ? {} : { root };

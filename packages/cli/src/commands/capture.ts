@@ -28,6 +28,7 @@ export function captureCommand(session: Session): Command {
   return new Command("capture")
     .description("save this machine's topology in one small file that every command reads")
     .argument("[file]", "where to; - for standard output", FILE_DEFAULT)
+    .option("--live", "this machine, which it always is")
     .option("--redact", "without serial numbers and addresses; every verdict stays what it is")
     .option("-f, --force", "replace a file that is there")
     .option("--json", "say what was written as JSON")

@@ -1,11 +1,14 @@
 /**
  * Run: the main job. Negotiates and moves real bytes between the devices of a scenario, on a machine
- * modelled after a capture, and proves with checksums what arrived.
+ * modelled after a capture, and proves with checksums what arrived. With `--live` it tries real buffers on
+ * this machine instead (`live/`).
  */
 import { dirname, resolve } from "node:path";
+import { InputError } from "@peerbuf/core";
 import { KERNEL_DEFAULT, readLive, type Topology } from "@peerbuf/topology";
 import { Command, Option } from "commander";
 import { EXIT } from "../exit-code.ts";
+import { runOnThisMachine } from "../live/live-command.ts";
 import { type MachineChoice, openCapture } from "../machine-source.ts";
 import { startProgress } from "../progress.ts";
 import { embeddedScenario, embeddedText } from "../scenario/embedded.ts";
@@ -21,12 +24,15 @@ import { runTransfer } from "../transfer/run-transfer.ts";
 interface RunOptions extends MachineChoice {
   readonly json?: boolean;
   readonly printScenario?: boolean;
+  readonly modelled?: boolean;
+  readonly drive?: string;
+  readonly mayOverwrite?: boolean;
 }
 
 export function runCommand(session: Session): Command {
   return new Command("run")
     .description(
-      "negotiate and move real bytes on a modelled machine, with the record and the proof",
+      "negotiate and move real bytes on a modelled machine or this one, with the record and the proof",
     )
     .argument("[scenario]", "a scenario file; left out, the embedded one")
     .addOption(
@@ -35,7 +41,13 @@ export function runCommand(session: Session): Command {
         "run on this machine instead of the scenario's: folder, tar, sysfs.json, or an embedded name",
       ).conflicts("live"),
     )
-    .option("--live", "run on a model of this machine")
+    .option("--live", "try real buffers on this machine; without hardware if there is none")
+    .option(
+      "--modelled",
+      "with --live: run the scenario on a model of this machine, read from /sys",
+    )
+    .option("--drive <device>", "with --live: a real NVMe drive to write to and read back")
+    .option("--may-overwrite", "the bytes on that drive may be overwritten")
     .option(
       "-k, --kernel <version>",
       `whose P2PDMA rules, instead of the scenario's (default: ${KERNEL_DEFAULT})`,
@@ -49,10 +61,30 @@ export function runCommand(session: Session): Command {
     .action(async (path: string | undefined, options: RunOptions) => {
       if (options.printScenario === true) {
         await session.io.stdout.write(await embeddedText());
+      } else if (options.live === true && options.modelled !== true) {
+        await runOnThisMachine(session, path, options);
       } else {
+        checkModelled(options);
         await run(session, path, options);
       }
     });
+}
+
+/** Options of the real machine have no meaning on a model. */
+function checkModelled({ live, modelled, drive, mayOverwrite }: RunOptions): void {
+  const options = {
+    "--modelled": modelled === true && live !== true,
+    "--drive": drive !== undefined,
+    "--may-overwrite": mayOverwrite === true,
+  };
+  const [misfit] = Object.entries(options).find(([, isMisfit]) => isMisfit) ?? [];
+  if (misfit !== undefined) {
+    throw new InputError({
+      source: misfit,
+      cause: `it belongs to ${misfit === "--modelled" ? "--live" : "--live without --modelled"}`,
+      remedy: "See peerbuf run --help",
+    });
+  }
 }
 
 async function run(session: Session, path: string | undefined, options: RunOptions): Promise<void> {
