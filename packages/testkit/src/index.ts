@@ -3,6 +3,41 @@ export { type Checker, type CheckerOptions, createChecker } from "./checker/chec
 export type { DeviceAccess } from "./checker/device-access.ts";
 export { POISON_ADDRESS } from "./checker/dma-ledger.ts";
 export { describeViolation, VIOLATIONS_KEPT_MAX, type Violation } from "./checker/violation.ts";
+export type { DriverCheck, ExporterCheck, ImporterCheck } from "./contract/driver-check.ts";
 export type { Decisions } from "./explorer/decisions.ts";
+export { EXAMPLES } from "./explorer/examples.ts";
+export {
+  type ExploreOptions,
+  type ExploreProgress,
+  type ExploreReport,
+  explore,
+} from "./explorer/explore.ts";
+export type { Failure } from "./explorer/failure.ts";
+export type { Nondeterminism } from "./explorer/nondeterminism.ts";
+export type { ExplorerChecker } from "./explorer/run.ts";
+export type { Actor, Play, Scenario, ScenarioWorld } from "./explorer/scenario.ts";
+export { promised, type Script, type Step, step, waitFence, waitUntil } from "./explorer/step.ts";
+export { STRATEGY_NAMES, type StrategyName } from "./explorer/strategy-names.ts";
+export { readToken, type Token, writeToken } from "./explorer/token.ts";
+export { DMA_ENGINE, type DmaEngine } from "./ground/dma-engine.ts";
+export {
+  CALL_FAULTS,
+  type CallFault,
+  EVENT_FAULTS,
+  type EventFault,
+  FAULT_KINDS,
+  type FaultKind,
+} from "./ground/fault-kind.ts";
+export { settleWorld } from "./ground/settle.ts";
+export { TRANSITIONS, type Transition, TransitionCounts } from "./ground/transition.ts";
+export {
+  createWorld,
+  type RunChecker,
+  type StoryLine,
+  type World,
+  type WorldOptions,
+} from "./ground/world.ts";
+export { Client, type ClientOptions } from "./partners/client.ts";
+export { type MovingExporterApi, movingExporter } from "./partners/moving-exporter.ts";
 export { RULES, ruleOf } from "./rules/registry.ts";
 export type { Rule, RuleFinder, RuleGroup, RuleId } from "./rules/rule.ts";

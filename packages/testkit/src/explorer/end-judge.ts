@@ -1,0 +1,52 @@
+/**
+ * End judge: what must be true when a run is over.
+ *
+ * Everybody has finished; the scenario's own check holds; and when the framework is closed nobody has kept
+ * anything.
+ */
+import { PeerbufError } from "@peerbuf/core";
+import type { World } from "../ground/world.ts";
+import type { Process } from "./process.ts";
+import type { Play } from "./scenario.ts";
+
+/** `countsLeaks`: no checker does it. */
+export function judgeEnd(
+  world: World,
+  play: Play,
+  stuck: readonly Process[],
+  countsLeaks: boolean,
+): void {
+  if (stuck.length > 0) {
+    const names = stuck.map(({ name, label }) => `${name} ("${label}")`).join(", ");
+    world.report("SYN-020", `never comes to its end: ${names}`, stuck[0]?.name ?? "");
+    return;
+  }
+  world.actor = "the end";
+  attempt(world, () => play.check?.());
+  attempt(world, () => play.close?.());
+  attempt(world, () => world.framework.close());
+  if (countsLeaks) {
+    judgeLeaks(world);
+  }
+}
+
+function judgeLeaks(world: World): void {
+  if (world.dma.liveCount > 0) {
+    const text = `${world.dma.liveCount} DMA mappings are left at the end`;
+    world.report("PLT-030", text, "the DMA layer");
+  }
+  if (world.memory.hostBytes > 0) {
+    const text = `${world.memory.hostBytes} bytes of host memory are left at the end`;
+    world.report("EXP-021", text, "host memory");
+  }
+}
+
+function attempt(world: World, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    const isLeak = error instanceof PeerbufError && error.code === "HANDLE_LEAKED";
+    world.report(isLeak ? "IMP-025" : "EXP-023", text, "the end");
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * Explore: runs schedule after schedule of a scenario until a rule breaks, the allowance is used up, or all are known.
+ *
+ * The first failing run is shrunk and told. Every so often a run is done twice: if its traces differ, something in it does
+ * not come from decisions, and nothing else that was found can be trusted.
+ */
+import { PeerbufError } from "@peerbuf/core";
+import type { FaultKind } from "../ground/fault-kind.ts";
+import { TransitionCounts } from "../ground/transition.ts";
+import { type Failure, failureOf, type Replayer } from "./failure.ts";
+import { firstDifference, type Nondeterminism } from "./nondeterminism.ts";
+import { ReplayChoices } from "./replay-choices.ts";
+import { type ExplorerChecker, executeRun, type RunOutcome } from "./run.ts";
+import type { Scenario } from "./scenario.ts";
+import type { Strategy } from "./strategy.ts";
+import { type StrategyName, strategyOf } from "./strategy-names.ts";
+
+export interface ExploreOptions {
+  /** Default `random`. */
+  readonly strategy?: StrategyName;
+  /** At most so many; default 10,000. */
+  readonly schedules?: number;
+  /** Default 1. Exhaustive search needs none. */
+  readonly seed?: number;
+  /** The number of the first schedule, for a share of a campaign; default 0. */
+  readonly first?: number;
+  /** Exhaustive only: no schedule that differs from a known one in the order of steps that commute. Default `true`. */
+  readonly reduction?: boolean;
+  /** Exhaustive only: at most so many turns taken away from somebody who could have gone on. */
+  readonly preemptionsMax?: number;
+  /** PCT only. */
+  readonly depth?: number;
+  /** Which faults may happen; default none. */
+  readonly faults?: readonly FaultKind[];
+  /** How many in one run; default 1. */
+  readonly faultsMax?: number;
+  /** Watches every run; made anew for each. */
+  readonly checker?: () => ExplorerChecker;
+  /** Goes on after a failure, to count them; the first is still the one that is told. */
+  readonly goesOn?: boolean;
+  /** Runs done twice: the first, and one in so many; default 1,000. */
+  readonly checkedEvery?: number;
+  /** Called now and then. */
+  readonly onProgress?: (progress: ExploreProgress) => void;
+  /** Ends the campaign after the run that is under way. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ExploreProgress {
+  readonly schedules: number;
+  readonly ofSchedules: number;
+  readonly failures: number;
+}
+
+export interface ExploreReport {
+  readonly scenario: string;
+  readonly strategy: string;
+  readonly seed: number;
+  /** Runs from beginning to end. */
+  readonly schedules: number;
+  /** Runs given up because the rest of them was known. */
+  readonly cut: number;
+  /** Failing runs; more than 1 only with `goesOn`. */
+  readonly failures: number;
+  /** The first failing run, shrunk. */
+  readonly failure: Failure | undefined;
+  /** Exhaustive: every schedule was seen. */
+  readonly isComplete: boolean;
+  readonly transitions: TransitionCounts;
+  /** Faults that happened, by kind. */
+  readonly faults: Readonly<Record<string, number>>;
+  readonly nondeterminism: Nondeterminism | undefined;
+}
+
+const PROGRESS_EVERY = 512;
+
+export async function explore(
+  scenario: Scenario,
+  options: ExploreOptions = {},
+): Promise<ExploreReport> {
+  const campaign = new Campaign(scenario, options);
+  await campaign.run();
+  return campaign.report();
+}
+
+class Campaign {
+  readonly #scenario: Scenario;
+  readonly #options: ExploreOptions;
+  readonly #strategy: Strategy;
+  readonly #ofSchedules: number;
+  readonly #counts = new TransitionCounts();
+  readonly #faults: Record<string, number> = {};
+  #schedules = 0;
+  #cut = 0;
+  #failures = 0;
+  #failure: Failure | undefined;
+  #nondeterminism: Nondeterminism | undefined;
+  #isComplete = false;
+
+  constructor(scenario: Scenario, options: ExploreOptions) {
+    this.#scenario = scenario;
+    this.#options = options;
+    this.#ofSchedules = options.schedules ?? 10_000;
+    if (!(Number.isSafeInteger(this.#ofSchedules) && this.#ofSchedules > 0)) {
+      const message = `${this.#ofSchedules} schedules: a whole number of at least 1 is possible`;
+      throw new PeerbufError("ARGUMENT_INVALID", message);
+    }
+    this.#strategy = strategyOf(options);
+  }
+
+  async run(): Promise<void> {
+    while (!this.#isOver()) {
+      if (!this.#strategy.begin()) {
+        this.#isComplete = true;
+        return;
+      }
+      const run = this.#execute(this.#strategy, this.#counts);
+      const outcome = run instanceof Promise ? await run : run;
+      await this.#heed(outcome);
+      if ((this.#schedules + this.#cut) % PROGRESS_EVERY === 0) {
+        await this.#progress();
+      }
+    }
+  }
+
+  report(): ExploreReport {
+    return {
+      scenario: this.#scenario.name,
+      strategy: this.#strategy.name,
+      seed: this.#options.seed ?? 1,
+      schedules: this.#schedules,
+      cut: this.#cut,
+      failures: this.#failures,
+      failure: this.#failure,
+      isComplete: this.#isComplete,
+      transitions: this.#counts,
+      faults: this.#faults,
+      nondeterminism: this.#nondeterminism,
+    };
+  }
+
+  #isOver(): boolean {
+    const { signal, goesOn = false } = this.#options;
+    return (
+      this.#schedules + this.#cut >= this.#ofSchedules ||
+      signal?.aborted === true ||
+      this.#nondeterminism !== undefined ||
+      (this.#failure !== undefined && !goesOn)
+    );
+  }
+
+  async #heed(outcome: RunOutcome): Promise<void> {
+    if (outcome.isCut) {
+      this.#cut++;
+      return;
+    }
+    const every = this.#options.checkedEvery ?? 1_000;
+    if (this.#schedules++ % every === 0 || this.#isFirstFailure(outcome)) {
+      await this.#checkTwice(outcome);
+    }
+    for (const { kind } of outcome.faults) {
+      this.#faults[kind] = (this.#faults[kind] ?? 0) + 1;
+    }
+    if (outcome.violations.length > 0) {
+      const isFirst = this.#failures++ === 0;
+      if (isFirst && this.#nondeterminism === undefined) {
+        this.#failure = await failureOf(
+          outcome,
+          this.#scenario,
+          { faults: this.#options.faults ?? [], faultsMax: this.#options.faultsMax ?? 1 },
+          this.#replayer(),
+        );
+      }
+    }
+  }
+
+  #isFirstFailure({ violations }: RunOutcome): boolean {
+    return violations.length > 0 && this.#failures === 0;
+  }
+
+  async #checkTwice(outcome: RunOutcome): Promise<void> {
+    const again = await this.#execute(new ReplayChoices(outcome.choices), undefined);
+    if (again.hash !== outcome.hash) {
+      this.#nondeterminism = await firstDifference(outcome.choices, this.#replayer());
+    }
+  }
+
+  #replayer(): Replayer {
+    return async (choices, isTold) => this.#execute(new ReplayChoices(choices), undefined, isTold);
+  }
+
+  #execute(
+    strategy: Strategy,
+    counts: TransitionCounts | undefined,
+    isTold = false,
+  ): RunOutcome | Promise<RunOutcome> {
+    const { faults, faultsMax, checker } = this.#options;
+    return executeRun({
+      scenario: this.#scenario,
+      strategy,
+      ...(faults === undefined ? {} : { faults }),
+      ...(faultsMax === undefined ? {} : { faultsMax }),
+      ...(checker === undefined ? {} : { checker }),
+      ...(counts === undefined ? {} : { counts }),
+      isTold,
+    });
+  }
+
+  /** Lets other tasks of the process have a turn as well. */
+  async #progress(): Promise<void> {
+    this.#options.onProgress?.({
+      schedules: this.#schedules,
+      ofSchedules: this.#ofSchedules,
+      failures: this.#failures,
+    });
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * Process: whatever can be given the next turn: an actor, a lane of events, a fault that waits to happen.
+ */
+import type { Lane } from "../ground/ground-clock.ts";
+import type { World } from "../ground/world.ts";
+import type { Actor } from "./scenario.ts";
+import type { Script, Step } from "./step.ts";
+
+export interface Process {
+  readonly id: number;
+  readonly name: string;
+  readonly kind: "actor" | "lane" | "fault";
+  /** What it would do now, for people. */
+  readonly label: string;
+  /** What its next turn will touch at least; -1: unknown. */
+  readonly declared: number;
+  /** It will take no more turns. A lane is never finished, only empty. */
+  readonly isFinished: boolean;
+  /** The step from which its next turn follows; -1: only from its own last one. */
+  readonly cause: number;
+  isReady(horizonNs: number): boolean;
+  run(): void;
+}
+
+/** Told when an actor's script throws. */
+export type Thrown = (actor: string, error: unknown) => void;
+
+export class ActorProcess implements Process {
+  readonly id: number;
+  readonly name: string;
+  readonly kind = "actor";
+  readonly mayDie: boolean;
+  readonly cause = -1;
+  readonly #script: Script;
+  readonly #world: World;
+  readonly #thrown: Thrown;
+  #step: Step | undefined = START;
+  #isFinished = false;
+  #isDead = false;
+  /** Of the promise it waits for. */
+  #settled: { ok: boolean; value: unknown } | undefined;
+  #waits = false;
+
+  constructor(id: number, actor: Actor, world: World, thrown: Thrown) {
+    this.id = id;
+    this.name = actor.name;
+    this.mayDie = actor.mayDie ?? true;
+    this.#script = actor.run();
+    this.#world = world;
+    this.#thrown = thrown;
+  }
+
+  get label(): string {
+    return this.#step?.label ?? "goes on";
+  }
+
+  get isFinished(): boolean {
+    return this.#isFinished;
+  }
+
+  get isDead(): boolean {
+    return this.#isDead;
+  }
+
+  /** It waits for a promise: turns of others may settle it only after pending tasks have run. */
+  get waitsForPromise(): boolean {
+    return this.#waits && this.#settled === undefined;
+  }
+
+  get declared(): number {
+    const touches = this.#step?.touches;
+    if (touches === undefined) {
+      return -1;
+    }
+    let bits = 0;
+    for (const name of touches) {
+      bits |= this.#world.touches.subject(name);
+    }
+    return bits;
+  }
+
+  isReady(): boolean {
+    if (this.#isFinished || this.#isDead) {
+      return false;
+    }
+    return this.#waits ? this.#settled !== undefined : (this.#step?.until?.() ?? true);
+  }
+
+  run(): void {
+    const settled = this.#settled;
+    this.#settled = undefined;
+    this.#waits = false;
+    try {
+      const turn =
+        settled?.ok === false
+          ? this.#script.throw(settled.value)
+          : this.#script.next(settled?.value);
+      this.#isFinished = turn.done === true;
+      this.#take(turn.done === true ? undefined : turn.value);
+    } catch (error) {
+      this.#isFinished = true;
+      this.#thrown(this.name, error);
+    }
+  }
+
+  /** Stops where it stands. */
+  die(): void {
+    this.#isDead = true;
+  }
+
+  /** What a dead actor held is given back. */
+  bury(): void {
+    if (!this.#isDead || this.#isFinished) {
+      return;
+    }
+    this.#isFinished = true;
+    try {
+      this.#script.return();
+    } catch (error) {
+      this.#thrown(this.name, error);
+    }
+  }
+
+  #take(next: Step | undefined): void {
+    this.#step = next;
+    const promise = next?.promise;
+    if (promise !== undefined) {
+      this.#waits = true;
+      promise.then(
+        (value) => this.#settle(true, value),
+        (error: unknown) => this.#settle(false, error),
+      );
+    }
+  }
+
+  #settle(ok: boolean, value: unknown): void {
+    this.#settled = { ok, value };
+  }
+}
+
+const START: Step = { label: "begins", touches: [] };
+
+export class LaneProcess implements Process {
+  readonly id: number;
+  readonly kind = "lane";
+  readonly label = "an event";
+  readonly declared: number;
+  readonly isFinished = false;
+  readonly #lane: Lane;
+  readonly #world: World;
+
+  /** `isTracked`: what its events touch, the ground sees. */
+  constructor(id: number, lane: Lane, world: World, isTracked: boolean) {
+    this.id = id;
+    this.declared = isTracked ? 0 : -1;
+    this.#lane = lane;
+    this.#world = world;
+  }
+
+  get name(): string {
+    return this.#lane.name;
+  }
+
+  get cause(): number {
+    return this.#lane.firstBornAt;
+  }
+
+  isReady(horizonNs: number): boolean {
+    return this.#world.clock.isReady(this.#lane, horizonNs);
+  }
+
+  run(): void {
+    this.#lane.runFirst();
+  }
+}

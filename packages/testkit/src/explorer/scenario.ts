@@ -1,0 +1,48 @@
+/**
+ * Scenario: who does what to which buffers, as far as it is fixed; decisions fill in the rest.
+ *
+ * Played anew for every schedule, in a world of its own: it must keep nothing from one play to the next.
+ */
+import type { FaultKind } from "../ground/fault-kind.ts";
+import type { World, WorldOptions } from "../ground/world.ts";
+import type { Script } from "./step.ts";
+
+export interface Actor {
+  readonly name: string;
+  run(): Script;
+  /** It may die where it stands, holding what it holds; its `finally` and `using` run much later. Default: yes. */
+  readonly mayDie?: boolean;
+}
+
+export interface Play {
+  /** At most 12. */
+  readonly actors: readonly Actor[];
+  /** Moves everything there is: what an eviction storm does. Left out: this scenario has no such thing. */
+  storm?(): void;
+  /** After everybody has finished, before the framework closes. Reports with `world.report`. */
+  check?(): void;
+  /** At the very end, after `check`: closes what the play opened, where the framework would call it a leak. */
+  close?(): void;
+}
+
+export interface Scenario {
+  /** Letters, digits, dashes and slashes: part of the token. */
+  readonly name: string;
+  /** One sentence. */
+  readonly about?: string;
+  readonly world?: ScenarioWorld;
+  /** Faults that make sense in it; default all. */
+  readonly faults?: readonly FaultKind[];
+  /**
+   * All that its drivers and actors share goes through the ground or is declared by their steps: events need not be taken
+   * to touch everything. Only with this does partial-order reduction save much.
+   */
+  readonly isTracked?: boolean;
+  play(world: World): Play;
+}
+
+/** What a scenario says about its world; the rest comes with the run. */
+export type ScenarioWorld = Omit<
+  WorldOptions,
+  "decisions" | "faults" | "faultsMax" | "counts" | "checker" | "isTold"
+>;

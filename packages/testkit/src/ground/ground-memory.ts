@@ -1,0 +1,150 @@
+/**
+ * Ground memory: real bytes, in as many pieces as there are allocations.
+ *
+ * Addresses are given out once and never again, so whoever uses memory that was freed is found out,
+ * every time: it reads poison, writes nothing, and is reported. Memory is found by walking the pieces of
+ * a region: a world has a handful.
+ *
+ * Not here: what devices see (see `ground-dma.ts`).
+ */
+import { PAGE_BYTES, PeerbufError, type PhysicalAddress, PhysicalRanges } from "@peerbuf/core";
+
+/** What reads of memory give that nobody may read. */
+export const POISON = 0xdb;
+
+/** One piece of memory that was given out. */
+export interface Piece {
+  readonly start: PhysicalAddress;
+  readonly bytes: Uint8Array;
+  /** Whose it is: host memory, or the memory of the device with this id. */
+  readonly owner: string;
+  /** Its bit among the world's subjects. */
+  readonly subject: number;
+  isFree: boolean;
+}
+
+/** Told of every access that leads nowhere. */
+export type BadAccess = (address: number, what: string) => void;
+
+const HOST_START = 0x4000_0000;
+const DEVICE_START = 0x10_0000_0000;
+const REGION_BYTES = 0x10_0000_0000;
+
+export class GroundMemory {
+  readonly #pieces: Piece[] = [];
+  readonly #onBadAccess: BadAccess;
+  readonly #subjectOf: (name: string) => number;
+  readonly #hostBytesMax: number;
+  #hostBytes = 0;
+  #nextHost = HOST_START;
+  readonly #nextDevice = new Map<number, number>();
+
+  constructor(hostBytesMax: number, subjectOf: (name: string) => number, onBadAccess: BadAccess) {
+    this.#hostBytesMax = hostBytesMax;
+    this.#subjectOf = subjectOf;
+    this.#onBadAccess = onBadAccess;
+  }
+
+  /** Host bytes given out and not yet back. */
+  get hostBytes(): number {
+    return this.#hostBytes;
+  }
+
+  /** Zeroed pages. More than one page comes in two ranges with a gap, as real free memory does, unless `contiguous`. */
+  allocateHost(sizeBytes: number, contiguous: boolean): PhysicalRanges {
+    const pages = Math.ceil(sizeBytes / PAGE_BYTES);
+    if (this.#hostBytes + pages * PAGE_BYTES > this.#hostBytesMax) {
+      const message = `${sizeBytes} bytes of host memory: ${this.#hostBytes} of ${this.#hostBytesMax} are taken`;
+      throw new PeerbufError("MEMORY_EXHAUSTED", message);
+    }
+    this.#hostBytes += pages * PAGE_BYTES;
+    if (contiguous || pages === 1) {
+      return PhysicalRanges.of(this.#takeHost(pages), pages * PAGE_BYTES);
+    }
+    const first = pages >> 1;
+    const table = new Float64Array(4);
+    table[0] = this.#takeHost(first);
+    table[1] = first * PAGE_BYTES;
+    table[2] = this.#takeHost(pages - first);
+    table[3] = (pages - first) * PAGE_BYTES;
+    return new PhysicalRanges(table);
+  }
+
+  /** Contiguous memory behind a device's BAR. */
+  allocateDevice(owner: string, index: number, sizeBytes: number): PhysicalAddress {
+    const base = DEVICE_START + index * REGION_BYTES;
+    const start = (this.#nextDevice.get(index) ?? base) as PhysicalAddress;
+    this.#nextDevice.set(index, start + sizeBytes + PAGE_BYTES);
+    this.#add(start, sizeBytes, owner);
+    return start;
+  }
+
+  /** False: some of it is not given out now. */
+  free(ranges: PhysicalRanges): boolean {
+    let wasHeld = true;
+    for (let index = 0; index < ranges.count; index++) {
+      const piece = this.#pieceAt(ranges.start(index));
+      if (piece === undefined || piece.isFree) {
+        wasHeld = false;
+      } else {
+        piece.isFree = true;
+        piece.bytes.fill(POISON);
+        this.#hostBytes -= piece.owner === "host" ? piece.bytes.length : 0;
+      }
+    }
+    return wasHeld;
+  }
+
+  /** The live piece that holds all of these bytes. */
+  find(address: number, lengthBytes: number): Piece | undefined {
+    const piece = this.#pieceAt(address);
+    return piece === undefined || piece.isFree || address + lengthBytes > end(piece)
+      ? undefined
+      : piece;
+  }
+
+  read(address: number, target: Uint8Array): boolean {
+    const piece = this.find(address, target.length);
+    if (piece === undefined) {
+      target.fill(POISON);
+      this.#onBadAccess(address, `a read of ${target.length} bytes`);
+      return false;
+    }
+    const offset = address - piece.start;
+    target.set(piece.bytes.subarray(offset, offset + target.length));
+    return true;
+  }
+
+  write(address: number, source: Uint8Array): boolean {
+    const piece = this.find(address, source.length);
+    if (piece === undefined) {
+      this.#onBadAccess(address, `a write of ${source.length} bytes`);
+      return false;
+    }
+    piece.bytes.set(source, address - piece.start);
+    return true;
+  }
+
+  #takeHost(pages: number): PhysicalAddress {
+    const start = this.#nextHost as PhysicalAddress;
+    this.#nextHost += (pages + 1) * PAGE_BYTES;
+    this.#add(start, pages * PAGE_BYTES, "host");
+    return start;
+  }
+
+  #add(start: PhysicalAddress, sizeBytes: number, owner: string): void {
+    const subject = this.#subjectOf(`memory ${this.#pieces.length}`);
+    this.#pieces.push({ start, bytes: new Uint8Array(sizeBytes), owner, subject, isFree: false });
+  }
+
+  #pieceAt(address: number): Piece | undefined {
+    for (const piece of this.#pieces) {
+      if (address >= piece.start && address < end(piece)) {
+        return piece;
+      }
+    }
+    return undefined;
+  }
+}
+
+const end = (piece: Piece): number => piece.start + piece.bytes.length;

@@ -1,0 +1,398 @@
+/**
+ * World: the light, fast ground on which drivers are explored.
+ *
+ * A few devices, host and device memory with real bytes, an IOMMU, engines, a clock whose ready events are
+ * put in order by decisions, and core's framework on top. No PCIe: what hardware tokens a driver needs beyond
+ * `DMA_ENGINE` it finds on the modelled machine. Making a world takes microseconds, so that a run is one world and
+ * nothing of a run is left for the next.
+ */
+import {
+  createFramework,
+  type Device,
+  type DmaLimits,
+  type ExporterDriver,
+  type Framework,
+  type FrameworkOptions,
+  type ImporterDriver,
+  type Judge,
+  type Opened,
+  type OpenedExporter,
+  type PathType,
+  PeerbufError,
+  type Platform,
+  UNLIMITED,
+} from "@peerbuf/core";
+import type { Violation } from "../checker/violation.ts";
+import type { Decisions } from "../explorer/decisions.ts";
+import type { RuleId } from "../rules/rule.ts";
+import { type DmaEngine, type EngineHost, GroundEngine } from "./dma-engine.ts";
+import { type CallFault, FAULT_LABELS, type FaultKind } from "./fault-kind.ts";
+import { GroundClock, type Lane } from "./ground-clock.ts";
+import { GroundDma } from "./ground-dma.ts";
+import { GroundMemory } from "./ground-memory.ts";
+import { provideServices } from "./ground-services.ts";
+import { Touches } from "./touches.ts";
+import { TRANSITIONS, type TransitionCounts } from "./transition.ts";
+import { type WatchedBuffer, watchedExporter } from "./watched-exporter.ts";
+
+export interface WorldOptions {
+  readonly decisions: Decisions;
+  /** Default: gpu0, nic0, nic1. Each has an engine and memory behind a BAR. */
+  readonly devices?: readonly string[];
+  /** What a device's DMA can follow; default anything. */
+  readonly limits?: Readonly<Record<string, Partial<DmaLimits>>>;
+  /** Topology's word on a pair; default `bus-addr` for all. */
+  readonly path?: (providerId: string, clientId: string) => PathType;
+  /** Host memory in bytes; default 16 MiB. */
+  readonly hostBytesMax?: number;
+  /** Behind the BAR of each device; default 64 KiB. */
+  readonly deviceMemoryBytes?: number;
+  /** `true`: DMA addresses keep the gaps of the memory behind them. */
+  readonly isDirect?: boolean;
+  /** Events of different lanes change places when they are due within so many ns; default 10,000. */
+  readonly slackNs?: number;
+  /** Faults that may happen at calls; default none. */
+  readonly faults?: readonly FaultKind[];
+  /** How many in a run; default 1. */
+  readonly faultsMax?: number;
+  /** Buffers of one exporter have nothing in common that a step on one could change for another. Reduction relies on it. */
+  readonly buffersShareNothing?: boolean;
+  /** Counts transitions; one for a whole campaign. */
+  readonly counts?: TransitionCounts;
+  /** Looks over the run's shoulder. */
+  readonly checker?: RunChecker;
+  /** Takes the story down. */
+  readonly isTold?: boolean;
+}
+
+/** What a world needs of a checker: it makes the framework, and has its say on accesses. */
+export interface RunChecker {
+  /** Who runs now. */
+  actor: string;
+  framework(options: FrameworkOptions): Framework;
+  deviceAccess(access: {
+    client: Device;
+    address: number;
+    lengthBytes: number;
+    kind: "read" | "write";
+  }): boolean;
+}
+
+/** One line of a story. */
+export interface StoryLine {
+  readonly step: number;
+  readonly actor: string;
+  readonly text: string;
+}
+
+/** Findings kept of one run. */
+export const VIOLATIONS_MAX = 64;
+/** Lines kept of one story. */
+const LINES_MAX = 10_000;
+
+export function createWorld(options: WorldOptions): World {
+  return new World(options);
+}
+
+export class World implements EngineHost {
+  readonly platform: Platform;
+  readonly framework: Framework;
+  readonly clock: GroundClock;
+  readonly memory: GroundMemory;
+  readonly dma: GroundDma;
+  readonly decisions: Decisions;
+  readonly touches: Touches = new Touches();
+  readonly violations: Violation[] = [];
+  readonly story: StoryLine[] = [];
+  /** Faults that happened, in order. */
+  readonly faults: { kind: FaultKind; at: string; step: number }[] = [];
+  /** Every buffer of exporters opened here. */
+  readonly buffers: WatchedBuffer[] = [];
+  /** The number of the step that runs: counts from 1. */
+  step = 0;
+  /** `false` in the liveness phase: nothing breaks any more. */
+  hasFaults = true;
+  readonly #options: WorldOptions;
+  readonly #faultsMax: number;
+  readonly #devices = new Map<string, Device>();
+  readonly #engines = new Map<Device, DmaEngine>();
+  readonly #gone = new Set<Device>();
+  readonly #parked: (() => void)[] = [];
+  readonly #driverLane: Lane;
+  #actor = "the world";
+  /** The buffer that something happened to last. */
+  #current: WatchedBuffer | undefined;
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    this.#faultsMax = options.faults === undefined ? 0 : (options.faultsMax ?? 1);
+    this.decisions = options.decisions;
+    this.clock = new GroundClock(options.slackNs ?? 10_000);
+    this.#driverLane = this.clock.lane("drivers");
+    this.memory = new GroundMemory(
+      options.hostBytesMax ?? 2 ** 24,
+      (name) => this.touches.subject(name),
+      (address, what) => this.#badAccess(address, what),
+    );
+    this.dma = new GroundDma(options.isDirect ?? false, {
+      refuse: ({ client }) => this.#refusal(client),
+      changed: (client, what) => this.#dmaChanged(client, what),
+      subject: () =>
+        this.#current === undefined ? 0 : this.touches.subject(this.#sharedBy(this.#current)),
+      strayUnmap: (client) =>
+        this.report("PLT-011", `${client.id}: unmapped what is not mapped for it`, client.id),
+    });
+    for (const id of options.devices ?? ["gpu0", "nic0", "nic1"]) {
+      this.#devices.set(id, deviceOf(id, options.limits?.[id]));
+    }
+    this.platform = this.#platformOf();
+    const parts = { platform: this.platform, judge: judgeOf(options.path) };
+    this.framework = options.checker?.framework(parts) ?? createFramework(parts);
+  }
+
+  get actor(): string {
+    return this.#actor;
+  }
+
+  set actor(name: string) {
+    this.#actor = name;
+    if (this.#options.checker !== undefined) {
+      this.#options.checker.actor = name;
+    }
+  }
+
+  device(id: string): Device {
+    return this.platform.device(id);
+  }
+
+  /** Opens an exporter whose buffers are watched: transitions, touches, faults at its calls. */
+  openExporter<Options, Api>(
+    driver: ExporterDriver<Options, Api>,
+    deviceId: string | undefined,
+    options: Options,
+  ): OpenedExporter<Api> {
+    const watched = watchedExporter(
+      driver,
+      this.#watch,
+      (buffer) => void this.buffers.push(buffer),
+    );
+    return this.framework.openExporter(watched, deviceId, options);
+  }
+
+  openImporter<Options, Api>(
+    driver: ImporterDriver<Options, Api>,
+    deviceId: string | undefined,
+    options: Options,
+  ): Opened<Api> {
+    return this.framework.openImporter(driver, deviceId, options);
+  }
+
+  engineOf(device: Device): DmaEngine {
+    let engine = this.#engines.get(device);
+    if (engine === undefined) {
+      engine = new GroundEngine(device, this.clock.lane(`engine of ${device.id}`), this);
+      this.#engines.set(device, engine);
+    }
+    return engine;
+  }
+
+  /** A rule was broken. Kept up to `VIOLATIONS_MAX`; the first is what a run is about. */
+  report(rule: RuleId, what: string, subject: string): void {
+    const text = withoutPlaces(what);
+    if (this.violations.length < VIOLATIONS_MAX) {
+      this.violations.push({ rule, text, step: this.step, actor: this.#actor, subject });
+    }
+    this.say(`breaks ${rule}: ${text}`);
+  }
+
+  /** A line of the story. Costs nothing when nobody listens. */
+  say(text: string): void {
+    if (this.#options.isTold === true && this.story.length < LINES_MAX) {
+      this.story.push({ step: this.step, actor: this.#actor, text: withoutPlaces(text) });
+    }
+  }
+
+  get isTold(): boolean {
+    return this.#options.isTold === true;
+  }
+
+  /** Does this fault happen here? */
+  fault(kind: CallFault, at: string): boolean {
+    if (!this.mayFail(kind) || this.decisions.choose(2, FAULT_LABELS[kind]) === 0) {
+      return false;
+    }
+    this.failed(kind, at);
+    return true;
+  }
+
+  /** Is there a fault of this kind left for this run? */
+  mayFail(kind: FaultKind): boolean {
+    const { faults } = this.#options;
+    return (
+      faults !== undefined &&
+      this.hasFaults &&
+      this.faults.length < this.#faultsMax &&
+      faults.includes(kind)
+    );
+  }
+
+  /** A fault happens. */
+  failed(kind: FaultKind, at: string): void {
+    this.faults.push({ kind, at, step: this.step });
+    this.touches.everything();
+    this.say(`fault: ${kind} at ${at}`);
+  }
+
+  /** Surprise removal: accesses of the device fail from now on, and nothing is mapped for it. */
+  unplug(id: string): void {
+    this.#gone.add(this.device(id));
+  }
+
+  /** The faults are over: what was held back by them comes to its end, as a failure. */
+  endFaults(): void {
+    this.hasFaults = false;
+    for (const run of this.#parked.splice(0)) {
+      this.#driverLane.schedule(0, run);
+    }
+  }
+
+  /** Work whose end was lost to a fault: it comes when the faults are over. */
+  get hasHeldBack(): boolean {
+    return this.#parked.length > 0;
+  }
+
+  // What engines ask.
+
+  isGone(device: Device): boolean {
+    return this.#gone.has(device);
+  }
+
+  park(run: () => void): void {
+    if (this.hasFaults) {
+      this.#parked.push(run);
+    } else {
+      this.#driverLane.schedule(0, run);
+    }
+  }
+
+  mayAccess(client: Device, address: number, lengthBytes: number, kind: "read" | "write"): boolean {
+    const { checker } = this.#options;
+    return checker === undefined || checker.deviceAccess({ client, address, lengthBytes, kind });
+  }
+
+  trap(client: Device, address: number, lengthBytes: number, kind: string, why: string): void {
+    const what = `${client.id}: a ${kind} of ${lengthBytes} bytes at 0x${address.toString(16)}`;
+    this.report(why.includes("direction") ? "IMP-021" : "IMP-016", `${what}: ${why}`, client.id);
+  }
+
+  touchMemory(subject: number, writes: boolean): void {
+    this.touches.add(subject, writes);
+  }
+
+  touchEverything(): void {
+    this.touches.everything();
+  }
+
+  touchBuffer(subject: number): void {
+    // Ends of work commute with each other, and with nothing that looks at the buffer's fences.
+    this.touches.add(subject, false);
+  }
+
+  completing(device: Device, what: string): void {
+    this.say(`the engine of ${device.id} ${what}`);
+  }
+
+  /** What buffers of one driver share, unless the scenario says that it is nothing. */
+  #sharedBy({ driverName, name }: WatchedBuffer): string {
+    return this.#options.buffersShareNothing === true ? name : driverName;
+  }
+
+  readonly #watch = {
+    fault: (kind: CallFault, at: string): boolean => this.fault(kind, at),
+    happened: (buffer: WatchedBuffer, now: number, detail: string): void => {
+      this.#options.counts?.count(buffer.last, now);
+      buffer.last = now;
+      this.touches.add(this.touches.subject(this.#sharedBy(buffer)), true);
+      this.#current = buffer;
+      if (this.#options.isTold === true) {
+        const after = detail === "" ? "" : ` (${detail})`;
+        this.say(`${buffer.name}: ${TRANSITIONS[now]}${after}`);
+      }
+    },
+  };
+
+  #platformOf(): Platform {
+    return {
+      name: "ground",
+      clock: this.clock,
+      dma: this.dma,
+      device: (id) => {
+        const device = this.#devices.get(id);
+        if (device === undefined) {
+          throw new PeerbufError("DEVICE_UNKNOWN", `this world has no device ${id}`);
+        }
+        return device;
+      },
+      provide: (device, registry) => {
+        const { memory, dma } = this;
+        const lane =
+          device === undefined ? this.#driverLane : this.clock.lane(`driver of ${device.id}`);
+        const parts = {
+          memory,
+          dma,
+          lane,
+          deviceMemoryBytes: this.#options.deviceMemoryBytes ?? 2 ** 16,
+          engineOf: (each: Device) => this.engineOf(each),
+          indexOf: (each: Device) => [...this.#devices.keys()].indexOf(each.id),
+        };
+        provideServices(parts, device, registry);
+      },
+    };
+  }
+
+  #refusal(client: Device): ReturnType<ConstructorParameters<typeof GroundDma>[1]["refuse"]> {
+    if (this.#gone.has(client)) {
+      const text = `${client.id} is not there any more`;
+      return { answer: "refused", errno: "EIO", code: "DEVICE_REMOVED", text };
+    }
+    if (this.fault("dma-refused", client.id)) {
+      const text = `no addresses left for ${client.id}`;
+      return { answer: "refused", errno: "ENOMEM", code: "FAULT_INJECTED", text };
+    }
+    return undefined;
+  }
+
+  #dmaChanged(client: Device, what: "map" | "unmap"): void {
+    if (this.#options.isTold === true) {
+      this.say(`DMA ${what} for ${client.id}`);
+    }
+  }
+
+  #badAccess(address: number, what: string): void {
+    const text = `${what} at 0x${address.toString(16)}: nobody holds this memory`;
+    this.report("PLT-034", text, "memory");
+  }
+}
+
+/** Errors name the line that made a handle: another on each machine, and a story is the same on all of them. */
+const withoutPlaces = (text: string): string =>
+  text.replaceAll(/, made at (?:[^()]*\([^()]*\)|[^ ;,]+)/g, "");
+
+function deviceOf(id: string, limits: Partial<DmaLimits> | undefined): Device {
+  const all = limits === undefined ? UNLIMITED : { ...UNLIMITED, ...limits };
+  return { id, label: id, bus: "pci", limits: all };
+}
+
+const ALL_NEAR = pathVerdict("bus-addr");
+
+function judgeOf(path: WorldOptions["path"]): Judge {
+  return {
+    name: "ground-rules",
+    judge: (providerId, clientId) =>
+      path === undefined ? ALL_NEAR : pathVerdict(path(providerId, clientId)),
+  };
+}
+
+function pathVerdict(type: PathType): ReturnType<Judge["judge"]> {
+  return { reads: type, writes: type, distance: 4, reasons: [] };
+}

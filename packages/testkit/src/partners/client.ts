@@ -1,0 +1,187 @@
+/**
+ * Client: the kit's own partner for exporters: attaches, maps, lets its device read or write, and lets go.
+ *
+ * Keeps every rule: waits until the bytes are there, puts the fence of its work into the buffer before its device begins,
+ * maps again after a move, unmaps when the work is over. `lifetime` says what it does when the buffer moves.
+ */
+import {
+  type Attachment,
+  type Device,
+  type Direction,
+  DMA,
+  type DmaBuf,
+  deviceWrites,
+  type FenceContext,
+  type Importer,
+  type Lifetime,
+  type Mapping,
+  type MappingOffer,
+  P2P,
+  SoftwareFence,
+} from "@peerbuf/core";
+import { type Script, type Step, step, waitFence } from "../explorer/step.ts";
+import type { World } from "../ground/world.ts";
+
+export interface ClientOptions {
+  readonly direction?: Direction;
+  /** Default `movable`. */
+  readonly lifetime?: Lifetime;
+  /** Default P2P and DMA. */
+  readonly types?: readonly MappingOffer[];
+  /** How often it maps and uses the buffer before it detaches; default 1. */
+  readonly uses?: number;
+  /** Bytes of one use, from the start of the buffer; default 64. */
+  readonly lengthBytes?: number;
+  /** What each byte must be when it reads; left out: not looked at. Reported as EXP-031. */
+  readonly expects?: number;
+  /** What it writes; default 0xc1. */
+  readonly fill?: number;
+}
+
+const BOTH: readonly MappingOffer[] = Object.freeze([{ type: P2P }, { type: DMA }]);
+/** Moves that one use follows before it gives up. */
+const FOLLOWS_MAX = 16;
+
+export class Client {
+  readonly importer: Importer;
+  readonly #world: World;
+  readonly #device: Device;
+  readonly #options: ClientOptions;
+  #context: FenceContext | undefined;
+  #attachment: Attachment | undefined;
+  #mapping: Mapping | undefined;
+  /** The device still works. */
+  #work: SoftwareFence | undefined;
+  #seqno = 0;
+
+  constructor(world: World, deviceId: string, options: ClientOptions = {}) {
+    this.#world = world;
+    this.#device = world.device(deviceId);
+    this.#options = options;
+    this.importer = this.#importerOf(options);
+  }
+
+  /** One attachment from its beginning to its end. Refusals come out of it as they are. */
+  *use(buffer: DmaBuf): Script {
+    try {
+      yield ATTACH;
+      this.#attachment = buffer.attach(this.importer);
+      for (let use = 0; use < (this.#options.uses ?? 1); use++) {
+        yield* this.#once(buffer, this.#attachment);
+      }
+      yield DETACH;
+    } finally {
+      this.#letGo();
+    }
+  }
+
+  *#once(buffer: DmaBuf, attachment: Attachment): Script {
+    const { direction = "to-device" } = this.#options;
+    for (let follows = 0; follows < FOLLOWS_MAX; follows++) {
+      yield MAP;
+      const mapping = attachment.map(direction);
+      this.#mapping = mapping;
+      if (!this.#world.fault("sync-mismatch", this.#device.id)) {
+        yield waitFence("waits for the bytes", mapping.ready);
+      }
+      const isUsed = !mapping.isStale && (yield* this.#transfer(buffer, mapping));
+      yield UNMAP;
+      this.#unmap();
+      if (isUsed) {
+        return;
+      }
+    }
+  }
+
+  /** False: the buffer moved while we were on our way, and nothing has begun. */
+  *#transfer(buffer: DmaBuf, mapping: Mapping): Generator<Step | undefined, boolean, unknown> {
+    yield START;
+    if (mapping.isStale) {
+      return false;
+    }
+    const local = new Uint8Array(this.#options.lengthBytes ?? 64);
+    const isRead = !deviceWrites(mapping.direction);
+    if (!isRead) {
+      local.fill(this.#options.fill ?? 0xc1);
+    }
+    const late = mapping.ready?.poll() === false;
+    const fence = this.#begin(buffer, isRead);
+    let isDone = false;
+    const engine = this.#world.engineOf(this.#device);
+    const kind = isRead ? "read" : "write";
+    engine.start(mapping.segments, 0, local.length, kind, local, (ok) => {
+      isDone = ok;
+      this.#work = undefined;
+      fence.signal();
+    });
+    yield waitFence("waits for its device", fence);
+    if (isDone && isRead && !late) {
+      this.#compare(local);
+    }
+    return true;
+  }
+
+  #begin(buffer: DmaBuf, isRead: boolean): SoftwareFence {
+    this.#context ??= buffer.reservation.domain.createContext({
+      driverName: "client",
+      timelineName: this.#device.id,
+    });
+    const fence = new SoftwareFence(this.#context, ++this.#seqno);
+    buffer.addFence(fence, isRead ? "read" : "write");
+    this.#work = fence;
+    return fence;
+  }
+
+  #compare(bytes: Uint8Array): void {
+    const { expects } = this.#options;
+    const wrong = expects === undefined ? -1 : bytes.findIndex((byte) => byte !== expects);
+    if (wrong >= 0) {
+      const found = `0x${(bytes[wrong] as number).toString(16)}`;
+      const text = `${this.#device.id} reads ${found} at byte ${wrong}, where 0x${expects?.toString(16)} was`;
+      this.#world.report("EXP-031", text, this.#device.id);
+    }
+  }
+
+  #unmap(): void {
+    const mapping = this.#mapping;
+    this.#mapping = undefined;
+    mapping?.[Symbol.dispose]();
+  }
+
+  #letGo(): void {
+    if (this.#work === undefined) {
+      this.#unmap();
+    }
+    if (this.#attachment?.mappingCount === 0) {
+      this.#attachment[Symbol.dispose]();
+    }
+  }
+
+  #importerOf({ lifetime = "movable", types = BOTH }: ClientOptions): Importer {
+    const plain: Importer = {
+      name: "client",
+      device: this.#device,
+      offer: () => ({ answer: "offer", types }),
+    };
+    return lifetime === "pinned"
+      ? plain
+      : {
+          ...plain,
+          pins: lifetime === "revocable",
+          invalidateMappings: () => this.#invalidated(),
+        };
+  }
+
+  /** Nothing of ours runs: let go now. Else the fence is in the buffer, and the actor unmaps when it signals. */
+  #invalidated(): void {
+    if (this.#work === undefined) {
+      this.#unmap();
+    }
+  }
+}
+
+const ATTACH = step("attaches");
+const MAP = step("maps");
+const START = step("starts its device");
+const UNMAP = step("unmaps");
+const DETACH = step("detaches");
