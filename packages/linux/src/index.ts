@@ -18,6 +18,12 @@ export {
 } from "./drivers/drive-importer.ts";
 export { type KernelImporterApi, kernelImporter } from "./drivers/kernel-importer-driver.ts";
 export { p2pMemoryExporter } from "./drivers/p2p-memory-exporter.ts";
+export {
+  type RdmaApi,
+  type RdmaOptions,
+  type RdmaRegistration,
+  rdmaImporter,
+} from "./drivers/rdma-importer.ts";
 export { DrmDevice, type DumbBuffer, drmNodes } from "./drm/drm-device.ts";
 export { attachVgemFence, signalVgemFence } from "./drm/vgem-fences.ts";
 export { exportSyncFile, importSyncFile } from "./fences/buffer-fences.ts";
@@ -33,6 +39,9 @@ export {
   type LinuxPlatform,
   type LinuxPlatformOptions,
 } from "./platform/linux-platform.ts";
+export type { MemoryRegion } from "./rdma/memory-region.ts";
+export { RdmaDevice, rdmaNodes } from "./rdma/rdma-device.ts";
+export { RdmaNic } from "./rdma/rdma-nic.ts";
 export { Channel, channelPair, type Delivery } from "./sharing/channel.ts";
 export type { Json } from "./sharing/envelope.ts";
 export { connect, Listener } from "./sharing/listener.ts";

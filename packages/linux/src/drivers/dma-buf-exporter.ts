@@ -9,11 +9,13 @@ import {
   DMA,
   defineExporter,
   type ExporterDriver,
+  FENCES,
   PeerbufError,
 } from "@peerbuf/core";
 import { fromFd } from "../buffers/from-fd.ts";
 import type { LinuxBuffer } from "../buffers/linux-buffer.ts";
 import { KERNEL_BUFFERS } from "../platform/kernel-buffers.ts";
+import { startCpuCopy } from "./cpu-copy.ts";
 
 export const dmaBufExporter: ExporterDriver = defineExporter({
   name: "dma-buf",
@@ -21,6 +23,7 @@ export const dmaBufExporter: ExporterDriver = defineExporter({
 
   open(services) {
     const buffers = services.get(KERNEL_BUFFERS);
+    const fences = services.get(FENCES);
 
     return {
       api: {},
@@ -36,6 +39,12 @@ export const dmaBufExporter: ExporterDriver = defineExporter({
             ),
           write: async (offset, source) =>
             buffer.withBytesSync("write", (bytes) => bytes.set(source, offset)),
+          copy(target, way) {
+            const { buffer: other } = buffers.find(target.start(0), sizeBytes);
+            return way === "out"
+              ? startCpuCopy(fences, buffer, other)
+              : startCpuCopy(fences, other, buffer);
+          },
           release() {
             buffers.forget(buffer);
             buffer.close();

@@ -14,6 +14,9 @@ import {
   decline,
   defineExporter,
   type ExporterDriver,
+  FENCES,
+  type Fence,
+  type FenceDomain,
   HOST_MEMORY,
   type HostMemory,
   type HostPages,
@@ -27,6 +30,7 @@ import {
 } from "@peerbuf/core";
 import { P2pMemory } from "../buffers/p2p-memory.ts";
 import { KERNEL_BUFFERS, type KernelBuffers } from "../platform/kernel-buffers.ts";
+import { startCpuCopy } from "./cpu-copy.ts";
 
 export const p2pMemoryExporter: ExporterDriver = defineExporter({
   name: "p2p-memory",
@@ -36,6 +40,7 @@ export const p2pMemoryExporter: ExporterDriver = defineExporter({
     const device = services.get(DEVICE);
     const buffers = services.get(KERNEL_BUFFERS);
     const host = services.get(HOST_MEMORY);
+    const fences = services.get(FENCES);
 
     return {
       api: {},
@@ -44,7 +49,8 @@ export const p2pMemoryExporter: ExporterDriver = defineExporter({
         if (unknown !== undefined) {
           throw new PeerbufError("ARGUMENT_INVALID", `p2p-memory knows no option "${unknown}"`);
         }
-        return new P2pStorage(device, new P2pMemory(device.id, sizeBytes), buffers, host);
+        const memory = new P2pMemory(device.id, sizeBytes);
+        return new P2pStorage({ device, memory, buffers, host, fences });
       },
     };
   },
@@ -52,22 +58,32 @@ export const p2pMemoryExporter: ExporterDriver = defineExporter({
 
 const MOVED = reason("MOVED_TO_SYSTEM", "somebody could not reach the device's memory");
 
+interface P2pParts {
+  readonly device: Device;
+  readonly memory: P2pMemory;
+  readonly buffers: KernelBuffers;
+  readonly host: HostMemory;
+  readonly fences: FenceDomain;
+}
+
 class P2pStorage implements Storage {
   readonly types = [{ type: P2P }, { type: DMA }];
   readonly #device: Device;
   readonly #memory: P2pMemory;
   readonly #buffers: KernelBuffers;
   readonly #host: HostMemory;
+  readonly #fences: FenceDomain;
   readonly #home: PhysicalRanges;
   #pages: HostPages | undefined;
   /** Mappings and pins of the device's memory. */
   #holdCount = 0;
 
-  constructor(device: Device, memory: P2pMemory, buffers: KernelBuffers, host: HostMemory) {
+  constructor({ device, memory, buffers, host, fences }: P2pParts) {
     this.#device = device;
     this.#memory = memory;
     this.#buffers = buffers;
     this.#host = host;
+    this.#fences = fences;
     this.#home = buffers.adopt(memory);
   }
 
@@ -102,6 +118,16 @@ class P2pStorage implements Storage {
 
   unmapped(): void {
     this.#holdCount--;
+  }
+
+  copy(target: PhysicalRanges, way: "out" | "back"): Fence {
+    const { ranges } = this.#pages ?? { ranges: this.#home };
+    const { sizeBytes } = this.#memory;
+    const { buffer: here } = this.#buffers.find(ranges.start(0), sizeBytes);
+    const { buffer: there } = this.#buffers.find(target.start(0), sizeBytes);
+    return way === "out"
+      ? startCpuCopy(this.#fences, here, there)
+      : startCpuCopy(this.#fences, there, here);
   }
 
   async read(offset: number, target: Uint8Array): Promise<void> {
