@@ -30,6 +30,10 @@ export function emptyAnswer(
     const text = `Not known: ${format} does not say which functions are GPUs, NICs or NVMe drives. Add what lspci -Dnn prints.`;
     return { text, isOpen: true };
   }
+  if (facts.tree !== "whole") {
+    const text = `Not known: ${source} shows a part of the machine, with ${deviceCount === 0 ? "no GPU, accelerator, NIC or NVMe drive" : "only one such device"} in it. Add what lspci -Dvvvxxxx prints as root.`;
+    return { text, isOpen: true };
+  }
   const text =
     deviceCount === 0
       ? `Nothing to diagnose: ${source} has no GPU, accelerator, NIC or NVMe drive.`

@@ -69,6 +69,8 @@ export const fleetShape: z.ZodType = z.strictObject({
         cpu: z.string(),
         kernelRelease: z.string(),
         devices: z.record(z.string(), z.int()),
+        /** None is shown, and there may be some. */
+        isOpen: z.boolean(),
         pairs: pairCounts,
       }),
       kernelReleases: z.array(z.string()),

@@ -30,6 +30,9 @@ async function diagnosisOf(...argv: string[]): Promise<{ code: number; answer: D
   return { code, answer };
 }
 
+/** Captures after public threads, with what completes them. */
+const FIELD = join(FIXTURES, "..", "doctor");
+
 describe("doctor", () => {
   it.each(readdirSync(FIXTURES))(
     "counts the pairs of %s as the kernel judged them",
@@ -119,6 +122,46 @@ describe("doctor", () => {
     expect(code).toBe(1);
     expect(stdout).toMatch(/^Not known: /);
   });
+
+  it("does not take a part of a machine for a machine without devices", async () => {
+    const cwd = emptyFolder();
+    const ports = [1, 2].map(
+      (port) =>
+        `00:01.${port} PCI bridge: AMD Raphael/Granite Ridge GPP Bridge\n\tCapabilities: [58] Express (v2) Root Port (Slot+), IntMsgNum 0\n`,
+    );
+    writeFileSync(join(cwd, "ports.txt"), ports.join("\n"));
+
+    const { code, stdout } = await peerbuf(["doctor", "--capture", "ports.txt"], { cwd });
+
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^Not known: ports\.txt shows a part of the machine/);
+  });
+
+  it.each([
+    ["y", 0, /^Fine: /],
+    ["n", 1, /^None of 4 pairs can go peer to peer: this kernel was built without P2PDMA\./],
+    [undefined, 0, /^As far as known all 4 pairs can go peer to peer/],
+  ])(
+    "says fine only where the kernel is known to have P2PDMA (%s)",
+    async (setting, code, first) => {
+      const cwd = emptyFolder();
+      const config = setting === undefined ? "CONFIG_IOMMU_API=y" : `CONFIG_PCI_P2PDMA=${setting}`;
+      writeFileSync(join(cwd, "config"), `${config}\n`);
+      const captures = [
+        join(FIELD, "plx-source-validation.txt"),
+        join(FIELD, "cpu-xeon.txt"),
+        "config",
+      ];
+      const argv = captures.flatMap((path) => ["--capture", path]);
+
+      const doctor = await peerbuf(["doctor", ...argv], { cwd });
+      const explain = await peerbuf(["explain", "gpu0", "gpu1", ...argv], { cwd });
+
+      expect(doctor.stdout).toMatch(first);
+      expect([doctor.code, explain.code]).toEqual([code, code]);
+      expect(explain.stdout.includes("built without CONFIG_PCI_P2PDMA")).toBe(setting === "n");
+    },
+  );
 
   it("says of nvidia-smi's matrix that it is nearness and not permission", async () => {
     const cwd = emptyFolder();

@@ -158,6 +158,15 @@ describe("fleet", () => {
     expect(stdout).toMatch(/user\.json: like group 1, but\n {2}\d+ facts: ACS not known here\n/);
   });
 
+  it("does not take a capture without device classes for a machine without devices", async () => {
+    const tree = join(FIXTURES, "server-05", "lspci-tv.txt");
+
+    const { stdout } = await peerbuf(["fleet", tree]);
+
+    expect(stdout).toContain("; devices not known;");
+    expect(stdout).not.toContain("no GPUs");
+  });
+
   it("is not confused by other bus numbers", async () => {
     const folder = equalServers(1);
     const renumbered = readFileSync(SERVER, "utf8").replaceAll("0000:3f:00.0", "0000:7f:00.0");

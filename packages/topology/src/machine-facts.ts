@@ -84,7 +84,7 @@ export interface MachineFacts {
   /** `uname -r`, e.g. `6.12.117`. */
   readonly kernelRelease?: string;
   readonly commandLine?: string;
-  /** Values by option, `CONFIG_PCI_P2PDMA` to `y`, `m` or `n`. Left out: not captured. */
+  /** Values by option, `CONFIG_PCI_P2PDMA` to `y`, `m` or `n`. An option that is not named is not known. Left out: not captured. */
   readonly kernelConfig?: ReadonlyMap<string, string>;
   /** The boot processor. */
   readonly cpu?: CpuFacts;

@@ -32,8 +32,8 @@ const COMMANDS = {
   "iommu-mode": "grep . /sys/kernel/iommu_groups/*/type, or peerbuf capture",
   kernel: "uname -r",
   "command-line": "cat /proc/cmdline",
-  /** P2PDMA compiled in or not. */
-  "kernel-config": "grep P2PDMA /boot/config-$(uname -r)",
+  /** P2PDMA, and what drivers have of it, compiled in or not. */
+  "kernel-config": "grep P2P /boot/config-$(uname -r)",
 } as const;
 
 export type FactName = keyof typeof COMMANDS;

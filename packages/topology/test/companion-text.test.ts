@@ -56,6 +56,24 @@ describe("texts that complete a capture", () => {
     return join(folder, name);
   };
 
+  it.each([
+    ["grep P2P", "CONFIG_PCI_P2PDMA=y\nCONFIG_HSA_AMD_P2P=y\n", ["y", "y"]],
+    ["grep IOMMU", "CONFIG_IOMMU_API=y\nCONFIG_INTEL_IOMMU=y\n", [undefined, undefined]],
+    [
+      "all of it",
+      "#\n# Automatically generated file; DO NOT EDIT.\n#\nCONFIG_PCI=y\nCONFIG_HSA_AMD_P2P=y\n",
+      ["n", "y"],
+    ],
+  ])("a configuration says of an option what %s of it shows", async (_, text, settings) => {
+    const list = write("list", "01:00.0 Display controller [0380]: AMD [1002:740f]\n");
+
+    const { facts } = await readCaptures([list, write("config", text)]);
+
+    expect(
+      ["CONFIG_PCI_P2PDMA", "CONFIG_HSA_AMD_P2P"].map((option) => facts.kernelConfig?.get(option)),
+    ).toEqual(settings);
+  });
+
   it("supply what a drawing of the machine lacks", async () => {
     const xml = write(
       "topo.xml",
@@ -70,6 +88,7 @@ describe("texts that complete a capture", () => {
     expect(facts.kernelRelease).toBe("6.12.117");
     expect([...(facts.kernelConfig ?? [])]).toEqual([
       ["CONFIG_PCI_P2PDMA", "y"],
+      ["CONFIG_HSA_AMD_P2P", "n"],
       ["CONFIG_ZONE_DEVICE", "n"],
     ]);
     expect([...facts.iommuGroupTypes]).toEqual([

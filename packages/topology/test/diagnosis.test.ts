@@ -28,6 +28,7 @@ const CORE = {
   family: 6,
   modelName: "11th Gen Intel(R) Core(TM) i7-11700",
 };
+const WITH_P2PDMA = new Map([["CONFIG_PCI_P2PDMA", "y"]]);
 const EPYC = { vendor: "AuthenticAMD", family: 0x19, modelName: "AMD EPYC 7543" };
 
 type Part = Partial<FunctionRecord>;
@@ -86,7 +87,7 @@ function server(
   return buildTopology(
     "server",
     records.map((record) => ({ ...record, ...parts[record.bdf] })),
-  ).withFacts({ cpu: XEON, ...facts });
+  ).withFacts({ cpu: XEON, kernelConfig: WITH_P2PDMA, ...facts });
 }
 
 const pair = (topology: Topology, provider: string, client: string) =>
@@ -325,12 +326,43 @@ describe("cases from the field", () => {
 
   it("says that the kernel has no P2PDMA, before anything else", () => {
     const off = server({}, { kernelConfig: new Map([["CONFIG_PCI_P2PDMA", "n"]]) });
-    const on = server({}, { kernelConfig: new Map([["CONFIG_PCI_P2PDMA", "y"]]) });
 
     expect(findingsOf(off)[0]).toMatchObject({ code: "P2PDMA_NOT_COMPILED", severity: "blocks" });
-    expect(codes(on)).toEqual([]);
+    expect(pair(off, "03:00.0", "04:00.0")).toMatchObject({
+      verdict: { type: "bus-addr" },
+      possible: "no",
+      advised: { answer: "no" },
+    });
     expect(codes(server())).toEqual([]);
   });
+
+  it("does not know whether the kernel has P2PDMA where its configuration does not say so", () => {
+    const silent = server({}, { kernelConfig: new Map([["CONFIG_IOMMU_API", "y"]]) });
+
+    expect(finding(silent, "P2PDMA_NOT_KNOWN")).toMatchObject({
+      severity: "note",
+      fixes: [{ steps: [{ lines: ["grep P2P /boot/config-$(uname -r)"] }] }],
+    });
+    expect(codes(silent)).not.toContain("P2PDMA_NOT_COMPILED");
+  });
+
+  it.each([
+    ["y", false],
+    ["n", true],
+    [undefined, false],
+  ])(
+    "says that amdgpu has no P2P of its own only where its option is off (%s)",
+    (setting, isOff) => {
+      const option: [string, string][] =
+        setting === undefined ? [] : [["CONFIG_HSA_AMD_P2P", setting]];
+      const topology = server(
+        { "03:00.0": { driver: "amdgpu" } },
+        { kernelConfig: new Map([...WITH_P2PDMA, ...option]) },
+      );
+
+      expect(codes(topology).includes("DRIVER_OPTION_OFF")).toBe(isOff);
+    },
+  );
 
   it("says of a guest that the host's topology is unknown", () => {
     const guest = server({}, { isVirtualMachine: true });

@@ -61,8 +61,7 @@ async function explain(
     explanation: explainPair(topology, rules, provider, client),
     diagnosis: diagnosePair(topology, rules, provider, client),
   };
-  const { type } = answer.explanation.verdict;
-  session.exitCode = type === "bus-addr" || type === "host-bridge" ? EXIT.OK : EXIT.FINDING;
+  session.exitCode = answer.diagnosis.possible === "yes" ? EXIT.OK : EXIT.FINDING;
   if (options.json === true) {
     await session.printJson(asJson(topology, rules.version, answer));
   } else {

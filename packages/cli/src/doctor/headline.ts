@@ -4,6 +4,7 @@
  * "Fine" is said only when every pair is known to work and nothing is known to be against it; what the
  * capture does not show is never fine.
  */
+import type { Finding, FindingCode } from "@peerbuf/topology";
 import { emptyAnswer } from "../empty-answer.ts";
 import type { Paint } from "../paint.ts";
 import { type Diagnosis, needsAction } from "./diagnosis.ts";
@@ -16,6 +17,10 @@ export function headline(paint: Paint, diagnosis: Diagnosis): string {
   if (pairCount === 0) {
     const { text, isOpen } = emptyAnswer(diagnosis.topology, diagnosis.rows.length);
     return isOpen ? paint.fair(paint.strong(text)) : paint.strong(text);
+  }
+  if (hasCode(findings, "P2PDMA_NOT_COMPILED")) {
+    const text = `None of ${pairs(pairCount)} can go peer to peer: this kernel was built without P2PDMA.`;
+    return paint.bad(paint.strong(text)) + more;
   }
   if (counts.unknown === pairCount) {
     const text = `Not known: the capture does not say whether ${pairCount === 1 ? "the one pair goes" : `any of ${pairCount} pairs goes`} peer to peer.`;
@@ -35,17 +40,17 @@ export function headline(paint: Paint, diagnosis: Diagnosis): string {
 function allWorking(paint: Paint, { pairCount, counts, findings }: Diagnosis): string {
   const all = `${allPairs(pairCount)} can go peer to peer`;
   const ways = waysText(counts["bus-addr"], counts["host-bridge"]);
-  if (findings.some(({ severity }) => severity === "blocks")) {
-    const text = `Allowed, but not safe: the kernel maps ${pairs(pairCount)} peer to peer (${ways}), and this machine is known to be against it.`;
-    return paint.bad(paint.strong(text));
-  }
-  if (findings.some(({ severity }) => severity === "open")) {
+  const isOpen = findings.some(({ severity }) => severity === "open");
+  if (isOpen || hasCode(findings, "P2PDMA_NOT_KNOWN")) {
     return paint.fair(paint.strong(`As far as known ${all} (${ways}).`));
   }
   return findings.some(needsAction)
     ? paint.fair(paint.strong(`Works: ${all} (${ways}).`))
     : paint.good(paint.strong(`Fine: ${all} (${ways}).`));
 }
+
+const hasCode = (findings: readonly Finding[], wanted: FindingCode): boolean =>
+  findings.some(({ code }) => code === wanted);
 
 function waysText(below: number, through: number): string {
   if (through === 0) {

@@ -3,6 +3,7 @@
  *
  * A fact that is as one would expect is left out, so that what is unusual is seen.
  */
+import type { PathType } from "@peerbuf/core";
 import type { Direction, PairDiagnosis } from "@peerbuf/topology";
 import type { Session } from "../session.ts";
 
@@ -41,11 +42,14 @@ export function pairFacts({ paint }: Session, diagnosis: PairDiagnosis): string[
     ...(bandwidth === undefined || verdict.type === "unsupported"
       ? []
       : [[label("bound"), `${rate(bandwidth.bytesPerSecond)}: ${bandwidth.text}`]]),
-    ...(advised.answer === "no" && diagnosis.possible === "yes"
+    ...(advised.answer === "no" && isMapped(verdict.type)
       ? [[label("advised"), paint.fair(`no: ${advised.reasons.join("; ")}`)]]
       : []),
   ];
 }
+
+/** Do the kernel's rules let it through? Why they do not is told elsewhere. */
+const isMapped = (type: PathType): boolean => type === "bus-addr" || type === "host-bridge";
 
 /** Both directions are carried, or the traffic never comes where one could be lost. */
 const isPlain = ({ reads, writes, verdict }: PairDiagnosis): boolean =>

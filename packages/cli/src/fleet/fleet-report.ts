@@ -48,7 +48,8 @@ function groupLines({ paint }: Session, group: FleetGroup): string[] {
 
 function summary({ digest, kernelReleases }: FleetGroup): string {
   const devices = Object.entries(digest.devices).map(([kind, count]) => `${count} ${kind}`);
-  const listed = devices.length === 0 ? "no GPUs, NICs or NVMe drives" : devices.join(", ");
+  const none = digest.isOpen ? "devices not known" : "no GPUs, NICs or NVMe drives";
+  const listed = devices.length === 0 ? none : devices.join(", ");
   return `${oneLine(digest.cpu)}; ${listed}; Linux ${oneLine(kernelReleases.join(", "))}`;
 }
 

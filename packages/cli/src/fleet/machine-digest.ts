@@ -11,6 +11,7 @@ import {
   rulesForKernel,
   type Topology,
 } from "@peerbuf/topology";
+import { emptyAnswer } from "../empty-answer.ts";
 import { isInteresting, kindName } from "../function-label.ts";
 import { machineKey } from "./fact-sheet.ts";
 
@@ -19,8 +20,10 @@ export interface MachineDigest {
   readonly key: string;
   readonly cpu: string;
   readonly kernelRelease: string;
-  /** GPUs, accelerators, NICs and NVMe drives, by short kind. */
+  /** GPUs, accelerators, NICs and NVMe drives, by short kind. Empty also where the capture does not say which these are. */
   readonly devices: Readonly<Record<string, number>>;
+  /** No such devices in the capture, and it does not say that the machine has none. */
+  readonly isOpen: boolean;
   /** Ordered pairs of different ones among them, by verdict. */
   readonly pairs: Readonly<Record<PathType, number>>;
 }
@@ -52,6 +55,7 @@ function digestOf(topology: Topology, rules: KernelRules): MachineDigest {
     cpu: cpu?.modelName ?? cpu?.vendor ?? "CPU not known",
     kernelRelease: kernelRelease ?? "not known",
     devices,
+    isOpen: rows.length === 0 && emptyAnswer(topology, 0).isOpen,
     pairs: pairCounts(topology, rules, rows),
   };
 }

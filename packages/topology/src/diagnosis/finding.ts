@@ -13,6 +13,7 @@ export const PAIRS_LISTED_MAX = 64;
 /** Codes are stable; texts are not. */
 const MEANINGS = {
   P2PDMA_NOT_COMPILED: "the kernel was built without CONFIG_PCI_P2PDMA",
+  P2PDMA_NOT_KNOWN: "whether the kernel has CONFIG_PCI_P2PDMA is not in the capture",
   DRIVER_OPTION_OFF: "a driver was built without its own peer-to-peer option",
   DRIVER_MISSING: "no driver of the host is bound to the device",
   REDIRECT_REFUSED:
@@ -41,8 +42,8 @@ export type FindingCode = keyof typeof MEANINGS;
 export const FINDING_CODES: Readonly<Record<FindingCode, string>> = MEANINGS;
 
 /**
- * `blocks`: P2P is refused, or known to lose data. `open`: the capture does not say. `slows`: it works,
- * worse than it could. `note`: worth knowing.
+ * `blocks`: P2P is refused, or known to lose data. `open`: it hangs on what a capture does not say. `slows`:
+ * it works, worse than it could. `note`: worth knowing.
  */
 export type Severity = "blocks" | "open" | "slows" | "note";
 

@@ -38,8 +38,9 @@ export function diagnoseMachine(
   const ways = new Ways(topology, rules);
   const counts = countsOf(scope, pairs);
   const pairCount = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const workingCount = counts["bus-addr"] + counts["host-bridge"];
   const findings = [
-    ...machineFindings(topology, rules, pairCount),
+    ...machineFindings(topology, rules, { pairCount, workingCount }),
     ...redirectFindings(topology, rules, scope, pairs, ways),
     ...rootFindings(topology, rules, scope, pairs, ways),
     ...missingFindings(topology, rules, scope, pairs),

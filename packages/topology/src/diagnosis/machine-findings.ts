@@ -1,9 +1,10 @@
 /**
  * Machine findings: what concerns the machine as a whole, whatever the pair.
  */
-import { kernelWithP2pdma } from "../fixes/advice.ts";
+import { captureCommands, kernelWithP2pdma } from "../fixes/advice.ts";
 import { checkCommandLine } from "../fixes/check-command-line.ts";
 import { iommuGroupsOf } from "../fixes/iommu-groups.ts";
+import { missingFacts } from "../missing-fact.ts";
 import type { KernelRules } from "../rules/kernel-rules.ts";
 import type { Topology } from "../topology.ts";
 import type { Finding } from "./finding.ts";
@@ -11,10 +12,10 @@ import type { Finding } from "./finding.ts";
 export const machineFindings = (
   topology: Topology,
   rules: KernelRules,
-  pairCount: number,
+  scope: ConfigScope,
 ): Finding[] => [
-  ...kernelConfigFindings(topology, pairCount),
-  ...virtualMachine(topology, pairCount),
+  ...kernelConfigFindings(topology, scope),
+  ...virtualMachine(topology, scope.pairCount),
   ...commandLineFindings(topology, rules),
   ...outdatedGroups(topology),
   ...privateLinks(topology),
@@ -22,37 +23,51 @@ export const machineFindings = (
 
 const everywhere = { at: [], pairs: [], fixes: [] } as const;
 
-/** An option that a captured configuration does not name is off. */
-function kernelConfigFindings({ facts, table }: Topology, pairCount: number): Finding[] {
-  const { kernelConfig } = facts;
-  if (kernelConfig === undefined) {
-    return [];
-  }
-  const settingOf = (option: string): string => kernelConfig.get(option) ?? "n";
-  const findings: Finding[] = [];
-  if (settingOf("CONFIG_PCI_P2PDMA") !== "y") {
-    findings.push({
-      ...everywhere,
-      code: "P2PDMA_NOT_COMPILED",
-      severity: "blocks",
-      text: "This kernel was built without CONFIG_PCI_P2PDMA: every P2P mapping through the kernel is refused, whatever the topology.",
-      source: "captured kernel configuration",
-      pairCount,
-      fixes: [kernelWithP2pdma],
-    });
-  }
-  if (table.driver.includes("amdgpu") && settingOf("CONFIG_HSA_AMD_P2P") !== "y") {
-    findings.push({
-      ...everywhere,
-      code: "DRIVER_OPTION_OFF",
-      severity: "slows",
-      text: "CONFIG_HSA_AMD_P2P is not set: the amdgpu driver does not offer P2P between its GPUs.",
-      source: "captured kernel configuration",
-      pairCount: 0,
-    });
-  }
-  return findings;
+function kernelConfigFindings({ facts, table }: Topology, scope: ConfigScope): Finding[] {
+  const p2pdma = facts.kernelConfig?.get("CONFIG_PCI_P2PDMA");
+  const ofGpus = facts.kernelConfig?.get("CONFIG_HSA_AMD_P2P");
+  const isOff = ofGpus !== undefined && ofGpus !== "y" && table.driver.includes("amdgpu");
+  return [
+    ...(p2pdma === undefined && scope.workingCount > 0 ? [p2pdmaNotKnown(scope)] : []),
+    ...(p2pdma === undefined || p2pdma === "y" ? [] : [p2pdmaNotCompiled(scope)]),
+    ...(isOff ? [AMD_P2P_OFF] : []),
+  ];
 }
+
+/** Pairs asked about, and those that the kernel's rules let through. */
+interface ConfigScope {
+  readonly pairCount: number;
+  readonly workingCount: number;
+}
+
+const p2pdmaNotKnown = ({ workingCount }: ConfigScope): Finding => ({
+  ...everywhere,
+  code: "P2PDMA_NOT_KNOWN",
+  severity: "note",
+  text: "Whether the kernel was built with CONFIG_PCI_P2PDMA is not in the capture; without it every P2P mapping is refused, whatever the topology.",
+  source: "what the capture holds",
+  pairCount: workingCount,
+  fixes: [captureCommands(missingFacts("kernel-config"))],
+});
+
+const p2pdmaNotCompiled = ({ pairCount }: ConfigScope): Finding => ({
+  ...everywhere,
+  code: "P2PDMA_NOT_COMPILED",
+  severity: "blocks",
+  text: "This kernel was built without CONFIG_PCI_P2PDMA: every P2P mapping through the kernel is refused, whatever the topology.",
+  source: "captured kernel configuration",
+  pairCount,
+  fixes: [kernelWithP2pdma],
+});
+
+const AMD_P2P_OFF: Finding = {
+  ...everywhere,
+  code: "DRIVER_OPTION_OFF",
+  severity: "slows",
+  text: "CONFIG_HSA_AMD_P2P is not set: the amdgpu driver does not offer P2P between its GPUs.",
+  source: "captured kernel configuration",
+  pairCount: 0,
+};
 
 const virtualMachine = ({ facts }: Topology, pairCount: number): Finding[] =>
   facts.isVirtualMachine === true

@@ -1,7 +1,7 @@
 /**
  * Pair diagnosis: everything there is to say about one ordered pair, in one answer.
  *
- * "Possible" is the kernel's verdict. "Advised" is what somebody with experience would add: crossing
+ * "Possible" is the kernel's verdict, given that it was built with P2PDMA. "Advised" is what somebody with experience would add: crossing
  * sockets works and is slow, an unlisted root complex may carry a write and drop a read. Reads are the
  * client's reads of the provider's memory.
  */
@@ -110,7 +110,7 @@ export function diagnosePair(
     provider: topology.bdfOf(provider),
     client: topology.bdfOf(client),
     verdict,
-    possible: possibleOf(verdict.type),
+    possible: possibleOf(topology, verdict.type),
     advised: advice(
       topology,
       verdict.type,
@@ -142,7 +142,16 @@ function driversOf(topology: Topology, provider: number, client: number): PairDi
   };
 }
 
-function possibleOf(type: PathType): Answer {
+/** A kernel built without P2PDMA refuses every mapping, whatever its rules would say. */
+function lacksP2pdma({ facts }: Topology): boolean {
+  const setting = facts.kernelConfig?.get("CONFIG_PCI_P2PDMA");
+  return setting !== undefined && setting !== "y";
+}
+
+function possibleOf(topology: Topology, type: PathType): Answer {
+  if (lacksP2pdma(topology)) {
+    return "no";
+  }
   if (type === "unknown") {
     return "unknown";
   }
@@ -209,6 +218,12 @@ function advice(
   directions: readonly Direction[],
   isTranslated: Answer,
 ): Advice {
+  if (lacksP2pdma(topology)) {
+    return {
+      answer: "no",
+      reasons: ["this kernel was built without CONFIG_PCI_P2PDMA: it refuses every P2P mapping"],
+    };
+  }
   if (type === "unsupported" || type === "unknown") {
     const answer = type === "unknown" ? "unknown" : "no";
     return { answer, reasons: [`P2P is ${type === "unknown" ? "not decided" : "refused"}`] };

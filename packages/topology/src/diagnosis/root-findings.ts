@@ -171,11 +171,12 @@ function translatedFinding(
   return [
     {
       code: "IOMMU_TRANSLATES",
-      severity: "slows",
+      // The kernel maps it rightly; whether the drivers' data arrive, no capture says.
+      severity: "open",
       at: rows.map((row) => topology.bdfOf(row)),
-      text: `The traffic of ${translated.text} goes through the root complex, where the IOMMU translates.${redirect} A driver that says OK is no proof here: run a transfer with checksums. In public reports with translation on, P2P hung or lost data until the IOMMU passed requests through, in one until redirect was cleared.`,
+      text: `The traffic of ${translated.text} goes through the root complex, where the IOMMU translates.${redirect} Whether data arrive hangs on the drivers: an OK is no proof, run a transfer with checksums. The kernel's DMA API maps the peer's memory in the IOMMU, which works for drivers that use it. In public reports with translation on, P2P hung or lost data until the IOMMU passed requests through, in one until redirect was cleared.`,
       source:
-        "types of the IOMMU groups; public reports pytorch/pytorch#84803, NVIDIA/nccl#257, ROCm/rccl#1129, NVIDIA/nccl#2079",
+        "kernel, dma-iommu (P2P through the host bridge is mapped in the client's IOMMU domain); types of the IOMMU groups; public reports pytorch/pytorch#84803, NVIDIA/nccl#257, ROCm/rccl#1129, NVIDIA/nccl#2079",
       pairs: translated.listed,
       pairCount: translated.count,
       fixes: [passThrough(topology), ...clearing, ...lastResort(topology)],

@@ -93,9 +93,15 @@ export function cpuinfoLines(cpuinfo: string): string[] {
   return ["processor\t: 0", ...lines, ...(flags === undefined ? [] : [`flags\t: ${shown}`])];
 }
 
-/** Lines of the kernel's configuration that matter here: whether P2PDMA and its neighbours are built in. */
+/** Lines of the kernel's configuration that matter here: P2PDMA, its neighbours, and options of drivers (`HSA_AMD_P2P`). */
 const CONFIG_LINE =
-  /^(?:(CONFIG_\w*(?:P2PDMA|IOMMU|DMABUF|ZONE_DEVICE|DEVICE_PRIVATE)\w*)=(.{1,80})|# (CONFIG_\w*(?:P2PDMA|IOMMU|DMABUF|ZONE_DEVICE|DEVICE_PRIVATE)\w*) is not set)$/;
+  /^(?:(CONFIG_\w*(?:P2P|IOMMU|DMABUF|ZONE_DEVICE|DEVICE_PRIVATE)\w*)=(.{1,80})|# (CONFIG_\w*(?:P2P|IOMMU|DMABUF|ZONE_DEVICE|DEVICE_PRIVATE)\w*) is not set)$/;
+
+/** How a whole configuration begins; what `grep` leaves of one lacks it. */
+const WHOLE_CONFIG = /^# Automatically generated file/m;
+
+/** Options that a whole configuration names, or else they are off: something they depend on is. */
+const OPTIONS_ASKED = ["CONFIG_PCI_P2PDMA", "CONFIG_HSA_AMD_P2P"] as const;
 
 function kernelConfigOf(
   tree: SysfsTree,
@@ -105,14 +111,18 @@ function kernelConfigOf(
   return text === undefined ? undefined : kernelConfigIn(text);
 }
 
-/** The options that matter in the text of a kernel configuration; those not set are `n`. */
+/** The options that matter in the text of a kernel configuration; those not set are `n`. A part of one says nothing of the rest. */
 export const kernelConfigIn = (text: string): ReadonlyMap<string, string> =>
-  new Map(
-    text.split("\n").flatMap((line): [string, string][] => {
+  new Map([
+    ...(WHOLE_CONFIG.test(text) ? OPTIONS_ASKED : []).map((option): [string, string] => [
+      option,
+      "n",
+    ]),
+    ...text.split("\n").flatMap((line): [string, string][] => {
       const [, set, value, unset] = CONFIG_LINE.exec(line.trim()) ?? [];
       return set !== undefined ? [[set, value ?? ""]] : unset !== undefined ? [[unset, "n"]] : [];
     }),
-  );
+  ]);
 
 /** The first processor. x86 prints `vendor_id`, Arm `CPU implementer`, Power `cpu`, RISC-V `isa`. */
 export function cpuOf(cpuinfo: string): CpuFacts | undefined {
