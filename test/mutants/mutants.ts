@@ -1,0 +1,35 @@
+/** Mutants: all of them, by the names under which their modules export them, and the good drivers of each family. */
+import * as bytes from "./exporters/bytes.ts";
+import { cardCheck } from "./exporters/family.ts";
+import * as memory from "./exporters/memory.ts";
+import * as motion from "./exporters/motion.ts";
+import * as placement from "./exporters/placement.ts";
+import { goodCard } from "./good/card.ts";
+import { goodPages } from "./good/pages.ts";
+import { goodMovable, goodPinned, goodRevocable } from "./good/reader.ts";
+import * as addressing from "./importers/addressing.ts";
+import { readerCheck } from "./importers/family.ts";
+import * as lifetime from "./importers/lifetime.ts";
+import * as locking from "./importers/locking.ts";
+import * as waiting from "./importers/waiting.ts";
+import type { Mutant } from "./mutant.ts";
+
+export const MUTANTS: Readonly<Record<string, Mutant>> = {
+  ...memory,
+  ...placement,
+  ...motion,
+  ...bytes,
+  ...lifetime,
+  ...addressing,
+  ...waiting,
+  ...locking,
+};
+
+/** Nothing may be found in these. */
+export const GOOD_DRIVERS: readonly Pick<Mutant, "driver" | "check">[] = [
+  { driver: goodPages },
+  { driver: goodCard, check: cardCheck },
+  { driver: goodMovable, check: readerCheck },
+  { driver: goodRevocable, check: readerCheck },
+  { driver: goodPinned, check: readerCheck },
+];
