@@ -3,8 +3,24 @@ export { type Checker, type CheckerOptions, createChecker } from "./checker/chec
 export type { DeviceAccess } from "./checker/device-access.ts";
 export { POISON_ADDRESS } from "./checker/dma-ledger.ts";
 export { describeViolation, VIOLATIONS_KEPT_MAX, type Violation } from "./checker/violation.ts";
+export { checkDriver, contractOf } from "./contract/check-driver.ts";
+export {
+  type CheckOutcome,
+  type CheckResult,
+  type Contract,
+  type ContractCheck,
+  type ContractOptions,
+  type ContractReport,
+  checkContract,
+  describeContract,
+  type TestRunner,
+} from "./contract/contract.ts";
+export { type ContractWorld, lightWorld, type OpenWorld } from "./contract/contract-world.ts";
 export type { DriverCheck, ExporterCheck, ImporterCheck } from "./contract/driver-check.ts";
+export { exporterContract } from "./contract/exporter-contract.ts";
+export { importerContract } from "./contract/importer-contract.ts";
 export type { Decisions } from "./explorer/decisions.ts";
+export { scenariosFor } from "./explorer/driver-scenarios.ts";
 export { EXAMPLES } from "./explorer/examples.ts";
 export {
   type ExploreOptions,
@@ -14,6 +30,7 @@ export {
 } from "./explorer/explore.ts";
 export type { Failure } from "./explorer/failure.ts";
 export type { Nondeterminism } from "./explorer/nondeterminism.ts";
+export { type ReplayReport, replay } from "./explorer/replay.ts";
 export type { ExplorerChecker } from "./explorer/run.ts";
 export type { Actor, Play, Scenario, ScenarioWorld } from "./explorer/scenario.ts";
 export { promised, type Script, type Step, step, waitFence, waitUntil } from "./explorer/step.ts";

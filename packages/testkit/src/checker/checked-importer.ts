@@ -72,8 +72,9 @@ class ImporterCheck {
     return answer;
   }
 
-  invalidate(tell: () => void, { buffer }: Attachment): void {
+  invalidate(tell: () => void, attachment: Attachment): void {
     const { actors } = this.#watch;
+    const { buffer } = attachment;
     actors.invalidating++;
     try {
       if (isPromise(actors.run(this.#name, tell))) {
@@ -84,6 +85,19 @@ class ImporterCheck {
       throw error;
     } finally {
       actors.invalidating--;
+    }
+    this.#checkRunning(attachment);
+  }
+
+  /** Whoever moves the buffer waits for fences: work without one is overtaken. */
+  #checkRunning(attachment: Attachment): void {
+    const running = this.#watch.dma.heldBy(attachment).some((list) => list.running > 0);
+    const { reservation, exporter, name } = attachment.buffer;
+    const isKnown = this.#watch.fences
+      .workOn(reservation.label)
+      .some(({ producer }) => producer !== exporter);
+    if (running && !isKnown) {
+      this.#report("IMP-041", `its device works on "${name}" without a fence on the reservation`);
     }
   }
 

@@ -79,7 +79,8 @@ export class CheckedHostMemory implements HostMemory {
     if (address >= POISON_ADDRESS) {
       log.report("IMP-016", name, `${text}: an address of a mapping that is over`);
     } else if (this.#watch.barAt(address) !== undefined) {
-      log.report("IMP-023", name, `${text}: memory of ${this.#watch.barAt(address)?.id}`);
+      const rule = role === "importer" ? "IMP-023" : "PLT-036";
+      log.report(rule, name, `${text}: memory of ${this.#watch.barAt(address)?.id}`);
     } else if (host.wasFreed(address, address + lengthBytes)) {
       log.report("PLT-034", name, `${text}: pages that were freed`);
     } else if (role === "importer" && device !== undefined) {

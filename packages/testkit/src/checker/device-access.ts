@@ -2,8 +2,8 @@
  * Device access: one read or write of a device's engine, against what is mapped for it now.
  */
 import { type Device, deviceReads, deviceWrites } from "@peerbuf/core";
-import { POISON_ADDRESS } from "./dma-ledger.ts";
-import { nameOf } from "./fence-book.ts";
+import { type LiveList, POISON_ADDRESS } from "./dma-ledger.ts";
+import { nameOf, type Published } from "./fence-book.ts";
 import type { Watch } from "./watch.ts";
 
 export interface DeviceAccess {
@@ -39,8 +39,37 @@ export function judgeAccess(watch: Watch, access: DeviceAccess): boolean {
     const fence = ready === undefined ? "its bytes" : nameOf(ready);
     watch.log.report("IMP-022", client.id, `${text} before ${fence} is signaled`);
   }
+  checkTurn(watch, access, allowing);
   return !late;
 }
+
+/** Implicit work that was published later than work in its way which still runs. */
+function checkTurn(watch: Watch, { client, kind }: DeviceAccess, lists: readonly LiveList[]): void {
+  for (const { holder } of lists) {
+    if (holder === undefined) {
+      continue;
+    }
+    const work = watch.fences.workOn(holder.reservation);
+    const isOwn = ({ producer }: Published): boolean =>
+      producer === holder.importer || (producer !== "" && producer === holder.actor);
+    const own = work.find((each) => isImplicit(each.place) && isOwn(each));
+    const before = work.find(
+      (each) =>
+        own !== undefined && each.order < own.order && !isOwn(each) && isInTheWay(each.place, kind),
+    );
+    if (before !== undefined) {
+      const text = `${kind}s "${holder.attachment.buffer.name}" before ${nameOf(before.fence)} is signaled`;
+      watch.log.report("IMP-040", client.id, text);
+    }
+  }
+}
+
+const isImplicit = (place: Published["place"]): boolean =>
+  place?.usage === "read" || place?.usage === "write";
+
+/** Readers wait for writers, writers for everyone. */
+const isInTheWay = (place: Published["place"], kind: DeviceAccess["kind"]): boolean =>
+  place?.usage === "write" || (kind === "write" && place?.usage === "read");
 
 /** Every byte lies in some live list of this client. */
 function isCovered(watch: Watch, { client, address, lengthBytes }: DeviceAccess): boolean {

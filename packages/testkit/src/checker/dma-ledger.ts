@@ -6,6 +6,7 @@
  * list leads nowhere instead of into somebody's memory.
  */
 import {
+  type Attachment,
   type Device,
   type Direction,
   type Fence,
@@ -28,10 +29,22 @@ export interface LiveList {
   /** A driver's own mapping; `undefined` for one that core made. */
   readonly owner: string | undefined;
   readonly origin: string | undefined;
+  /** Who holds it: known once it is a mapping of an attachment. */
+  holder: ListHolder | undefined;
   /** The bytes are there when it signals. */
   ready: Fence | undefined;
   /** Device work that runs on it now. */
   running: number;
+}
+
+/** The importer behind a list, and the reservation of the buffer it leads to. */
+export interface ListHolder {
+  readonly attachment: Attachment;
+  readonly importer: string;
+  /** Who ran when it was mapped: the driver, or the one who drives it. */
+  readonly actor: string;
+  readonly exporter: string;
+  readonly reservation: string;
 }
 
 export class DmaLedger {
@@ -39,10 +52,10 @@ export class DmaLedger {
   readonly #inUse = new Map<SegmentList, LiveList>();
 
   /** The entry of a new mapping, with the copy that goes to the driver. */
-  add(facts: Omit<LiveList, "segments" | "ready" | "running">): LiveList {
+  add(facts: Omit<LiveList, "segments" | "holder" | "ready" | "running">): LiveList {
     const { made } = facts;
     const segments = new SegmentList(Float64Array.from(made.table), made.sizeBytes);
-    const entry: LiveList = { ...facts, segments, ready: undefined, running: 0 };
+    const entry: LiveList = { ...facts, segments, holder: undefined, ready: undefined, running: 0 };
     this.#live.set(segments, entry);
     this.#inUse.set(made, entry);
     return entry;
@@ -61,6 +74,11 @@ export class DmaLedger {
     this.#live.delete(entry.segments);
     this.#inUse.delete(entry.made);
     poison(entry.segments);
+  }
+
+  /** Lists of one attachment. */
+  heldBy(attachment: Attachment): LiveList[] {
+    return [...this.#live.values()].filter(({ holder }) => holder?.attachment === attachment);
   }
 
   /** Lists through which a device could reach this memory. */

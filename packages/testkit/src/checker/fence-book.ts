@@ -5,14 +5,23 @@
  * reservations and the contexts of fences. An arrow says "held, or owed, while that was waited for";
  * a circle of arrows is a deadlock that some schedule will meet, whether or not this one did.
  */
-import { type Fence, type FenceContext, isLater, PeerbufError, SoftwareFence } from "@peerbuf/core";
+import {
+  type Fence,
+  type FenceContext,
+  isLater,
+  PeerbufError,
+  type ReservationUsage,
+  SoftwareFence,
+} from "@peerbuf/core";
 import type { Actors } from "./actors.ts";
 import type { ViolationLog } from "./violation.ts";
 
-interface Published {
+export interface Published {
   readonly fence: Fence;
   readonly producer: string;
   readonly order: number;
+  /** The reservation it is on, and as what; left out while it is only in an answer. */
+  place: { readonly label: string; readonly usage: ReservationUsage } | undefined;
   /** Its producer called `signal` on it. */
   isSignaledByProducer: boolean;
 }
@@ -41,12 +50,17 @@ export class FenceBook {
   }
 
   /** From here on others may wait for it. */
-  publish(fence: Fence): void {
-    if (fence.isSignaled || this.#published.has(fence)) {
+  publish(fence: Fence, place?: Published["place"]): void {
+    const known = this.#published.get(fence);
+    if (known !== undefined) {
+      known.place = place ?? known.place;
+    }
+    if (fence.isSignaled || known !== undefined) {
       return;
     }
     const { current: producer } = this.#actors;
-    const entry = { fence, producer, order: ++this.#order, isSignaledByProducer: false };
+    const order = ++this.#order;
+    const entry = { fence, producer, order, place, isSignaledByProducer: false };
     this.#published.set(fence, entry);
     this.#checkSeqno(fence);
     this.#watchWaits(fence);
@@ -90,6 +104,11 @@ export class FenceBook {
         this.#arrow(label, fence.context);
       }
     }
+  }
+
+  /** Unfinished work on a reservation, oldest first. */
+  workOn(label: string): Published[] {
+    return this.#owing().filter(({ place }) => place?.label === label);
   }
 
   finish(): void {

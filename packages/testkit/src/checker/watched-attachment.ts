@@ -13,7 +13,7 @@ import {
   type SegmentList,
 } from "@peerbuf/core";
 import type { RuleId } from "../rules/rule.ts";
-import { poison } from "./dma-ledger.ts";
+import { type ListHolder, poison } from "./dma-ledger.ts";
 import type { Watch } from "./watch.ts";
 
 /** One attachment while it lasts. */
@@ -109,7 +109,11 @@ class AttachmentWatch {
   #mapped(mapping: Mapping, direction: Direction): void {
     const { directions } = this.#watched;
     directions.push(direction);
-    const isEnded = watchMapping(this.#watch, mapping, this.#subject, () => {
+    const { attachment, importer } = this.#watched;
+    const { exporter, reservation } = attachment.buffer;
+    const actor = this.#watch.actors.current;
+    const holder = { attachment, importer, actor, exporter, reservation: reservation.label };
+    const isEnded = watchMapping(this.#watch, mapping, this.#subject, holder, () => {
       directions.splice(directions.indexOf(direction), 1);
     });
     const question = this.#watch.atEnd(() => {
@@ -126,12 +130,14 @@ function watchMapping(
   watch: Watch,
   mapping: Mapping,
   subject: string,
+  holder: ListHolder,
   ended: () => void,
 ): () => boolean {
   const segments = mapping.segments;
   const entry = watch.dma.find(segments);
   if (entry !== undefined) {
     entry.ready = mapping.ready;
+    entry.holder = holder;
   }
   let isEnded = false;
   const { unmap } = mapping;

@@ -35,12 +35,12 @@ function watchFences(watch: Watch, buffer: DmaBuf, attached: Set<WatchedAttachme
   buffer.addFence = (fence, usage) => {
     if (usage === "read") {
       const { current } = watch.actors;
-      const mine = [...attached].filter(
-        ({ attachment, importer }) => attachment.buffer === buffer && importer === current,
-      );
-      if (mine.length > 0 && mine.every(onlyWrites)) {
-        const text = `publishes work on "${buffer.name}" as a read; its mappings only write`;
-        watch.log.report("IMP-027", current, text);
+      const all = [...attached].filter(({ attachment }) => attachment.buffer === buffer);
+      const mine = all.filter(({ importer }) => importer === current);
+      const writers = mine.length > 0 ? mine : all;
+      if (writers.length > 0 && writers.every(onlyWrites)) {
+        const text = `work on "${buffer.name}" is published as a read; the mappings only write`;
+        watch.log.report("IMP-027", writers[0]?.importer ?? current, text);
       }
     }
     addFence.call(buffer, fence, usage);

@@ -62,12 +62,12 @@ function watchChanges(watch: Watch, reservation: Reservation): void {
     guarded(watch, label, () => reserveFences.call(reservation, count));
   reservation.addFence = (fence, usage) => {
     checkHolder(watch, label);
-    watch.fences.publish(fence);
+    watch.fences.publish(fence, { label, usage });
     guarded(watch, label, () => addFence.call(reservation, fence, usage));
   };
   reservation.replaceFences = (context, fence, usage) => {
     checkHolder(watch, label);
-    watch.fences.publish(fence);
+    watch.fences.publish(fence, { label, usage });
     guarded(watch, label, () => replaceFences.call(reservation, context, fence, usage));
   };
   reservation.idle = (usage, options) => {

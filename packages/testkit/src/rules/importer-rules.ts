@@ -220,4 +220,16 @@ export const IMPORTER_RULES: readonly Rule[] = [
     "Two buffers are used at once without getting in each other's way.",
     `${DOC}: one attachment for each buffer and device`,
   ),
+  rule(
+    "IMP-040",
+    "checker",
+    "Implicit work begins when those who were there first are done: a reader waits for writers, a writer for everyone.",
+    "Linux 6.12, include/linux/dma-resv.h: dma_resv_usage_rw",
+  ),
+  rule(
+    "IMP-041",
+    "checker",
+    "When a mapping is invalidated, work of the device that still runs on it has a fence on the reservation.",
+    `${ATTACH_OPS}: fences for work that cannot be stopped at once; @peerbuf/core: Importer.invalidateMappings`,
+  ),
 ];

@@ -172,6 +172,12 @@ export const PLATFORM_RULES: readonly Rule[] = [
     "Linux 6.12: an oops in a timer takes the machine",
   ),
   rule(
+    "PLT-036",
+    "checker",
+    "The CPU reaches device memory through its BAR, and host memory as host memory: neither as the other.",
+    "@peerbuf/core: BARS, HOST_MEMORY; Linux 6.12, ioremap and iosys_map: I/O memory is tagged",
+  ),
+  rule(
     "PLT-040",
     "suite",
     "What the CPU writes a mapped device reads, and the other way round, in place.",

@@ -1,0 +1,72 @@
+/**
+ * Contract world: the ground that the suites stand on; the light world of this kit unless told otherwise.
+ *
+ * A driver that needs hardware brings a world over the modelled machine, or over a real kernel.
+ */
+import type { Device, Judge, Platform, SegmentList } from "@peerbuf/core";
+import type { Checker } from "../checker/checker.ts";
+import { createWorld, type World } from "../ground/world.ts";
+
+export interface ContractWorld {
+  readonly platform: Platform;
+  readonly judge: Judge;
+  /** The device that a driver under test is opened on; left out for a heap. */
+  readonly home?: string;
+  /** At least two other devices. */
+  readonly clients: readonly string[];
+  /** Runs everything that is due, and what comes of it; `false` when there was nothing. */
+  settle(): Promise<boolean>;
+  /**
+   * A device of the world reads all of a mapping into `bytes`, or writes them there. `false`: it did not get through.
+   * Left out: the world has no engine of its own, and bytes are looked at by the CPU alone.
+   */
+  transfer?(
+    client: Device,
+    segments: SegmentList,
+    kind: "read" | "write",
+    bytes: Uint8Array,
+  ): Promise<boolean>;
+  close(): void;
+}
+
+/** Makes one world; the checker watches everything that is made on it. */
+export type OpenWorld = (checker: Checker) => ContractWorld | Promise<ContractWorld>;
+
+/** Events of one settling: a driver that never comes to rest is cut off. */
+const EVENTS_MAX = 100_000;
+
+/** The light world: gpu0 is home, nic0 and nic1 are clients. */
+export const lightWorld: OpenWorld = (checker) => {
+  const world = createWorld({ decisions: { choose: () => 0 }, checker });
+  return {
+    platform: world.platform,
+    judge: { name: "light-rules", judge: () => NEAR },
+    home: "gpu0",
+    clients: ["nic0", "nic1"],
+    settle: () => settle(world),
+    transfer: (client, segments, kind, bytes) =>
+      new Promise((done) => {
+        world.engineOf(client).start(segments, 0, bytes.length, kind, bytes, done);
+      }),
+    close() {},
+  };
+};
+
+const NEAR = { reads: "bus-addr", writes: "bus-addr", distance: 4, reasons: [] } as const;
+
+async function settle(world: World): Promise<boolean> {
+  let events = 0;
+  for (; events < EVENTS_MAX && runNext(world); events++) {
+    await new Promise(setImmediate);
+  }
+  return events > 0;
+}
+
+/** The event that is due first. */
+function runNext({ clock }: World): boolean {
+  const [first] = clock.lanes
+    .filter((lane) => lane.length > 0)
+    .sort((one, other) => one.dueNs - other.dueNs);
+  first?.runFirst();
+  return first !== undefined;
+}

@@ -1,0 +1,299 @@
+/**
+ * Importer contract: what every driver that reaches other people's memory has to do, tried out.
+ *
+ * The suite knows of the driver only what its check says: how one use of a buffer begins and, if it keeps
+ * hold of buffers, how it lets go. Everything else is seen from outside: what the user gets, what is left.
+ */
+import type {
+  Direction,
+  DmaBuf,
+  DmaRefusal,
+  ImporterDriver,
+  Opened,
+  OpenedExporter,
+  PeerbufError,
+  Platform,
+} from "@peerbuf/core";
+import type { RuleId } from "../rules/rule.ts";
+import type { Contract, ContractCheck } from "./contract.ts";
+import { lightWorld, type OpenWorld } from "./contract-world.ts";
+import type { ImporterCheck } from "./driver-check.ts";
+import { type PartnerApi, type PartnerMood, partnerExporter } from "./partner-exporter.ts";
+import {
+  difference,
+  patternOf,
+  type Session,
+  type SessionOptions,
+  sessionCheck,
+} from "./session.ts";
+
+const BUFFER_BYTES = 4 * 4096;
+const USES = 12;
+const LATE_NS = 1_000_000;
+const DIRECTIONS: readonly Direction[] = ["to-device", "from-device"];
+
+export function importerContract<Options, Api>(
+  driver: ImporterDriver<Options, Api>,
+  check: ImporterCheck<Options, Api>,
+  open: OpenWorld = lightWorld,
+): Contract {
+  const suite = new ImporterSuite(driver, check, open);
+  return { subject: `importer "${driver.name}"`, checks: suite.checks() };
+}
+
+/** The parties of one check. */
+interface Parties<Api> {
+  readonly session: Session;
+  readonly exporter: OpenedExporter<PartnerApi>;
+  readonly opened: Opened<Api>;
+}
+
+class ImporterSuite<Options, Api> {
+  readonly #driver: ImporterDriver<Options, Api>;
+  readonly #check: ImporterCheck<Options, Api>;
+  readonly #open: OpenWorld;
+
+  constructor(
+    driver: ImporterDriver<Options, Api>,
+    check: ImporterCheck<Options, Api>,
+    open: OpenWorld,
+  ) {
+    this.#driver = driver;
+    this.#check = check;
+    this.#open = open;
+  }
+
+  checks(): ContractCheck[] {
+    return [...this.#plain(), ...this.#refusals(), ...this.#motion()];
+  }
+
+  get #directions(): readonly Direction[] {
+    return this.#check.directions ?? DIRECTIONS;
+  }
+
+  #plain(): ContractCheck[] {
+    return [
+      this.#checkOf("one use in each direction succeeds", ["IMP-030"], {}, async (parties) => {
+        for (const direction of this.#directions) {
+          await this.#fullUse(parties, direction);
+        }
+      }),
+      this.#checkOf(
+        "a device that only reads leaves the bytes alone",
+        ["IMP-030", "IMP-021"],
+        {},
+        (parties) => this.#leavesBytes(parties),
+      ),
+      this.#checkOf(
+        "a buffer that was redirected is used as any other",
+        ["IMP-034"],
+        { attach: "redirect" },
+        (parties) => this.#fullUse(parties, this.#directions[0] ?? "to-device"),
+      ),
+      this.#checkOf("uses can be repeated", ["IMP-038"], {}, async (parties) => {
+        const buffer = parties.exporter.allocate(BUFFER_BYTES);
+        for (let use = 0; use < USES; use++) {
+          const direction = this.#directions[use % this.#directions.length] ?? "to-device";
+          await this.#use(parties, buffer, direction);
+        }
+        await this.#end(parties, buffer);
+      }),
+      this.#checkOf("two buffers are used at once", ["IMP-039"], {}, async (parties) => {
+        const [direction = "to-device"] = this.#directions;
+        const buffers = [1, 2].map(() => parties.exporter.allocate(BUFFER_BYTES));
+        const uses = buffers.map((buffer) => this.#begin(parties, buffer, direction));
+        await parties.session.inTime(Promise.all(uses), "two uses at once");
+        for (const buffer of buffers) {
+          await this.#end(parties, buffer);
+        }
+      }),
+      this.#checkOf(
+        "bytes that arrive late are waited for",
+        ["IMP-037", "IMP-022"],
+        { lateNs: LATE_NS },
+        async (parties) => {
+          const buffer = parties.exporter.allocate(BUFFER_BYTES);
+          await this.#use(parties, buffer, this.#directions[0] ?? "to-device");
+          const isThere = parties.exporter.api.arrival?.isSignaled ?? true;
+          parties.session.demand(
+            "IMP-037",
+            isThere,
+            "the use was over before the bytes were there",
+          );
+          await this.#end(parties, buffer);
+        },
+      ),
+    ];
+  }
+
+  #refusals(): ContractCheck[] {
+    const refused = (rule: RuleId, code: PeerbufError["code"]) => async (parties: Parties<Api>) => {
+      const { session, exporter } = parties;
+      const buffer = exporter.allocate(BUFFER_BYTES);
+      const [direction = "to-device"] = this.#directions;
+      const refusal = await session.refusal(() => this.#begin(parties, buffer, direction), "a use");
+      session.demand(
+        rule,
+        refusal?.code === code,
+        `the user got ${refusal?.code ?? "no refusal"}, not ${code}`,
+      );
+      await this.#letGo(parties, buffer);
+      await session.rest();
+      const left = buffer.attachments.length;
+      session.demand(rule, left === 0, `${left} attachments are left after a refusal`);
+      buffer.close();
+    };
+    return [
+      this.#checkOf(
+        "a refused attachment leaves nothing",
+        ["IMP-031"],
+        { attach: "decline" },
+        refused("IMP-031", "NO_COMMON_TYPE"),
+      ),
+      this.#checkOf(
+        "a refused map leaves nothing",
+        ["IMP-032"],
+        { place: "decline" },
+        refused("IMP-032", "MAP_DECLINED"),
+      ),
+      this.#checkOf(
+        "a refusal of the DMA layer leaves nothing",
+        ["IMP-033"],
+        {},
+        refused("IMP-033", "MAP_DECLINED"),
+        { platformOf: withoutDma },
+      ),
+    ];
+  }
+
+  #motion(): ContractCheck[] {
+    return [
+      this.#checkOf(
+        "after a move the next use reaches the bytes",
+        ["IMP-035", "IMP-014", "IMP-017"],
+        {},
+        async (parties) => {
+          const buffer = parties.exporter.allocate(BUFFER_BYTES);
+          for (const direction of this.#directions) {
+            await this.#use(parties, buffer, direction);
+            parties.exporter.api.move();
+            await this.#use(parties, buffer, direction);
+          }
+          await this.#end(parties, buffer);
+        },
+      ),
+      this.#checkOf(
+        "a move in the middle of a use ends well",
+        ["IMP-035", "IMP-016", "IMP-041"],
+        {},
+        async (parties) => {
+          const buffer = parties.exporter.allocate(BUFFER_BYTES);
+          const [direction = "to-device"] = this.#directions;
+          const using = this.#begin(parties, buffer, direction);
+          parties.exporter.api.move();
+          await parties.session.inTime(using, "a use while the buffer moves");
+          parties.exporter.api.move();
+          await this.#end(parties, buffer);
+        },
+      ),
+      this.#checkOf("a revocation ends its uses and nothing else", ["IMP-036"], {}, (parties) =>
+        this.#revoked(parties),
+      ),
+    ];
+  }
+
+  async #leavesBytes(parties: Parties<Api>): Promise<void> {
+    if (!this.#directions.includes("to-device")) {
+      return;
+    }
+    const { session, exporter } = parties;
+    const buffer = exporter.allocate(BUFFER_BYTES);
+    await session.inTime(buffer.write(0, patternOf(1, BUFFER_BYTES)), "a write by the CPU");
+    await this.#use(parties, buffer, "to-device");
+    const bytes = await session.inTime(buffer.read(0, BUFFER_BYTES), "a read by the CPU");
+    const wrong = difference(bytes, patternOf(1, BUFFER_BYTES));
+    session.demand("IMP-030", wrong === undefined, `a use to-device changed the buffer: ${wrong}`);
+    await this.#end(parties, buffer);
+  }
+
+  async #revoked(parties: Parties<Api>): Promise<void> {
+    const { session, exporter } = parties;
+    const [direction = "to-device"] = this.#directions;
+    const buffer = exporter.allocate(BUFFER_BYTES);
+    await this.#use(parties, buffer, direction);
+    const revocation = exporter.api.revoke();
+    await session.rest();
+    const refusal = await session.refusal(() => this.#begin(parties, buffer, direction), "a use");
+    const text = `a use of a revoked buffer: ${refusal?.code ?? "went through"}`;
+    session.demand("IMP-036", refusal?.code === "DEVICE_GONE", text);
+    await this.#letGo(parties, buffer);
+    await session.inTime(revocation, "a revocation, which waits for the last unmap,");
+    exporter.api.restore();
+    buffer.close();
+    await this.#fullUse(parties, direction);
+  }
+
+  async #fullUse(parties: Parties<Api>, direction: Direction): Promise<void> {
+    const buffer = parties.exporter.allocate(BUFFER_BYTES);
+    await this.#use(parties, buffer, direction);
+    await this.#end(parties, buffer);
+  }
+
+  /** A use that may throw at once or later. */
+  async #begin({ opened }: Parties<Api>, buffer: DmaBuf, direction: Direction): Promise<void> {
+    await this.#check.start(opened.api, buffer, direction);
+  }
+
+  async #use(parties: Parties<Api>, buffer: DmaBuf, direction: Direction): Promise<void> {
+    await parties.session.inTime(this.#begin(parties, buffer, direction), `a use ${direction}`);
+  }
+
+  async #letGo({ session, opened }: Parties<Api>, buffer: DmaBuf): Promise<void> {
+    await session.inTime(this.#check.stop?.(opened.api, buffer), "letting go of a buffer");
+  }
+
+  async #end(parties: Parties<Api>, buffer: DmaBuf): Promise<void> {
+    await this.#letGo(parties, buffer);
+    await parties.session.rest();
+    buffer.close();
+  }
+
+  #checkOf(
+    name: string,
+    rules: readonly RuleId[],
+    mood: PartnerMood,
+    body: (parties: Parties<Api>) => Promise<void>,
+    more: Omit<SessionOptions, "open"> = {},
+  ): ContractCheck {
+    const options = { open: this.#open, ...more };
+    return sessionCheck(name, rules, this.#driver.name, options, async (session) => {
+      const { framework, world } = session;
+      const exporter = framework.openExporter(partnerExporter, undefined, mood);
+      const place = this.#driver.needsDevice ? world.clients[0] : undefined;
+      const opened = framework.openImporter(this.#driver, place, this.#check.options as Options);
+      await body({ session, exporter, opened });
+      opened.close();
+      await session.inTime(framework.idle(), "the end of the last work");
+      exporter.close();
+    });
+  }
+}
+
+/** The same platform, whose DMA layer refuses what core asks for; a driver's own mappings go on. */
+function withoutDma(inner: Platform): Platform {
+  const refusal: DmaRefusal = {
+    answer: "refused",
+    errno: "EIO",
+    code: "REFUSED_BY_SUITE",
+    text: "the suite lets no device map anything",
+  };
+  const { dma } = inner;
+  return {
+    name: inner.name,
+    clock: inner.clock,
+    dma: { name: dma.name, map: () => refusal, unmap: (...list) => dma.unmap(...list) },
+    device: (id) => inner.device(id),
+    provide: (device, registry) => inner.provide(device, registry),
+    release: (device) => inner.release?.(device),
+  };
+}

@@ -1,0 +1,242 @@
+/**
+ * Partner exporter: the owner of memory that the suites show to importers under test.
+ *
+ * Host pages that every device reaches, and a mood: it can refuse at attach or at map, say that it redirects,
+ * let the bytes arrive late, move them to other pages, and take them away.
+ */
+import {
+  ACCEPT,
+  type AttachAnswer,
+  type BufferControl,
+  CLOCK,
+  type Clock,
+  type Decline,
+  DMA,
+  decline,
+  defineExporter,
+  type ExporterDriver,
+  FENCES,
+  type Fence,
+  HOST_MEMORY,
+  type HostMemory,
+  type HostPages,
+  P2P,
+  type Placement,
+  reason,
+  redirect,
+  type Storage,
+  Timeline,
+} from "@peerbuf/core";
+
+export interface PartnerMood {
+  readonly attach?: "decline" | "redirect";
+  readonly place?: "decline";
+  /** How long the bytes of a new buffer take to arrive. */
+  readonly lateNs?: number;
+}
+
+export interface PartnerApi {
+  /** Moves every buffer to other pages; the copy takes a while. */
+  move(): void;
+  revoke(): Promise<void>;
+  restore(): void;
+  /** Signals when the bytes of the last buffer are there. */
+  readonly arrival: Fence | undefined;
+}
+
+const COPY_NS = 500;
+const MOVED = reason("MOVED", "the suite moves the buffer");
+const REVOKED = reason("REVOKED", "the suite takes the buffer away");
+const ELSEWHERE = reason("HOST_ONLY", "this partner has host memory only");
+
+export const partnerExporter: ExporterDriver<PartnerMood, PartnerApi> = defineExporter({
+  name: "partner",
+  needsDevice: false,
+  open(services, mood) {
+    const clock = services.get(CLOCK);
+    const memory = services.get(HOST_MEMORY);
+    const names = { driverName: "partner", timelineName: "copies" };
+    const timeline = new Timeline(services.get(FENCES), names);
+    const buffers = new Set<PartnerBuffer>();
+    let arrival: Fence | undefined;
+    return {
+      api: {
+        get arrival() {
+          return arrival;
+        },
+        move: () => {
+          for (const buffer of buffers) {
+            buffer.move();
+          }
+        },
+        revoke: async () => {
+          await Promise.all([...buffers].map(({ control }) => control.revoke(REVOKED)));
+        },
+        restore: () => {
+          for (const { control } of buffers) {
+            control.restore();
+          }
+        },
+      },
+      allocate(sizeBytes, _wishes, control) {
+        const buffer = new PartnerBuffer({ memory, clock, timeline }, sizeBytes, control);
+        buffers.add(buffer);
+        if (mood.lateNs !== undefined) {
+          arrival = buffer.arriveIn(mood.lateNs);
+        }
+        return storageOf(buffer, mood, () => buffers.delete(buffer));
+      },
+      close: () => timeline.close(),
+    };
+  },
+});
+
+interface Parts {
+  readonly memory: HostMemory;
+  readonly clock: Clock;
+  readonly timeline: Timeline;
+}
+
+class PartnerBuffer {
+  readonly control: BufferControl;
+  readonly #parts: Parts;
+  readonly #sizeBytes: number;
+  #pages: HostPages;
+  #placement: Placement;
+  #ready: Fence | undefined;
+
+  constructor(parts: Parts, sizeBytes: number, control: BufferControl) {
+    this.control = control;
+    this.#parts = parts;
+    this.#sizeBytes = sizeBytes;
+    this.#pages = parts.memory.allocate(sizeBytes);
+    this.#placement = placed(this.#pages);
+  }
+
+  get placement(): Placement {
+    const ready = this.#ready;
+    return ready === undefined || ready.poll() ? this.#placement : { ...this.#placement, ready };
+  }
+
+  arriveIn(lateNs: number): Fence {
+    const fence = this.#parts.timeline.next();
+    this.#ready = fence;
+    this.#parts.clock.schedule(lateNs, () => void this.#reach(fence.seqno));
+    return fence;
+  }
+
+  /** Pinned buffers stay. */
+  move(): void {
+    if (this.control.isPinned || this.control.reservation.isLocked) {
+      return;
+    }
+    const { memory, timeline } = this.#parts;
+    const old = this.#pages;
+    const pages = memory.allocate(this.#sizeBytes);
+    this.control.move(MOVED, (after) => {
+      const fence = timeline.next();
+      this.#pages = pages;
+      this.#placement = placed(pages);
+      const begin = (): void => this.#copyThenFree(old, pages, fence.seqno);
+      if (after.addCallback(begin, "partner") === "signaled") {
+        begin();
+      }
+      return fence;
+    });
+  }
+
+  release(): void {
+    this.#parts.memory.free(this.#pages);
+  }
+
+  read(offset: number, target: Uint8Array): void {
+    this.#access(offset, target, (at, part) => this.#parts.memory.read(at, part));
+  }
+
+  write(offset: number, source: Uint8Array): void {
+    this.#access(offset, source, (at, part) => this.#parts.memory.write(at, part));
+  }
+
+  #copyThenFree(old: HostPages, pages: HostPages, seqno: number): void {
+    const { clock, memory } = this.#parts;
+    clock.schedule(COPY_NS, () => {
+      const bytes = new Uint8Array(this.#sizeBytes);
+      eachPart(old, 0, bytes, (at, part) => memory.read(at, part));
+      eachPart(pages, 0, bytes, (at, part) => memory.write(at, part));
+      memory.free(old);
+      this.#reach(seqno);
+    });
+  }
+
+  /** In order: work that is still before it is done first. */
+  #reach(seqno: number): void {
+    const { timeline } = this.#parts;
+    if (timeline.value < seqno) {
+      timeline.advanceTo(seqno);
+    }
+  }
+
+  #access(
+    offset: number,
+    bytes: Uint8Array,
+    step: (address: ReturnType<HostPages["ranges"]["start"]>, part: Uint8Array) => void,
+  ): void {
+    eachPart(this.#pages, offset, bytes, step);
+  }
+}
+
+function storageOf(buffer: PartnerBuffer, mood: PartnerMood, forget: () => void): Storage {
+  const place = (): Placement | Decline =>
+    mood.place === "decline"
+      ? decline("PARTNER_DECLINES", "the suite refuses the map")
+      : buffer.placement;
+  return {
+    types: [{ type: P2P }, { type: DMA }],
+    attach: () => attachAnswer(mood),
+    place,
+    pin: place,
+    unpin() {},
+    read: async (offset, target) => buffer.read(offset, target),
+    write: async (offset, source) => buffer.write(offset, source),
+    release: () => {
+      forget();
+      buffer.release();
+    },
+  };
+}
+
+function attachAnswer({ attach }: PartnerMood): AttachAnswer {
+  switch (attach) {
+    case "decline":
+      return decline("PARTNER_DECLINES", "the suite refuses the attachment");
+    case "redirect":
+      return redirect(ELSEWHERE);
+    default:
+      return ACCEPT;
+  }
+}
+
+const placed = ({ ranges }: HostPages): Placement => ({
+  target: "system",
+  ranges,
+  reason: ELSEWHERE,
+});
+
+function eachPart(
+  { ranges }: HostPages,
+  offset: number,
+  bytes: Uint8Array,
+  step: (address: ReturnType<HostPages["ranges"]["start"]>, part: Uint8Array) => void,
+): void {
+  let begin = 0;
+  for (let index = 0; index < ranges.count; index++) {
+    const length = ranges.lengthBytes(index);
+    const from = Math.max(offset, begin);
+    const to = Math.min(offset + bytes.length, begin + length);
+    if (from < to) {
+      const address = ranges.start(index) + (from - begin);
+      step(address as ReturnType<typeof ranges.start>, bytes.subarray(from - offset, to - offset));
+    }
+    begin += length;
+  }
+}

@@ -1,0 +1,256 @@
+/**
+ * Session: one check on one world, with the checker on.
+ *
+ * Whatever the driver does, a session comes to its end: waits are bounded by the world coming to rest,
+ * what is thrown is reported, and what is left over is named.
+ */
+import {
+  DEVICE,
+  DMA,
+  defineImporter,
+  type Framework,
+  HOST_MEMORY,
+  type HostMemory,
+  type Importer,
+  type Lifetime,
+  type Mapping,
+  type MappingOffer,
+  P2P,
+  PeerbufError,
+  type Platform,
+} from "@peerbuf/core";
+import { type Checker, createChecker } from "../checker/checker.ts";
+import { messageOf } from "../checker/fence-book.ts";
+import type { Violation } from "../checker/violation.ts";
+import type { RuleId } from "../rules/rule.ts";
+import type { CheckResult, ContractCheck } from "./contract.ts";
+import type { ContractWorld, OpenWorld } from "./contract-world.ts";
+
+/** Times that a wait lets the world come to rest before it is given up. */
+const ROUNDS_MAX = 1000;
+const IDLE_ROUNDS_MAX = 20;
+
+/** Thrown by a check: the driver does not claim what the check is about. */
+export class NotClaimed extends Error {}
+
+/** Thrown when what a check waits for never comes. */
+class NeverEnds extends Error {}
+
+/** Told of each invalidation, besides being a good importer. */
+export interface Probe extends Importer {
+  /** How often it was told to let go. */
+  told: number;
+}
+
+export interface SessionOptions {
+  readonly open: OpenWorld;
+  /** Between world and framework, e.g. to let something fail. */
+  readonly platformOf?: (platform: Platform) => Platform;
+}
+
+/** A check that runs in a session; `about` is the driver, for messages. */
+export function sessionCheck(
+  name: string,
+  rules: readonly RuleId[],
+  about: string,
+  options: SessionOptions,
+  body: (session: Session) => Promise<void>,
+): ContractCheck {
+  const run = async (): Promise<CheckResult> => {
+    const checker = createChecker();
+    const world = await options.open(checker);
+    const session = new Session(checker, world, options, rules, about);
+    const note = await session.play(body);
+    world.close();
+    const violations = [...session.found, ...checker.finish()];
+    if (note !== undefined && violations.length === 0) {
+      return { name, rules, outcome: "not claimed", note, violations };
+    }
+    return { name, rules, outcome: violations.length === 0 ? "held" : "broken", violations };
+  };
+  return { name, rules, run };
+}
+
+export class Session {
+  readonly world: ContractWorld;
+  readonly framework: Framework;
+  readonly found: Violation[] = [];
+  readonly #rules: readonly RuleId[];
+  readonly #about: string;
+  #memory: HostMemory | undefined;
+
+  constructor(
+    checker: Checker,
+    world: ContractWorld,
+    { platformOf }: SessionOptions,
+    rules: readonly RuleId[],
+    about: string,
+  ) {
+    this.world = world;
+    this.#rules = rules;
+    this.#about = about;
+    const platform = platformOf?.(world.platform) ?? world.platform;
+    this.framework = checker.framework({ platform, judge: world.judge });
+  }
+
+  /** Runs the body to its end; the reason why it does not apply, if it says so. */
+  async play(body: (session: Session) => Promise<void>): Promise<string | undefined> {
+    let note: string | undefined;
+    try {
+      await this.inTime(body(this), "the check");
+    } catch (error) {
+      note = error instanceof NotClaimed ? error.message : undefined;
+      this.#failed(error);
+    }
+    this.#close();
+    await this.rest();
+    return note;
+  }
+
+  /** This must hold. */
+  demand(rule: RuleId, holds: boolean, text: string): void {
+    if (!holds) {
+      this.found.push({ rule, text, subject: this.#about, step: 0, actor: "" });
+    }
+  }
+
+  /** Waits for the driver; whatever is never going to happen is given up when the world is at rest. */
+  async inTime<T>(promise: Promise<T> | T, what: string): Promise<T> {
+    const waited = Promise.resolve(promise);
+    let isOver = false;
+    const over = (): void => {
+      isOver = true;
+    };
+    waited.then(over, over);
+    for (let round = 0, idle = 0; !isOver && round < ROUNDS_MAX; round++) {
+      await new Promise(setImmediate);
+      idle = isOver || (await this.world.settle()) ? 0 : idle + 1;
+      if (idle > IDLE_ROUNDS_MAX) {
+        break;
+      }
+    }
+    if (!isOver) {
+      throw new NeverEnds(`${what} never ends`);
+    }
+    return await waited;
+  }
+
+  async rest(): Promise<void> {
+    for (let round = 0; round < ROUNDS_MAX && (await this.world.settle()); round++) {
+      await new Promise(setImmediate);
+    }
+  }
+
+  /** The refusal of a step that is to be refused; `undefined` when it went through. */
+  async refusal(step: () => unknown, what: string): Promise<PeerbufError | undefined> {
+    try {
+      await this.inTime(Promise.resolve(step()), what);
+      return undefined;
+    } catch (error) {
+      if (error instanceof PeerbufError && error.code !== "DRIVER_BROKEN") {
+        return error;
+      }
+      throw error;
+    }
+  }
+
+  /** An importer on one of the clients. */
+  probe(client: number, lifetime: Lifetime, types: readonly MappingOffer[] = BOTH): Probe {
+    const device = this.world.platform.device(this.world.clients[client] ?? "");
+    const probe: Probe = {
+      name: `probe${client}`,
+      device,
+      told: 0,
+      offer: () => ({ answer: "offer", types, reason: OF_THE_KIT }),
+      ...(lifetime === "pinned"
+        ? {}
+        : {
+            pins: lifetime === "revocable",
+            invalidateMappings: () => {
+              probe.told++;
+            },
+          }),
+    };
+    return probe;
+  }
+
+  /** All bytes of a mapping, as its device reads or writes them. */
+  async transfer(
+    mapping: Mapping,
+    client: number,
+    kind: "read" | "write",
+    bytes: Uint8Array,
+  ): Promise<void> {
+    const { world } = this;
+    const { transfer } = world;
+    if (transfer === undefined) {
+      throw new NotClaimed("this world has no engine that could look at the bytes");
+    }
+    if (mapping.ready !== undefined) {
+      await this.inTime(mapping.ready.signaled(), "the arrival of the bytes");
+    }
+    const device = world.platform.device(world.clients[client] ?? "");
+    const step = transfer.call(world, device, mapping.segments, kind, bytes);
+    if (!(await this.inTime(step, `a ${kind} by ${device.id}`))) {
+      throw new Error(`a ${kind} by ${device.id} did not get through its mapping`);
+    }
+  }
+
+  /** Host memory of the kit's own. */
+  get memory(): HostMemory {
+    this.#memory ??= this.framework.openImporter(holder, this.world.clients[0], undefined).api;
+    return this.#memory;
+  }
+
+  #failed(error: unknown): void {
+    if (error instanceof NotClaimed) {
+      return;
+    }
+    const rule = error instanceof NeverEnds ? "SYN-020" : (this.#rules[0] ?? "SYN-020");
+    this.demand(rule, false, messageOf(error));
+  }
+
+  #close(): void {
+    try {
+      this.framework.close();
+    } catch (error) {
+      const [rule = "EXP-021"] = this.#rules;
+      const isExplained = this.found.length > 0; // A check that stopped midway leaves its handles behind.
+      this.demand(rule, isExplained, `at the end: ${messageOf(error)}`);
+    }
+  }
+}
+
+const BOTH: readonly MappingOffer[] = Object.freeze([{ type: P2P }, { type: DMA }]);
+const OF_THE_KIT = { code: "PROBE", text: "a probe of the contract suite" };
+
+const holder = defineImporter<undefined, HostMemory>({
+  name: "contract-memory",
+  needsDevice: true,
+  open: (services) => {
+    services.get(DEVICE);
+    return { api: services.get(HOST_MEMORY) };
+  },
+});
+
+/** Bytes that tell where they are, different for each seed. */
+export function patternOf(seed: number, lengthBytes: number): Uint8Array {
+  const bytes = new Uint8Array(lengthBytes);
+  let state = seed + 1;
+  for (let index = 0; index < lengthBytes; index++) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    bytes[index] = state >>> 24;
+  }
+  return bytes;
+}
+
+/** Where two byte strings differ first; `undefined` when they are the same. */
+export function difference(one: Uint8Array, other: Uint8Array): string | undefined {
+  const at = one.findIndex((byte, index) => byte !== other[index]);
+  if (at < 0 && one.length === other.length) {
+    return undefined;
+  }
+  return at < 0
+    ? `${one.length} bytes instead of ${other.length}`
+    : `byte ${at} is ${other[at]}, not ${one[at]}`;
+}
