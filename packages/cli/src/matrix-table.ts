@@ -8,6 +8,7 @@ import { emptyAnswer } from "./empty-answer.ts";
 import { modelName, shortBdf, shortNames } from "./function-label.ts";
 import type { Session } from "./session.ts";
 import { paintType } from "./verdict-words.ts";
+import { wrap } from "./wrap.ts";
 
 /** Functions in a table for people; above, they get the sums. */
 const TABLE_FUNCTIONS_MAX = 64;
@@ -38,7 +39,20 @@ export function tableLines(session: Session, field: Field, what: string): string
     return [...head, emptyAnswer(topology, 0).text];
   }
   const body = rows.length > TABLE_FUNCTIONS_MAX ? sums(session, field) : cells(session, field);
-  return [...head, ...body, "", ...legend(session)];
+  return [...head, ...body, "", ...legend(session), ...withoutRoot(session, topology)];
+}
+
+/** What a user without root gets to read of a function's config space. */
+const HEADER_BYTES = 64;
+
+/** Where that is all, ACS is not known, and a person can change it. */
+function withoutRoot({ paint, io }: Session, { table, count }: Topology): string[] {
+  const headerOnly = table.configLength.filter((length) => length === HEADER_BYTES).length;
+  if (headerOnly === 0) {
+    return [];
+  }
+  const text = `Only the header of ${headerOnly} functions (of ${count}) was read, as without root, so ACS is not known and verdicts that hang on it are ?. Run it, or capture, as root.`;
+  return ["", ...wrap(text, io.stdout.columns).map((line) => paint.fair(line))];
 }
 
 function cells(session: Session, { topology, rules, rows }: Field): string[] {

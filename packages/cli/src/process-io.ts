@@ -41,10 +41,11 @@ export function streamOutput(stream: TextStream): Output {
   return {
     isTerminal: stream.isTTY === true,
     get columns() {
-      return stream.columns ?? COLUMNS_DEFAULT;
+      // A serial console says 0: it does not know.
+      return stream.columns || COLUMNS_DEFAULT;
     },
     get rows() {
-      return stream.rows;
+      return stream.rows || undefined;
     },
     async write(content) {
       if (failure === undefined && !taken(stream, content)) {

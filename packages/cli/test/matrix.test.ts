@@ -140,3 +140,23 @@ describe("matrix --compare-kernel", () => {
     );
   });
 });
+
+describe("matrix of what a user without root can read", () => {
+  it("says that ACS is missing for that, and what to do", async () => {
+    const cwd = emptyFolder();
+    const capture = JSON.parse(readFileSync(join(FIXTURES, "server-05", "sysfs.json"), "utf8"));
+    for (const binary of Object.values<{ length: number; hex: string }>(capture.binary)) {
+      binary.length = Math.min(binary.length, 64);
+      binary.hex = binary.hex.replaceAll(/\s/g, "").slice(0, 128);
+    }
+    writeFileSync(join(cwd, "user.json"), JSON.stringify(capture));
+
+    const asUser = await peerbuf(["matrix", "--capture", "user.json"], { cwd });
+    const asRoot = await peerbuf(["matrix", "--capture", "server-05"], { cwd });
+
+    expect(asUser.stdout).toMatch(
+      /Only the header of 32 functions \(of 32\) was read.*so ACS is not known.*as\s+root\.\n$/s,
+    );
+    expect(asRoot.stdout).not.toContain("Only the header");
+  });
+});
