@@ -1,5 +1,6 @@
 /** Mutants of bytes: what the CPU, an engine and a device see of one buffer. */
-import { CLOCK, PAGE_BYTES, PhysicalRanges, SoftwareFence, stubFence } from "@peerbuf/core";
+import { PAGE_BYTES, PhysicalRanges, SoftwareFence, stubFence } from "@peerbuf/core";
+import { afterwards } from "../good/copy-engine.ts";
 import { pagesExporter } from "../good/pages.ts";
 import { readRanges, writeRanges } from "../good/range-bytes.ts";
 import { pagesMutant } from "./family.ts";
@@ -83,27 +84,22 @@ function firstBytes(ranges: PhysicalRanges, lengthBytes: number): PhysicalRanges
   return new PhysicalRanges(Float64Array.from(rows));
 }
 
-export const signalsOutOfOrder = pagesMutant({
+export const countsBackwards = pagesMutant({
   rules: ["SYN-005"],
   by: "contract",
-  mistake: "small jobs overtake large ones, but their fences are on one timeline",
-  driver: pagesExporter("signals-out-of-order", (_good, { engine, ranges, services }) => {
-    const clock = services.get(CLOCK);
+  mistake: "seqnos are places in the ring, filled from its end: later work has smaller numbers",
+  driver: pagesExporter("counts-backwards", (good, { engine }) => {
     const context = engine.timeline.context.domain.createContext({
-      driverName: "signals-out-of-order",
-      timelineName: "jobs",
+      driverName: "counts-backwards",
+      timelineName: "ring",
     });
-    let seqno = 0;
+    let place = 256;
     return {
       copy(target, way) {
-        const [from, to] = way === "out" ? [ranges, target] : [target, ranges];
-        const fences = [new SoftwareFence(context, ++seqno), new SoftwareFence(context, ++seqno)];
-        clock.schedule(100, () => {
-          engine.carry(from, to);
-          fences[1]?.signal();
-        });
-        clock.schedule(200, () => fences[0]?.signal());
-        return fences[1] as SoftwareFence;
+        place--;
+        const fence = new SoftwareFence(context, place);
+        afterwards(good.copy(target, way), () => void fence.signal());
+        return fence;
       },
     };
   }),

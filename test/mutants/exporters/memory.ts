@@ -80,18 +80,19 @@ export const placesRoundedUp = pagesMutant({
 export const overlapsNeighbour = cardMutant({
   rules: ["EXP-013"],
   by: "contract",
-  mistake: "the place begins one page too late: two buffers share a page",
+  mistake: "off by one: a place begins on the last page of the buffer before",
   driver: cardExporter("overlaps-neighbour", {
-    storage: (good, { home }) => ({
-      place(request) {
+    storage: (good, { home, barStart }) => {
+      const early = home.start(0) - (home.start(0) === barStart ? 0 : PAGE_BYTES);
+      const ranges = PhysicalRanges.of(early as PhysicalAddress, home.sizeBytes);
+      const shifted: typeof good.place = (request) => {
         const placement = good.place(request);
-        if ("answer" in placement || placement.target !== "device") {
-          return placement;
-        }
-        const start = (home.start(0) + PAGE_BYTES) as PhysicalAddress;
-        return { ...placement, ranges: PhysicalRanges.of(start, home.sizeBytes) };
-      },
-    }),
+        return "answer" in placement || placement.target !== "device"
+          ? placement
+          : { ...placement, ranges };
+      };
+      return { place: shifted, pin: shifted };
+    },
   }),
 });
 

@@ -68,8 +68,8 @@ export const copiesTooEarly = cardMutant({
 });
 
 export const saysArrivedTooEarly = cardMutant({
-  rules: ["EXP-031", "EXP-032"],
-  by: "contract",
+  rules: ["EXP-031", "EXP-019"],
+  by: "explorer",
   mistake: "the move answers with a signaled fence while the engine still copies",
   driver: cardExporter("says-arrived-too-early", {
     move(buffer, to) {
@@ -126,7 +126,7 @@ export const copiesAllButTheLastPage = cardMutant({
 });
 
 export const freesTheOldPlaceAtOnce = cardMutant({
-  rules: ["EXP-020", "EXP-015"],
+  rules: ["PLT-034", "EXP-015", "EXP-031"],
   by: "contract",
   mistake: "the pages that are left are free before the copy has read them",
   driver: cardExporter("frees-the-old-place-at-once", {
@@ -149,7 +149,7 @@ export const freesTheOldPlaceAtOnce = cardMutant({
 });
 
 export const forgetsTheSignal = cardMutant({
-  rules: ["SYN-002"],
+  rules: ["SYN-020", "SYN-002"],
   by: "contract",
   mistake: "when the engine is handed its job it returns early, and the copy's fence never signals",
   driver: cardExporter("forgets-the-signal", {
@@ -167,7 +167,7 @@ export const forgetsTheSignal = cardMutant({
 });
 
 export const movesInMapped = cardMutant({
-  rules: ["EXP-032", "EXP-041"],
+  rules: ["EXP-042", "EXP-041"],
   by: "contract",
   mistake: "mapped evicts the buffer that was mapped just now: nobody ever gets to use it",
   driver: cardExporter("moves-in-mapped", {

@@ -10,7 +10,7 @@ import {
   type PhysicalAddress,
   PhysicalRanges,
 } from "@peerbuf/core";
-import { cardExporter, EVICTED, placementOf, startCopy } from "../good/card.ts";
+import { cardExporter, placementOf } from "../good/card.ts";
 import { pagesExporter } from "../good/pages.ts";
 import { readRanges, writeRanges } from "../good/range-bytes.ts";
 import { cardMutant, pagesMutant } from "./family.ts";
@@ -212,19 +212,5 @@ export const oneMappingOnly = pagesMutant({
         isMapped = false;
       },
     };
-  }),
-});
-
-export const movesToAnswer = cardMutant({
-  rules: ["EXP-033"],
-  by: "contract",
-  mistake: "place moves without asking whether the buffer is pinned: a caller sees BUFFER_PINNED",
-  driver: cardExporter("moves-to-answer", {
-    move(buffer, to) {
-      if (buffer.place !== to) {
-        buffer.control.move(EVICTED, (after) => startCopy(buffer, to, after));
-      }
-      return true;
-    },
   }),
 });

@@ -54,6 +54,8 @@ export interface CardBuffer {
   readonly memory: HostMemory;
   readonly engine: CopyEngine;
   readonly home: PhysicalRanges;
+  /** Where the card's memory begins. */
+  readonly barStart: number;
   readonly access: ByteAccess;
   /** Host pages, while the bytes are or were there. */
   pages: HostPages | undefined;
@@ -113,7 +115,8 @@ export function cardExporter(
   });
 }
 
-interface CardParts extends Pick<CardBuffer, "provider" | "memory" | "engine" | "access"> {
+interface CardParts
+  extends Pick<CardBuffer, "provider" | "memory" | "engine" | "access" | "barStart"> {
   take(sizeBytes: number): PhysicalRanges;
   give(ranges: PhysicalRanges): void;
 }
@@ -134,7 +137,15 @@ function cardParts(services: Services, name: string): CardParts {
   };
   const { take, give } = rooms(bar.start, bar.sizeBytes);
   const engine = new CopyEngine(services, name, access);
-  return { provider: services.get(DEVICE), memory, engine, access, take, give };
+  return {
+    provider: services.get(DEVICE),
+    memory,
+    engine,
+    access,
+    barStart: bar.start,
+    take,
+    give,
+  };
 }
 
 /** First fit over the BAR. */
@@ -167,11 +178,11 @@ function rooms(start: number, sizeBytes: number): Pick<CardParts, "take" | "give
 }
 
 function newBuffer(parts: CardParts, control: BufferControl, sizeBytes: number): CardBuffer {
-  const { provider, memory, engine, access } = parts;
+  const { provider, memory, engine, access, barStart } = parts;
   const home = parts.take(sizeBytes);
   writeRanges(access, home, 0, new Uint8Array(sizeBytes));
   const state = { pages: undefined, place: "device", isCopying: false } as const;
-  return { control, provider, memory, engine, access, home, ...state };
+  return { control, provider, memory, engine, access, barStart, home, ...state };
 }
 
 /** Where the bytes are, or will be when the copy is over. */

@@ -160,7 +160,7 @@ export const locksOnTheWayToTheSignal = readerMutant({
 });
 
 export const waitsForItself = readerMutant({
-  rules: ["SYN-014", "SYN-003", "SYN-020"],
+  rules: ["SYN-020", "SYN-014", "SYN-003", "SYN-002"],
   by: "contract",
   mistake: "puts its fence on the reservation and then waits for the reservation to be idle",
   driver: readerImporter("waits-for-itself", "movable", {
