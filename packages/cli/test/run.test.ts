@@ -251,6 +251,26 @@ describe("run, the proof", () => {
   });
 });
 
+describe("run, the summary", () => {
+  it("counts as peer-to-peer only what met system memory at no end", async () => {
+    const text = `
+devices:
+  "13:00.0": { model: gpu, vram: 64 MiB }
+  "15:00.0": { model: rdma }
+  "3b:00.0": { model: gpu, vram: 64 MiB }
+  "3d:00.0": { model: rdma }
+transfers:
+  - { name: shown, exporter: "13:00.0", buffer: { size: 64 KiB }, importer: "15:00.0", operation: rdma-write, remote: { importer: "3d:00.0", exporter: "3b:00.0" } }
+  - { name: hidden, exporter: "13:00.0", buffer: { size: 64 KiB }, importer: "15:00.0", operation: rdma-write, remote: { importer: "3d:00.0", exporter: "3b:00.0", place: hidden } }
+`;
+    const cwd = emptyFolder();
+    writeFileSync(join(cwd, "s.yaml"), text);
+    const { stdout } = await peerbuf(["run", "s.yaml"], { cwd });
+
+    expect(stdout).toContain("2 of 2 transfers arrived, 1 of them peer-to-peer.");
+  });
+});
+
 describe("run, links", () => {
   const timed = async (machine: string): Promise<{ rate: number; assumesLinks: boolean }> => {
     const { transfers } = await run(`machine: ${machine}${HEAD}${nvmeWrite("16:00.0")}`);

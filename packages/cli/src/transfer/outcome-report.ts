@@ -52,7 +52,7 @@ export class OutcomeReport {
 
   summary(outcomes: readonly Outcome[]): string[] {
     const arrived = outcomes.filter((outcome) => outcome.arrived).length;
-    const peer = outcomes.filter(({ target, arrived: is }) => is && target === "device").length;
+    const peer = outcomes.filter((outcome) => outcome.arrived && isPeerThroughout(outcome)).length;
     const count = `${arrived} of ${outcomes.length} transfers arrived`;
     const paint = arrived === outcomes.length ? this.#paint.good : this.#paint.bad;
     return [`${paint(count)}, ${peer} of them peer-to-peer.`];
@@ -206,6 +206,12 @@ export class OutcomeReport {
     });
     return [...ports, ...roots].join(", ");
   }
+}
+
+/** No end of it, nor the drive behind the far one, met system memory. */
+function isPeerThroughout({ target, remote }: Outcome): boolean {
+  const ways = [target, remote?.target ?? "device", remote?.drive?.target ?? "device"];
+  return ways.every((way) => way === "device");
 }
 
 /** `b: 17.9 KiB to or from memory`, with what the processors copied if they did. */
