@@ -23,6 +23,7 @@ import {
   findDriverId,
   GET_CONTEXT,
   invokeWrite,
+  type Method,
   REG_DMABUF_MR,
   u32,
   u64,
@@ -32,6 +33,8 @@ import {
 
 const FOLDER = "/dev/infiniband";
 const O_RDWR = 2;
+
+const GONE: ReadonlySet<string> = new Set(["EIO", "ENODEV"]);
 
 /** enum ib_access_flags. */
 const ACCESS = { LOCAL_WRITE: 1, REMOTE_WRITE: 2, REMOTE_READ: 4 } as const;
@@ -107,9 +110,7 @@ export class RdmaDevice implements Disposable {
     const { node } = this.#channel;
     node.number;
     try {
-      for (const region of [...this.#regions]) {
-        region.close();
-      }
+      this.#closeRegions();
       this.#destroy(DESTROY_PD, this.#domain, "give back the protection domain");
     } finally {
       node.close();
@@ -120,6 +121,21 @@ export class RdmaDevice implements Disposable {
   [Symbol.dispose](): void {
     if (this.isOpen) {
       this.close();
+    }
+  }
+
+  /** All of them, whatever one of them says. */
+  #closeRegions(): void {
+    const said: unknown[] = [];
+    for (const region of [...this.#regions]) {
+      try {
+        region.close();
+      } catch (error) {
+        said.push(error);
+      }
+    }
+    if (said.length > 0) {
+      throw said[0];
     }
   }
 
@@ -197,8 +213,15 @@ export class RdmaDevice implements Disposable {
     return region;
   }
 
-  #destroy(method: typeof DESTROY_MR, handle: number, what: string): void {
-    command(this.#channel, method, [{ id: 0, kind: "handle", number: handle }], what);
+  /** The kernel has destroyed the objects of a device that was pulled out (EIO): nothing is left to do then. */
+  #destroy(method: Method, handle: number, what: string): void {
+    try {
+      command(this.#channel, method, [{ id: 0, kind: "handle", number: handle }], what);
+    } catch (error) {
+      if (!(error instanceof PeerbufError && GONE.has(error.errno))) {
+        throw error;
+      }
+    }
   }
 }
 

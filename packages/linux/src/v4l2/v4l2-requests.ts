@@ -11,7 +11,6 @@ export const VIDIOC_QUERYCAP: number = request("read", "V", 0, 104);
 export const VIDIOC_G_FMT: number = request("both", "V", 4, 208);
 export const VIDIOC_S_FMT: number = request("both", "V", 5, 208);
 export const VIDIOC_REQBUFS: number = request("both", "V", 8, 20);
-export const VIDIOC_QUERYBUF: number = request("both", "V", 9, 88);
 export const VIDIOC_QBUF: number = request("both", "V", 15, 88);
 export const VIDIOC_EXPBUF: number = request("both", "V", 16, 64);
 export const VIDIOC_DQBUF: number = request("both", "V", 17, 88);
