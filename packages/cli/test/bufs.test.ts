@@ -1,5 +1,6 @@
 /** `peerbuf bufs`, on folders that hold the /proc and /sys of a machine, and on this machine. */
-import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bufsShape, main } from "peerbuf";
@@ -120,6 +121,32 @@ describe("bufs", () => {
     expect(stderr).toContain(message);
   });
 });
+
+const BUILT = fileURLToPath(new URL("../dist/index.js", import.meta.url));
+
+describe.skipIf(process.platform !== "linux" || !existsSync(BUILT))(
+  "native code (skipped where it is not Linux, or before npm run build)",
+  () => {
+    it("is loaded by bufs, and by no command that does not need it", () => {
+      const program = `
+        import { readFileSync } from "node:fs";
+        import { main } from ${JSON.stringify(BUILT)};
+        const output = { isTerminal: false, columns: 100, write: async () => undefined };
+        const io = { stdout: output, stderr: output, cwd: process.cwd(), env: {} };
+        const isLoaded = () => /koffi.*\\.node$/m.test(readFileSync("/proc/self/maps", "utf8"));
+        const seen = [];
+        for (const argv of [["--help"], ["matrix"], ["run", "--print-scenario"], ["bufs"]]) {
+          await main(argv, io);
+          seen.push(isLoaded());
+        }
+        console.log(JSON.stringify(seen));`;
+      const argv = ["--input-type=module", "--eval", program];
+      const seen = execFileSync(process.execPath, argv, { encoding: "utf8" });
+
+      expect(JSON.parse(seen)).toEqual([false, false, false, true]);
+    });
+  },
+);
 
 describe("bufs --watch", () => {
   /** Runs until it has written so many times, then presses ctrl-C. */
