@@ -288,7 +288,7 @@ describe("whatever a buffer is called", () => {
             expect(name.includes(" fence:") ? name.startsWith(seen) : name === seen).toBe(true);
           }
         }),
-        { numRuns: 300 },
+        { numRuns: 120 },
       );
     },
   );
@@ -302,7 +302,31 @@ describe("whatever a buffer is called", () => {
         machine.write("proc/5/fdinfo/3", fdInfo(inode, sizeBytes, 1, name));
         expect(machine.survey().buffers).toMatchObject([{ inode, sizeBytes, name }]);
       }),
-      { numRuns: 200 },
+      { numRuns: 120 },
+    );
+  });
+
+  it("maps give its number and length", () => {
+    const machine = new Machine();
+    fc.assert(
+      fc.property(
+        hostileName,
+        fc.nat(),
+        fc.integer({ min: 1, max: 2 ** 30 }),
+        (name, inode, pages) => {
+          const start = 0x7fad_d9a0_5000n;
+          const end = start + BigInt(pages) * 4096n;
+          const path = `/dmabuf:${name.replaceAll("\n", "\\012")}`;
+          const line = `${start.toString(16)}-${end.toString(16)} rw-s 00000000 00:0b ${inode} `;
+          machine.write("proc/180/maps", `${line.padEnd(73)}${path}\n`);
+
+          const [buffer] = machine.survey().buffers;
+
+          expect(buffer).toMatchObject({ inode, name });
+          expect(buffer?.holders[0]?.mappedBytes).toBe(pages * 4096);
+        },
+      ),
+      { numRuns: 120 },
     );
   });
 
