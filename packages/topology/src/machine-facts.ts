@@ -90,6 +90,8 @@ export interface MachineFacts {
   readonly cpu?: CpuFacts;
   readonly numaNodes: readonly NumaNode[];
   readonly iommuGroupTypes: ReadonlyMap<number, IommuGroupType>;
+  /** True: the kernel was seen to have no IOMMU group, so nothing translates. Left out: not known, or there are groups. */
+  readonly hasNoIommuGroup?: boolean;
   /** True: a hypervisor was seen, so the tree is what it shows and says nothing about the host. Left out: not known. */
   readonly isVirtualMachine?: boolean;
   /** Maker and product, e.g. `Supermicro AS -4124GS-TNR`. */

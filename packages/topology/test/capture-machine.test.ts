@@ -238,6 +238,24 @@ describe("a redacted capture", () => {
     return tree;
   }
 
+  it.each([
+    ["there and empty", ["sys/kernel/iommu_groups"], true],
+    ["not there", [], undefined],
+    ["there with a group", ["sys/kernel/iommu_groups/0"], undefined],
+  ])(
+    "keeps that there is no IOMMU group where the folder of groups is %s",
+    async (_, folders, expected) => {
+      const tree = machine();
+      for (const folder of folders) {
+        tree.addFolder(folder);
+      }
+
+      for (const redact of [false, true]) {
+        expect((await captured(tree, redact)).facts.hasNoIommuGroup).toBe(expected);
+      }
+    },
+  );
+
   it("names no MAC address, disk, host or serial number", async () => {
     const text = gunzipSync(captureMachine(machine(), { redact: true }).bytes).toString();
 

@@ -87,7 +87,7 @@ function server(
   return buildTopology(
     "server",
     records.map((record) => ({ ...record, ...parts[record.bdf] })),
-  ).withFacts({ cpu: XEON, kernelConfig: WITH_P2PDMA, ...facts });
+  ).withFacts({ cpu: XEON, kernelConfig: WITH_P2PDMA, hasNoIommuGroup: true, ...facts });
 }
 
 const pair = (topology: Topology, provider: string, client: string) =>
@@ -369,6 +369,15 @@ describe("cases from the field", () => {
 
     expect(finding(guest, "VIRTUAL_MACHINE")?.severity).toBe("open");
     expect(pair(guest, "03:00.0", "04:00.0").advised.answer).toBe("unknown");
+  });
+
+  it("does not know whether an IOMMU translates where nothing shows that there is none", () => {
+    const silent = server({}, { hasNoIommuGroup: false });
+
+    expect(finding(silent, "IOMMU_NOT_KNOWN")?.severity).toBe("note");
+    expect(pair(silent, "03:00.0", "05:00.0").translation.isMet).toBe("unknown");
+    expect(pair(server(), "03:00.0", "05:00.0").translation.isMet).toBe("no");
+    expect(codes(server())).toEqual([]);
   });
 
   it("calls the way between sockets possible and not advised", () => {

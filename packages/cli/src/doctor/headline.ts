@@ -41,7 +41,7 @@ function allWorking(paint: Paint, { pairCount, counts, findings }: Diagnosis): s
   const all = `${allPairs(pairCount)} can go peer to peer`;
   const ways = waysText(counts["bus-addr"], counts["host-bridge"]);
   const isOpen = findings.some(({ severity }) => severity === "open");
-  if (isOpen || hasCode(findings, "P2PDMA_NOT_KNOWN")) {
+  if (isOpen || hasCode(findings, "P2PDMA_NOT_KNOWN") || hasCode(findings, "IOMMU_NOT_KNOWN")) {
     return paint.fair(paint.strong(`As far as known ${all} (${ways}).`));
   }
   return findings.some(needsAction)

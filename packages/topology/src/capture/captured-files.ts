@@ -6,6 +6,7 @@ import {
   cpuinfoLines,
   DMI_FOLDER,
   firstCpu,
+  hasNoGroup,
   kernelConfigIn,
   packagePath,
 } from "../readers/sysfs-facts.ts";
@@ -19,7 +20,7 @@ export interface CapturedFiles {
   /** Target by path. */
   readonly links: Map<string, string>;
   readonly binary: Map<string, Uint8Array>;
-  /** Folders whose names are the fact: what the operating system calls a device. */
+  /** Folders that are the fact: what the operating system calls a device, and an empty one of IOMMU groups. */
   readonly folders: string[];
   readonly functionCount: number;
 }
@@ -63,6 +64,9 @@ export function capturedFiles(tree: SysfsTree): CapturedFiles {
   }
   for (const path of [...MACHINE_FILES, ...nodeFiles(tree), ...groupFiles(tree)]) {
     addText(tree, path, found);
+  }
+  if (hasNoGroup(tree)) {
+    found.folders.push(GROUP_FOLDER);
   }
   addCpuinfo(tree, found);
   addKernelConfig(tree, found);

@@ -27,6 +27,7 @@ const MEANINGS = {
   VIRTUAL_MACHINE: "the topology is what a hypervisor shows",
   PARAMETER_IGNORED: "a part of the kernel command line does not do what it seems to say",
   IOMMU_TRANSLATES: "the IOMMU translates what passes the root complex",
+  IOMMU_NOT_KNOWN: "whether an IOMMU translates what passes the root complex is not in the capture",
   SOCKETS_CROSSED: "P2P is possible between sockets, and not advised",
   BAR_SMALL: "most of a device's memory is out of reach of its peers",
   MEMORY_IN_PACKAGE: "a device's memory is the system memory of its own package",

@@ -4,11 +4,12 @@
  * Refused: a real limit, never to be forced. Let through: the IOMMU may translate, and the way may cross
  * sockets, where "possible" and "advised" are two answers.
  */
-import { newerKernel, putBelowOneSwitch } from "../fixes/advice.ts";
+import { captureCommands, newerKernel, putBelowOneSwitch } from "../fixes/advice.ts";
 import { clearAcs } from "../fixes/clear-acs.ts";
 import type { Fix } from "../fixes/fix.ts";
 import { moveIntoFreeSlot } from "../fixes/move-card.ts";
 import { iommuOff, passThrough } from "../fixes/pass-through.ts";
+import { missingFacts } from "../missing-fact.ts";
 import type { AllPairs } from "../rules/all-pairs.ts";
 import { hostBridgesOf } from "../rules/host-bridge.ts";
 import type { KernelRules } from "../rules/kernel-rules.ts";
@@ -32,6 +33,7 @@ export function rootFindings(
 ): Finding[] {
   const refused = new PairList(topology);
   const translated = new PairList(topology);
+  const untold = new PairList(topology);
   const crossing = new PairList(topology);
   const roots = new Set<number>();
   const ports = new Set<number>();
@@ -42,6 +44,9 @@ export function rootFindings(
         translated.add(provider, client);
         ways.addRedirectsAbove(provider, ports);
         ways.addRedirectsAbove(client, ports);
+      }
+      if (ways.isTranslationOpen(client)) {
+        untold.add(provider, client);
       }
       if (ways.crossesSockets(provider, client)) {
         crossing.add(provider, client);
@@ -56,6 +61,7 @@ export function rootFindings(
   return [
     ...refusedFinding(topology, rules, scope, refused, roots),
     ...translatedFinding(topology, rules, scope, translated, ports),
+    ...untoldFinding(untold),
     ...crossingFinding(crossing),
   ];
 }
@@ -183,6 +189,22 @@ function translatedFinding(
     },
   ];
 }
+
+const untoldFinding = (untold: PairList): Finding[] =>
+  untold.count === 0
+    ? []
+    : [
+        {
+          code: "IOMMU_NOT_KNOWN",
+          severity: "note",
+          at: [],
+          text: `Whether an IOMMU translates the traffic of ${untold.text} in the root complex is not in the capture; drivers lost data where one does.`,
+          source: "what the capture holds",
+          pairs: untold.listed,
+          pairCount: untold.count,
+          fixes: [captureCommands(missingFacts("iommu-mode"))],
+        },
+      ];
 
 function lastResort(topology: Topology): Fix[] {
   const fix = iommuOff(topology);

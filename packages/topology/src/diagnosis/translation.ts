@@ -63,6 +63,9 @@ function withoutGroup(topology: Topology): Pick<Translation, "isTranslated" | "t
   if (isIommuOff(topology)) {
     return { isTranslated: "no", text: "the kernel was told to leave the IOMMU off" };
   }
+  if (topology.facts.hasNoIommuGroup === true) {
+    return { isTranslated: "no", text: "the kernel has no IOMMU group, so the IOMMU is off" };
+  }
   const hasGroups = topology.table.iommuGroup.some((group) => group >= 0);
   return hasGroups
     ? { isTranslated: "no", text: "it is in no IOMMU group, though others are" }

@@ -3,11 +3,17 @@
  *
  * A diagnosis looks at every ordered pair of its scope, which can be millions; nothing here allocates for a pair.
  */
+import type { Answer } from "../rules/host-bridge.ts";
 import { redirectAnswer } from "../rules/judge-pair.ts";
 import type { KernelRules } from "../rules/kernel-rules.ts";
 import type { Topology } from "../topology.ts";
 import { socketOf } from "./path-class-of.ts";
 import { translationsOf } from "./translation.ts";
+
+/** Answers as they are kept in a byte. */
+const TRANSLATION_ORDER: readonly Answer[] = ["no", "yes", "unknown"];
+const YES = TRANSLATION_ORDER.indexOf("yes");
+const UNKNOWN = TRANSLATION_ORDER.indexOf("unknown");
 
 export class Ways {
   readonly #topology: Topology;
@@ -29,7 +35,7 @@ export class Ways {
     const translationAt = translationsOf(topology);
     for (let row = 0; row < count; row++) {
       this.#redirects[row] = redirectAnswer(topology, rules, row) === "yes" ? 1 : 0;
-      this.#isTranslated[row] = translationAt(row).isTranslated === "yes" ? 1 : 0;
+      this.#isTranslated[row] = TRANSLATION_ORDER.indexOf(translationAt(row).isTranslated);
       this.#socket[row] = socketOf(topology, row);
       this.#climb(row);
     }
@@ -52,7 +58,12 @@ export class Ways {
   }
 
   isTranslated(row: number): boolean {
-    return this.#isTranslated[row] === 1;
+    return this.#isTranslated[row] === YES;
+  }
+
+  /** Does the capture leave open whether an IOMMU translates its requests? */
+  isTranslationOpen(row: number): boolean {
+    return this.#isTranslated[row] === UNKNOWN;
   }
 
   /** Are both sockets known, and different? */

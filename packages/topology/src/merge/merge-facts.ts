@@ -42,6 +42,7 @@ export function mergeFacts(
     ...(pathClasses !== undefined && { pathClasses }),
     ...(isVirtualMachine !== undefined && { isVirtualMachine }),
     numaNodes: mergeNodes(all),
+    ...(hasNoGroup(all) && { hasNoIommuGroup: true }),
     iommuGroupTypes: mergeMaps(
       all,
       "IOMMU group",
@@ -63,6 +64,11 @@ export function mergeFacts(
     contradictions: [...all.flatMap((facts) => facts.contradictions), ...contradictions],
   };
 }
+
+/** Types in another capture of the machine count for more than an empty folder. */
+const hasNoGroup = (all: readonly MachineFacts[]): boolean =>
+  all.some((facts) => facts.hasNoIommuGroup === true) &&
+  all.every((facts) => facts.iommuGroupTypes.size === 0);
 
 const unique = (texts: readonly string[]): string[] => [...new Set(texts)];
 

@@ -37,6 +37,7 @@ export function factsOf(tree: SysfsTree, folderByBdf: ReadonlyMap<string, string
     ...(cpu !== undefined && { cpu }),
     numaNodes: numaNodesOf(tree),
     iommuGroupTypes: groupTypesOf(tree),
+    ...(hasNoGroup(tree) && { hasNoIommuGroup: true }),
   };
 }
 
@@ -196,6 +197,10 @@ function distancesOf(tree: SysfsTree, path: string): number[] {
   }
   return text === "" ? [] : text.split(/\s+/).map(Number);
 }
+
+/** The folder is there and empty; one that was left out of a copy proves nothing. */
+export const hasNoGroup = (tree: SysfsTree): boolean =>
+  tree.list("sys/kernel").includes("iommu_groups") && tree.list(GROUP_FOLDER).length === 0;
 
 function groupTypesOf(tree: SysfsTree): Map<number, string> {
   const types = new Map<number, string>();
