@@ -10,7 +10,7 @@ import { TransitionCounts } from "../ground/transition.ts";
 import { type Failure, failureOf, type Replayer } from "./failure.ts";
 import { firstDifference, type Nondeterminism } from "./nondeterminism.ts";
 import { ReplayChoices } from "./replay-choices.ts";
-import { type ExplorerChecker, executeRun, type RunOutcome } from "./run.ts";
+import { type CheckerMaker, executeRun, type RunOutcome } from "./run.ts";
 import type { Scenario } from "./scenario.ts";
 import type { Strategy } from "./strategy.ts";
 import { type StrategyName, strategyOf } from "./strategy-names.ts";
@@ -35,7 +35,7 @@ export interface ExploreOptions {
   /** How many in one run; default 1. */
   readonly faultsMax?: number;
   /** Watches every run; made anew for each. */
-  readonly checker?: () => ExplorerChecker;
+  readonly checker?: CheckerMaker;
   /** Goes on after a failure, to count them; the first is still the one that is told. */
   readonly goesOn?: boolean;
   /** Runs done twice: the first, and one in so many; default 1,000. */
@@ -89,6 +89,7 @@ class Campaign {
   readonly #strategy: Strategy;
   readonly #ofSchedules: number;
   readonly #counts = new TransitionCounts();
+  readonly #subjects = new Map<string, number>();
   readonly #faults: Record<string, number> = {};
   #schedules = 0;
   #cut = 0;
@@ -198,6 +199,7 @@ class Campaign {
     return executeRun({
       scenario: this.#scenario,
       strategy,
+      subjects: this.#subjects,
       ...(faults === undefined ? {} : { faults }),
       ...(faultsMax === undefined ? {} : { faultsMax }),
       ...(checker === undefined ? {} : { checker }),

@@ -26,8 +26,9 @@ export interface RunOptions {
   readonly faults?: readonly FaultKind[];
   readonly faultsMax?: number;
   readonly counts?: TransitionCounts;
+  readonly subjects?: Map<string, number>;
   /** Made anew for each run. */
-  readonly checker?: () => ExplorerChecker;
+  readonly checker?: CheckerMaker;
   readonly isTold?: boolean;
   /** Turns of the safety phase; default 400. */
   readonly turnsMax?: number;
@@ -36,8 +37,11 @@ export interface RunOptions {
 /** A checker that can also be asked at the end. */
 export interface ExplorerChecker extends RunChecker {
   readonly violations: readonly Violation[];
-  finish(): void;
+  finish(): unknown;
 }
+
+/** Makes the checker of a run; `createChecker` is one. */
+export type CheckerMaker = (options: { step(): number }) => ExplorerChecker;
 
 /** What one run was. */
 export interface RunOutcome {
@@ -101,8 +105,8 @@ class Run {
   constructor(options: RunOptions) {
     this.#strategy = options.strategy;
     this.#turnsMax = options.turnsMax ?? TURNS_MAX;
-    this.#checker = options.checker?.();
-    const { scenario, faults, faultsMax, counts, isTold } = options;
+    this.#checker = options.checker?.({ step: () => this.#turns });
+    const { scenario, faults, faultsMax, counts, subjects, isTold } = options;
     this.#isTracked = scenario.isTracked ?? false;
     this.#world = createWorld({
       ...scenario.world,
@@ -110,6 +114,7 @@ class Run {
       ...(faults === undefined ? {} : { faults: faults.filter((kind) => allows(scenario, kind)) }),
       ...(faultsMax === undefined ? {} : { faultsMax }),
       ...(counts === undefined ? {} : { counts }),
+      ...(subjects === undefined ? {} : { subjects }),
       ...(this.#checker === undefined ? {} : { checker: this.#checker }),
       isTold: isTold ?? false,
     });
@@ -176,6 +181,9 @@ class Run {
     try {
       this.#play = scenario.play(this.#world);
     } catch (error) {
+      if (this.#world.faults.length === 0) {
+        throw error; // Not a schedule: the scenario cannot even begin.
+      }
       this.#thrown("the world", error);
     } finally {
       Error.stackTraceLimit = stackTraceLimit;

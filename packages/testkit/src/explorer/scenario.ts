@@ -44,5 +44,5 @@ export interface Scenario {
 /** What a scenario says about its world; the rest comes with the run. */
 export type ScenarioWorld = Omit<
   WorldOptions,
-  "decisions" | "faults" | "faultsMax" | "counts" | "checker" | "isTold"
+  "decisions" | "faults" | "faultsMax" | "counts" | "subjects" | "checker" | "isTold"
 >;

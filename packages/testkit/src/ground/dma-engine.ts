@@ -46,6 +46,8 @@ export interface EngineHost {
   ): void;
   /** Asks the checker, if there is one, whether this access is allowed. */
   mayAccess(client: Device, address: number, lengthBytes: number, kind: "read" | "write"): boolean;
+  /** Tells the checker, if there is one, that a device works on a mapping until the end of it. */
+  workOn(segments: SegmentList): { end(): void } | undefined;
   fault(kind: "iommu-fault" | "partial-copy" | "late-fence" | "lost-fence", at: string): boolean;
   isGone(device: Device): boolean;
   touchMemory(subject: number, writes: boolean): void;
@@ -81,7 +83,12 @@ export class GroundEngine implements DmaEngine {
     done: (ok: boolean) => void,
   ): void {
     const parts = partsOf(segments, offset, lengthBytes);
-    this.#later(done, () => this.#move(parts, kind, local));
+    const work = this.#host.workOn(segments);
+    const ended = (ok: boolean): void => {
+      work?.end();
+      done(ok);
+    };
+    this.#later(ended, () => this.#move(parts, kind, local));
   }
 
   copy(from: PhysicalRanges, to: PhysicalRanges, done: (ok: boolean) => void): void {

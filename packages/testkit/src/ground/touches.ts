@@ -13,7 +13,12 @@ const BITS = 30;
 export class Touches {
   reads = 0;
   writes = 0;
-  readonly #subjects = new Map<string, number>();
+  readonly #subjects: Map<string, number>;
+
+  /** `subjects`: the bits of the worlds before. Who compares touches of several runs needs the same bits in all. */
+  constructor(subjects: Map<string, number> = new Map()) {
+    this.#subjects = subjects;
+  }
 
   /** The bit of a subject. */
   subject(name: string): number {

@@ -18,6 +18,7 @@ import {
   type MappingOffer,
   P2P,
   SoftwareFence,
+  usageBefore,
 } from "@peerbuf/core";
 import { type Script, type Step, step, waitFence } from "../explorer/step.ts";
 import type { World } from "../ground/world.ts";
@@ -95,12 +96,17 @@ export class Client {
 
   /** False: the buffer moved while we were on our way, and nothing has begun. */
   *#transfer(buffer: DmaBuf, mapping: Mapping): Generator<Step | undefined, boolean, unknown> {
-    yield START;
+    const isRead = !deviceWrites(mapping.direction);
+    const before = usageBefore(isRead ? "read" : "write");
+    yield {
+      label: "starts its device",
+      touches: [this.#world.nameOf(buffer)],
+      until: () => mapping.isStale || buffer.reservation.testSignaled(before),
+    };
     if (mapping.isStale) {
       return false;
     }
     const local = new Uint8Array(this.#options.lengthBytes ?? 64);
-    const isRead = !deviceWrites(mapping.direction);
     if (!isRead) {
       local.fill(this.#options.fill ?? 0xc1);
     }
@@ -182,6 +188,5 @@ export class Client {
 
 const ATTACH = step("attaches");
 const MAP = step("maps");
-const START = step("starts its device");
 const UNMAP = step("unmaps");
 const DETACH = step("detaches");

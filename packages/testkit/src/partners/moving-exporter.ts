@@ -8,6 +8,7 @@
  */
 import {
   BARS,
+  type Bar,
   type BufferControl,
   DEVICE,
   type Decline,
@@ -50,16 +51,20 @@ export const movingExporter: ExporterDriver<undefined, MovingExporterApi> = defi
   name: "moving",
   needsDevice: true,
   open(services) {
-    const parts: Parts = {
-      device: services.get(DEVICE),
-      memory: services.get(HOST_MEMORY),
-      engine: services.get(DMA_ENGINE),
-      fences: services.get(FENCES).createContext({ driverName: "moving", timelineName: "copies" }),
-    };
     const [bar] = services.get(BARS).memory;
     if (bar === undefined) {
       throw new PeerbufError("SERVICE_MISSING", "the device has no memory behind a BAR");
     }
+    const domain = services.get(FENCES);
+    let made = 0;
+    const parts: Parts = {
+      bar,
+      device: services.get(DEVICE),
+      memory: services.get(HOST_MEMORY),
+      engine: services.get(DMA_ENGINE),
+      timeline: () =>
+        domain.createContext({ driverName: "moving", timelineName: `copies of buffer ${++made}` }),
+    };
     const buffers = new Set<MovingBuffer>();
     let used = 0;
     return {
@@ -73,6 +78,7 @@ export const movingExporter: ExporterDriver<undefined, MovingExporterApi> = defi
           throw new PeerbufError("MEMORY_EXHAUSTED", `${sizeBytes} bytes of device memory`);
         }
         const home = PhysicalRanges.of((bar.start + used) as PhysicalAddress, sizeBytes);
+        bar.write(used, new Uint8Array(sizeBytes)); // Nobody's old bytes.
         used += sizeBytes;
         const buffer = new MovingBuffer(parts, control, home);
         buffers.add(buffer);
@@ -88,8 +94,10 @@ export const movingExporter: ExporterDriver<undefined, MovingExporterApi> = defi
 interface Parts {
   readonly device: Device;
   readonly memory: HostMemory;
+  readonly bar: Bar;
   readonly engine: DmaEngine;
-  readonly fences: FenceContext;
+  /** Copies of different buffers end in any order, so each buffer has a timeline of its own. */
+  timeline(): FenceContext;
 }
 
 function storageOf(buffer: MovingBuffer, released: () => void): Storage {
@@ -113,13 +121,15 @@ class MovingBuffer {
   readonly #home: PhysicalRanges;
   #place: Place = "device";
   #pages: HostPages | undefined;
-  #isCopying = false;
+  readonly #timeline: FenceContext;
   #seqno = 0;
+  #isCopying = false;
   /** Both made once a place: the same object may serve many mappings. */
   #there: Placement | undefined;
 
   constructor(parts: Parts, control: BufferControl, home: PhysicalRanges) {
     this.#parts = parts;
+    this.#timeline = parts.timeline();
     this.#control = control;
     this.#home = home;
   }
@@ -154,6 +164,10 @@ class MovingBuffer {
   }
 
   eachByte(offset: number, bytes: Uint8Array, way: "read" | "write"): void {
+    if (this.#place === "device") {
+      this.#parts.bar[way](this.#home.start(0) - this.#parts.bar.start + offset, bytes);
+      return;
+    }
     const ranges = this.#ranges();
     let before = 0;
     for (let index = 0; index < ranges.count; index++) {
@@ -186,14 +200,14 @@ class MovingBuffer {
 
   /** The copy, which begins when `start` is called. */
   #begin(to: Place): { start: () => void; fence: SoftwareFence } {
-    const { memory, fences } = this.#parts;
+    const { memory } = this.#parts;
     const from = this.#ranges();
     const leaving = this.#pages;
     this.#pages = to === "system" ? memory.allocate(from.sizeBytes) : undefined;
     this.#place = to;
     this.#there = undefined;
     this.#isCopying = true;
-    const fence = new SoftwareFence(fences, ++this.#seqno);
+    const fence = new SoftwareFence(this.#timeline, ++this.#seqno);
     const target = this.#ranges();
     const finish = (): void => {
       this.#isCopying = false;
