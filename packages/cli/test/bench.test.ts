@@ -27,6 +27,15 @@ const NAMES = [
   "machine.transfers",
   "machine.clock-events",
   "machine.memory",
+  ...(process.platform === "linux"
+    ? [
+        "linux.hand-over-1GiB",
+        "linux.hand-over-per-byte",
+        "linux.descriptor-passed",
+        "linux.wait",
+        "linux.bracket",
+      ]
+    : []),
 ];
 
 describe("bench", () => {

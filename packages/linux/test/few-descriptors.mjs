@@ -22,7 +22,7 @@ const filling = await answerOf(() => {
 const pair = await answerOf(() => channelPair());
 const share = await answerOf(() => ours.share({ buffer: buffers[0] }));
 const receive = await answerOf(() => far.receive());
-const wait = await answerOf(() => far.receive());
+const wait = await answerOf(() => far.receive({ timeoutMs: 5 }));
 for (const buffer of buffers.splice(1)) {
   buffer.close();
 }

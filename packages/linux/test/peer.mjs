@@ -9,11 +9,11 @@ const roles = {
   async increment() {
     for await (const { meta, buffers } of channel) {
       for (const buffer of buffers.values()) {
-        buffer.withBytesSync("read-write", (bytes) =>
-          bytes.forEach((byte, at) => {
-            bytes[at] = byte + 1;
-          }),
-        );
+        buffer.withBytesSync("read-write", (bytes) => {
+          for (let at = 0; at < bytes.length; at++) {
+            bytes[at] += 1;
+          }
+        });
         buffer.close();
       }
       await channel.share({}, { done: meta });

@@ -6,11 +6,19 @@ import { clockEvents } from "./clock.ts";
 import { dma2MiB, dma4KiB, dma64KiB, dmaIommu2MiB } from "./dma.ts";
 import { fenceMerge, reservationAdds } from "./fences.ts";
 import { fleetMemory, fleetTime } from "./fleet.ts";
+import { bracket, wait } from "./linux-access.ts";
+import { descriptorPassed, handOver1GiB, handOverPerByte } from "./linux-sharing.ts";
 import { machineMemory } from "./machine-memory.ts";
 import { mapCycle, pinCycle } from "./map-cycle.ts";
 import { mapCycleMemory } from "./map-cycle-memory.ts";
 import { iommuRequests } from "./requests.ts";
 import { timedTransfers } from "./transfers.ts";
+
+/** Of the real kernel: left out where there is none. */
+const LINUX: readonly Bench[] =
+  process.platform === "linux"
+    ? [handOver1GiB, handOverPerByte, descriptorPassed, wait, bracket]
+    : [];
 
 export const BENCHES: readonly Bench[] = [
   allPairs,
@@ -30,4 +38,5 @@ export const BENCHES: readonly Bench[] = [
   timedTransfers,
   clockEvents,
   machineMemory,
+  ...LINUX,
 ];

@@ -92,6 +92,9 @@ function asLines({ paint }: Session, results: readonly BenchResult[]): string[] 
     ...columns([head.map((text) => paint.faint(text)), ...rows]),
     "",
     paint.faint(`${cpu}, ${cores} cores, Node ${node}. Medians of alternating rounds.`),
+    ...(process.platform === "linux"
+      ? []
+      : [paint.faint("linux.* is left out: it measures the real kernel, and this is not Linux.")]),
   ];
 }
 

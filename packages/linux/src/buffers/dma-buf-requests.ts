@@ -22,7 +22,19 @@ export type Use = "read" | "write" | "read-write";
 
 /** DMA_BUF_SYNC_READ and _WRITE. */
 export const SYNC_BITS: Readonly<Record<Use, number>> = { read: 1, write: 2, "read-write": 3 };
-export const SYNC_END = 4;
+const SYNC_END = 4;
+
+/** struct dma_buf_sync: flags (u64). Made once: a bracket is to cost little more than its system calls. */
+export const SYNC_ARGUMENTS: Readonly<Record<"start" | "end", Readonly<Record<Use, Uint8Array>>>> =
+  {
+    start: argumentsOf(0),
+    end: argumentsOf(SYNC_END),
+  };
+
+function argumentsOf(edge: number): Record<Use, Uint8Array> {
+  const bytes = (use: Use): Uint8Array => Uint8Array.of(SYNC_BITS[use] | edge, 0, 0, 0, 0, 0, 0, 0);
+  return { read: bytes("read"), write: bytes("write"), "read-write": bytes("read-write") };
+}
 
 /** `ARGUMENT_INVALID` for what is no use. */
 export function checkUse(use: Use): void {

@@ -19,8 +19,7 @@ import {
   DMA_BUF_IOCTL_SYNC,
   DMA_BUF_SET_NAME,
   NAME_BYTES_MAX,
-  SYNC_BITS,
-  SYNC_END,
+  SYNC_ARGUMENTS,
   type Use,
 } from "./dma-buf-requests.ts";
 
@@ -198,9 +197,8 @@ export class LinuxBuffer implements Disposable {
 
   #sync(use: Use, edge: "start" | "end"): void {
     if (this.kind === "dma-buf") {
-      const flags = new Uint8Array(8);
-      flags[0] = SYNC_BITS[use] | (edge === "end" ? SYNC_END : 0);
-      ioctl(this.descriptor, DMA_BUF_IOCTL_SYNC, flags, `${edge} CPU access to ${use}`);
+      const what = `${edge} CPU access to ${use}`;
+      ioctl(this.descriptor, DMA_BUF_IOCTL_SYNC, SYNC_ARGUMENTS[edge][use], what);
     }
   }
 

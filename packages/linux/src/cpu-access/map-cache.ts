@@ -27,6 +27,8 @@ export class MapCache {
   /** In order of last use. */
   readonly #entries = new Set<Entry>();
   #totalBytes = 0;
+  /** The last in the order; brackets of one buffer often follow each other. */
+  #latest: Entry | undefined;
 
   constructor(limitBytes: number = MAPPED_BYTES_MAX) {
     this.#limitBytes = limitBytes;
@@ -35,7 +37,11 @@ export class MapCache {
   /** It is mapped and was used just now. */
   touch(mapped: Mapped): void {
     const entry = this.#entryOf.get(mapped) ?? this.#newEntry(mapped);
+    if (entry === this.#latest) {
+      return;
+    }
     this.#drop(entry);
+    this.#latest = entry;
     this.#entries.add(entry);
     this.#totalBytes += entry.sizeBytes;
   }
@@ -69,6 +75,9 @@ export class MapCache {
   }
 
   #drop(entry: Entry): void {
+    if (entry === this.#latest) {
+      this.#latest = undefined;
+    }
     if (this.#entries.delete(entry)) {
       this.#totalBytes -= entry.sizeBytes;
     }

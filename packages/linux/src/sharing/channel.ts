@@ -9,7 +9,7 @@ import { PeerbufError } from "@peerbuf/core";
 import { LinuxBuffer } from "../buffers/linux-buffer.ts";
 import type { Descriptor } from "../sys/descriptor.ts";
 import { closeAll, type Received, receive, send } from "../sys/message.ts";
-import { POLL_IN, POLL_OUT, watch } from "../sys/poller.ts";
+import { POLL_OUT, type StandingWatch, standingWatch, watch } from "../sys/poller.ts";
 import { adoptSocket, shutDown, socketPair } from "../sys/unix-socket.ts";
 import { limitsOf, type ReadinessOptions, type WaitLimits, within } from "../sys/wait-limits.ts";
 import { decode, encode, type Json } from "./envelope.ts";
@@ -27,6 +27,10 @@ export class Channel implements Disposable {
   /** Sends and receives run one after the other, each in the order it was asked for. */
   readonly #sends = new Turns();
   readonly #receives = new Turns();
+  /** From the first receive that had to wait. */
+  #readable: StandingWatch | undefined;
+  /** Of the receive that waits, or waited last. */
+  #wake: ((events: number) => void) | undefined;
 
   /** Takes the socket over. Use `channelPair`, `connect` or `Channel.fromFd`. */
   constructor(socket: Descriptor) {
@@ -97,7 +101,9 @@ export class Channel implements Disposable {
    */
   close(): void {
     shutDown(this.#socket);
+    this.#readable?.close();
     this.#socket.close();
+    this.#wake?.(0);
   }
 
   /** Closes unless `close` did. */
@@ -116,7 +122,7 @@ export class Channel implements Disposable {
     try {
       await this.#sends.take(limits, this.#socket.what, async () => {
         while (!send(this.#socket, message, numbersOf(copies))) {
-          await this.#ready(POLL_OUT, limits);
+          await within(limits, this.#socket.what, (wake) => watch(this.#socket, POLL_OUT, wake));
         }
       });
     } finally {
@@ -130,13 +136,18 @@ export class Channel implements Disposable {
       if (received !== "nothing yet") {
         return received === "end" ? undefined : deliveryOf(received);
       }
-      await this.#ready(POLL_IN, limits);
+      await this.#untilReadable(limits);
     }
     return undefined;
   }
 
-  #ready(events: number, limits: WaitLimits): Promise<number> {
-    return within(limits, this.#socket.what, (wake) => watch(this.#socket, events, wake));
+  #untilReadable(limits: WaitLimits): Promise<number> {
+    this.#readable ??= standingWatch(this.#socket);
+    const { wait } = this.#readable;
+    return within(limits, this.#socket.what, (wake) => {
+      this.#wake = wake;
+      return wait(wake);
+    });
   }
 }
 

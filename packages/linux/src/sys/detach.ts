@@ -18,9 +18,7 @@ let transfer: Transfer | undefined;
  */
 export function detach(buffer: ArrayBuffer): ArrayBuffer {
   transfer ??= findTransfer();
-  const fresh = transfer.call(buffer);
-  // With the flag it comes out of the other context, where it would be no ArrayBuffer of ours.
-  return Object.setPrototypeOf(fresh, ArrayBuffer.prototype) as ArrayBuffer;
+  return transfer.call(buffer);
 }
 
 function findTransfer(): Transfer {
@@ -29,5 +27,10 @@ function findTransfer(): Transfer {
     return own;
   }
   setFlagsFromString("--harmony-rab-gsab-transfer");
-  return runInNewContext("ArrayBuffer.prototype.transfer") as Transfer;
+  const foreign = runInNewContext("ArrayBuffer") as ArrayBufferConstructor;
+  const prototype = foreign.prototype as unknown as { constructor: unknown; transfer: Transfer };
+  // What it makes is of the other context: with this it is an ArrayBuffer here as well.
+  Object.setPrototypeOf(prototype, ArrayBuffer.prototype);
+  prototype.constructor = ArrayBuffer;
+  return prototype.transfer;
 }

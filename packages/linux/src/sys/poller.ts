@@ -20,6 +20,7 @@ const ONE_SHOT = 2 ** 30;
 const EPOLL_CLOEXEC = 0x80000;
 const CTL_ADD = 1;
 const CTL_DEL = 2;
+const CTL_MOD = 3;
 
 /** x86-64 packs the structure, everybody else aligns it: events (u32), then data (u64). */
 const IS_PACKED: boolean = process.arch === "x64";
@@ -33,9 +34,18 @@ type Wake = (events: number) => void;
 
 /** One wait that has not ended. */
 interface Watch {
-  /** A duplicate of ours, by number: it never leaves this file. */
+  /** A duplicate of ours, by number: it never leaves this file. -1 for a standing watch. */
   readonly copy: number;
   readonly wake: Wake;
+}
+
+/**
+ * A descriptor that is waited for again and again, readable each time, by one at a time. It is armed anew with
+ * one system call and needs no duplicate: its owner closes it, the watch first.
+ */
+export interface StandingWatch {
+  wait(wake: Wake): Watching;
+  close(): void;
 }
 
 class Poller {
@@ -64,16 +74,40 @@ class Poller {
     const copy = duplicateNumber(descriptor.number);
     const token = this.#nextToken++;
     try {
-      this.#arm(copy, events, token, descriptor.what);
+      this.#arm(CTL_ADD, copy, events, token, descriptor.what);
     } catch (error) {
       libc().close(copy);
       throw error;
     }
+    this.#begin(token, { copy, wake });
+    return { stop: () => this.#end(token) };
+  }
+
+  stand({ number, what }: Descriptor): StandingWatch {
+    const token = this.#nextToken++;
+    const stop = (): void => {
+      this.#end(token);
+    };
+    const watching: Watching = { stop };
+    this.#arm(CTL_ADD, number, 0, token, what);
+    return {
+      wait: (wake) => {
+        this.#arm(CTL_MOD, number, POLL_IN, token, what);
+        this.#begin(token, { copy: -1, wake });
+        return watching;
+      },
+      close: () => {
+        stop();
+        libc().epoll_ctl(this.#epoll.number, CTL_DEL, number, null);
+      },
+    };
+  }
+
+  #begin(token: number, watch: Watch): void {
     if (this.#watches.size === 0) {
       this.#handle.ref();
     }
-    this.#watches.set(token, { copy, wake });
-    return { stop: () => this.#end(token) };
+    this.#watches.set(token, watch);
   }
 
   close(): void {
@@ -84,11 +118,11 @@ class Poller {
     this.#epoll.close();
   }
 
-  #arm(copy: number, events: number, token: number, what: string): void {
+  #arm(operation: number, fd: number, events: number, token: number, what: string): void {
     this.#event.setUint32(0, events | ONE_SHOT, true);
     this.#event.setFloat64(DATA_OFFSET, token, true);
     checked(
-      () => libc().epoll_ctl(this.#epoll.number, CTL_ADD, copy, this.#eventBytes),
+      () => libc().epoll_ctl(this.#epoll.number, operation, fd, this.#eventBytes),
       () => `wait for ${what}`,
     );
   }
@@ -97,8 +131,10 @@ class Poller {
     const watch = this.#watches.get(token);
     if (watch !== undefined) {
       this.#watches.delete(token);
-      libc().epoll_ctl(this.#epoll.number, CTL_DEL, watch.copy, null);
-      libc().close(watch.copy);
+      if (watch.copy >= 0) {
+        libc().epoll_ctl(this.#epoll.number, CTL_DEL, watch.copy, null);
+        libc().close(watch.copy);
+      }
       if (this.#watches.size === 0) {
         this.#handle.unref();
       }
@@ -137,6 +173,12 @@ let poller: Poller | undefined;
 export function watch(descriptor: Descriptor, events: number, wake: Wake): Watching {
   poller ??= openPoller();
   return poller.watch(descriptor, events, wake);
+}
+
+/** For a descriptor of the caller's, who closes the watch before it. `SYSCALL_FAILED` (EPERM) as `watch`. */
+export function standingWatch(descriptor: Descriptor): StandingWatch {
+  poller ??= openPoller();
+  return poller.stand(descriptor);
 }
 
 function openPoller(): Poller {

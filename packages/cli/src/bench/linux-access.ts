@@ -1,0 +1,98 @@
+/**
+ * Linux access: what brackets and waits cost beside the system calls that they are made of.
+ */
+import type { LinuxBuffer } from "@peerbuf/linux";
+import type { Bench, BenchResult } from "./bench.ts";
+import { alternate, resultOf } from "./linux-rounds.ts";
+
+const BRACKETS = 100_000;
+const WAITS = 5000;
+const BUFFER_BYTES = 65_536;
+/** At most twice the raw calls. */
+const WAIT_BAR = { ratio: ">= 0.5" };
+/** The two ioctls that a memfd refuses take a third of what they take on a dma-buf, where this is at most twice. */
+const BRACKET_BAR = { ratio: ">= 0.4" };
+
+/**
+ * A bracket for writing that gives out its bytes. On a dma-buf it makes two system calls; where there is only a
+ * memfd, which needs none, the two are made beside it (the kernel refuses them), so that the figures mean the same.
+ */
+export const bracket: Bench = {
+  name: "linux.bracket",
+  async run(options): Promise<BenchResult> {
+    const { rawBracket } = await import("@peerbuf/linux");
+    using buffer = await bestBuffer();
+    const { number } = buffer.descriptor;
+    const isMemfd = buffer.kind === "memfd";
+    const ours = async (times: number): Promise<void> => {
+      for (let count = 0; count < times; count++) {
+        const access = buffer.beginCpuAccess("write");
+        access.bytes[0] = count;
+        access.end();
+        if (isMemfd) {
+          rawBracket(number);
+        }
+      }
+    };
+    const raw = async (times: number): Promise<void> => {
+      for (let count = 0; count < times; count++) {
+        rawBracket(number);
+      }
+    };
+    const { value, baseline } = await alternate(options, BRACKETS, ours, raw);
+    return resultOf(
+      this.name,
+      "ns",
+      value,
+      `two ioctls on a ${buffer.kind}`,
+      baseline,
+      BRACKET_BAR,
+    );
+  },
+};
+
+/** A message that is waited for, sent from the same thread. */
+export const wait: Bench = {
+  name: "linux.wait",
+  async run(options): Promise<BenchResult> {
+    const { Channel, channelPair, Descriptor, RawSocket } = await import("@peerbuf/linux");
+    const [sender, far] = channelPair();
+    using receiver = new Channel(far);
+    const numbers = RawSocket.numbers();
+    using _one = new Descriptor(numbers[0], "a raw socket");
+    using _other = new Descriptor(numbers[1], "its other end");
+    const [rawSender, rawReceiver] = [new RawSocket(numbers[0]), new RawSocket(numbers[1])];
+    const ours = async (times: number): Promise<void> => {
+      for (let count = 0; count < times; count++) {
+        const waited = receiver.receive();
+        await sender.share({});
+        await waited;
+      }
+    };
+    const raw = async (times: number): Promise<void> => {
+      for (let count = 0; count < times; count++) {
+        const waited = rawReceiver.receiveOnce();
+        rawSender.send(-1);
+        await waited;
+      }
+    };
+    const { value, baseline } = await alternate(options, WAITS, ours, raw);
+    sender.close();
+    return resultOf(
+      this.name,
+      "ns",
+      value,
+      "a watch and the system calls alone",
+      baseline,
+      WAIT_BAR,
+    );
+  },
+};
+
+/** A dma-buf where this machine has them. */
+async function bestBuffer(): Promise<LinuxBuffer> {
+  const { dmaHeap, dmaHeapNames, sharedMemory } = await import("@peerbuf/linux");
+  return dmaHeapNames().includes("system")
+    ? dmaHeap("system", BUFFER_BYTES)
+    : sharedMemory(BUFFER_BYTES);
+}
