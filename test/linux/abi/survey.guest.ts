@@ -16,7 +16,7 @@ import {
 } from "@peerbuf/linux";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 
-const MAPPER = fileURLToPath(new URL("mapper.mjs", import.meta.url));
+const MAPPER = fileURLToPath(new URL("../../../packages/linux/test/mapper.mjs", import.meta.url));
 const COMMAND = fileURLToPath(new URL("../../../packages/cli/bin/peerbuf.js", import.meta.url));
 const isBuilt = existsSync(fileURLToPath(new URL("../../../packages/cli/dist", import.meta.url)));
 const NOBODY = 65_534;
