@@ -2,23 +2,52 @@
  * Actors: who runs now, as far as a single thread can tell.
  *
  * A driver runs inside its own callbacks, clock events and interrupts; an explorer says by itself who
- * takes a step. After an `await` nobody is known to run, and then nobody is accused.
+ * takes a step. After an `await` nobody is known to run unless the work is a task, and then nobody is
+ * accused.
  */
+import { AsyncLocalStorage } from "node:async_hooks";
+
 export class Actors {
-  /** Empty: nobody in particular. */
-  current = "";
   /** Depth of `invalidateMappings` calls on the stack. */
   invalidating = 0;
+  #running = "";
+  /** Made by the first task: following promises costs something even while unused. */
+  #tasks: AsyncLocalStorage<Task> | undefined;
+
+  /** Empty: nobody in particular. */
+  get current(): string {
+    return this.#running === "" ? (this.task?.actor ?? "") : this.#running;
+  }
+
+  set current(actor: string) {
+    this.#running = actor;
+  }
+
+  /** The task that runs now, across its `await`s. */
+  get task(): Task | undefined {
+    return this.#tasks?.getStore();
+  }
 
   run<T>(actor: string, work: () => T): T {
-    const before = this.current;
-    this.current = actor;
+    const before = this.#running;
+    this.#running = actor;
     try {
       return work();
     } finally {
-      this.current = before;
+      this.#running = before;
     }
   }
+
+  /** The work, and everything that it awaits, is one sequential task of this actor. */
+  runTask<T>(actor: string, work: () => T): T {
+    this.#tasks ??= new AsyncLocalStorage();
+    return this.#tasks.run({ actor }, work);
+  }
+}
+
+/** One sequential piece of somebody's work; compared by identity. */
+export interface Task {
+  readonly actor: string;
 }
 
 /** The line of the first caller outside of this kit and of core; only where traces are asked for. */

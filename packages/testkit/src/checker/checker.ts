@@ -27,6 +27,10 @@ export interface Checker {
   deviceAccess(access: DeviceAccess): boolean;
   /** A device's engine works on a mapping until `end`: unmapping it meanwhile is a violation. */
   deviceWork(segments: SegmentList): { end(): void };
+  /** The work, with all it awaits, is done by this actor; follows promises, which costs something. */
+  task<T>(actor: string, work: () => T): T;
+  /** Nothing is going to happen any more, and nothing is closed yet: unsignaled fences are reported. */
+  atRest(): void;
   /** The run is over: whatever is left unsignaled, locked, attached, open or held is reported. */
   finish(): readonly Violation[];
 }
@@ -74,6 +78,14 @@ class RunChecker implements Checker {
         }
       },
     };
+  }
+
+  task<T>(actor: string, work: () => T): T {
+    return this.#watch.actors.runTask(actor, work);
+  }
+
+  atRest(): void {
+    this.#watch.fences.finish();
   }
 
   finish(): readonly Violation[] {

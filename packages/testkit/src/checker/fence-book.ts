@@ -13,12 +13,13 @@ import {
   type ReservationUsage,
   SoftwareFence,
 } from "@peerbuf/core";
-import type { Actors } from "./actors.ts";
+import type { Actors, Task } from "./actors.ts";
 import type { ViolationLog } from "./violation.ts";
 
 export interface Published {
   readonly fence: Fence;
   readonly producer: string;
+  readonly task: Task | undefined;
   readonly order: number;
   /** The reservation it is on, and as what; left out while it is only in an answer. */
   place: { readonly label: string; readonly usage: ReservationUsage } | undefined;
@@ -29,6 +30,7 @@ export interface Published {
 interface TakenLock {
   readonly label: string;
   readonly actor: string;
+  readonly task: Task | undefined;
   readonly order: number;
 }
 
@@ -60,7 +62,8 @@ export class FenceBook {
     }
     const { current: producer } = this.#actors;
     const order = ++this.#order;
-    const entry = { fence, producer, order, place, isSignaledByProducer: false };
+    const { task } = this.#actors;
+    const entry = { fence, producer, task, order, place, isSignaledByProducer: false };
     this.#published.set(fence, entry);
     this.#checkSeqno(fence);
     this.#watchWaits(fence);
@@ -80,8 +83,8 @@ export class FenceBook {
     }
   }
 
-  tookLock(label: string, actor: string): void {
-    this.#locks.push({ label, actor, order: ++this.#order });
+  tookLock(label: string, actor: string, task: Task | undefined): void {
+    this.#locks.push({ label, actor, task, order: ++this.#order });
   }
 
   gaveLock(label: string): void {
@@ -111,6 +114,7 @@ export class FenceBook {
     return this.#owing().filter(({ place }) => place?.label === label);
   }
 
+  /** Nothing is going to happen any more: what is not signaled now never will be. */
   finish(): void {
     for (const { fence } of this.#owing()) {
       const waiters = fence.waiters().join(", ") || "nobody yet";
@@ -172,15 +176,17 @@ export class FenceBook {
   }
 
   #checkSignal(entry: Published): void {
-    const { fence, producer, order } = entry;
+    const { fence, producer, task, order } = entry;
     if (fence.isSignaled) {
       if (entry.isSignaledByProducer) {
         this.#log.report("SYN-001", nameOf(fence), "is signaled a second time");
       }
       return;
     }
-    const held = this.#locks.find((lock) => lock.actor === producer && lock.order > order);
-    if (held !== undefined && producer !== "") {
+    const isSame = (lock: TakenLock): boolean =>
+      task === undefined ? producer !== "" && lock.actor === producer : lock.task === task;
+    const held = this.#locks.find((lock) => lock.order > order && isSame(lock));
+    if (held !== undefined) {
       const text = `is signaled under the lock of ${held.label}, which was waited for after the fence was published`;
       this.#log.report("SYN-004", nameOf(fence), text);
     }

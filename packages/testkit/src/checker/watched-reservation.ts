@@ -37,11 +37,11 @@ function watchLocks(watch: Watch, reservation: Reservation): void {
   const { lock, lockSlow, unlock } = reservation;
   const { label } = reservation;
   const waiting = (wait: () => Promise<void>): Promise<void> => {
-    const actor = watch.actors.current;
+    const { current: actor, task } = watch.actors;
     watch.fences.waitsForLock(label);
     const waited = wait();
     waited.then(
-      () => watch.fences.tookLock(label, actor),
+      () => watch.fences.tookLock(label, actor, task),
       (error: unknown) => reportLock(watch, label, error),
     );
     return waited;

@@ -5,6 +5,7 @@
  */
 import type { Device, Judge, Platform, SegmentList } from "@peerbuf/core";
 import type { Checker } from "../checker/checker.ts";
+import { eachPart } from "../ground/ground-dma.ts";
 import { createWorld, type World } from "../ground/world.ts";
 
 export interface ContractWorld {
@@ -26,6 +27,8 @@ export interface ContractWorld {
     kind: "read" | "write",
     bytes: Uint8Array,
   ): Promise<boolean>;
+  /** What the device would read at this very moment; `false`: it gets nowhere. Left out as `transfer` is. */
+  look?(client: Device, segments: SegmentList, bytes: Uint8Array): boolean;
   close(): void;
 }
 
@@ -37,7 +40,8 @@ const EVENTS_MAX = 100_000;
 
 /** The light world: gpu0 is home, nic0 and nic1 are clients. */
 export const lightWorld: OpenWorld = (checker) => {
-  const world = createWorld({ decisions: { choose: () => 0 }, checker });
+  const limits = { nic0: NARROW };
+  const world = createWorld({ decisions: { choose: () => 0 }, checker, limits, isDirect: true });
   return {
     platform: world.platform,
     judge: { name: "light-rules", judge: () => NEAR },
@@ -48,9 +52,13 @@ export const lightWorld: OpenWorld = (checker) => {
       new Promise((done) => {
         world.engineOf(client).start(segments, 0, bytes.length, kind, bytes, done);
       }),
+    look: (client, segments, bytes) => look(world, client, segments, bytes),
     close() {},
   };
 };
+
+/** An engine with limits of its own: 40 bits of address, a quarter of a megabyte a segment. */
+const NARROW = { addressMax: 2 ** 40 - 1, segmentBytesMax: 2 ** 18, segmentCountMax: 256 };
 
 const NEAR = { reads: "bus-addr", writes: "bus-addr", distance: 4, reasons: [] } as const;
 
@@ -60,6 +68,27 @@ async function settle(world: World): Promise<boolean> {
     await new Promise(setImmediate);
   }
   return events > 0;
+}
+
+function look(
+  { dma, memory }: World,
+  client: Device,
+  segments: SegmentList,
+  bytes: Uint8Array,
+): boolean {
+  let isWhole = true;
+  for (let index = 0, done = 0; index < segments.count; index++) {
+    const address = segments.address(index);
+    const part = bytes.subarray(done, done + segments.lengthBytes(index));
+    const hit = dma.look(client, address, part.length, "read");
+    isWhole &&=
+      hit.found === "memory" &&
+      eachPart(hit.window, address, part.length, (physical, at, length) =>
+        memory.read(physical, part.subarray(at, at + length)),
+      );
+    done += part.length;
+  }
+  return isWhole;
 }
 
 /** The event that is due first. */

@@ -1,7 +1,14 @@
 /**
  * Exporter bytes: what is written is there, for the CPU and for every device.
  */
-import { DMA, NegotiationError, type OpenedExporter } from "@peerbuf/core";
+import {
+  DMA,
+  type DmaBuf,
+  type Lifetime,
+  NegotiationError,
+  type OpenedExporter,
+} from "@peerbuf/core";
+import type { RuleId } from "../rules/rule.ts";
 import type { ContractCheck } from "./contract.ts";
 import {
   arrived,
@@ -12,7 +19,7 @@ import {
   exporterCheck,
   letGo,
 } from "./exporter-under-test.ts";
-import { difference, NotClaimed, patternOf, type Session } from "./session.ts";
+import { difference, patternOf, type Session } from "./session.ts";
 
 export function byteChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>): ContractCheck[] {
   const { wishes = {} } = tested.check;
@@ -50,6 +57,7 @@ export function byteChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>
       const wrong = difference(read, part);
       session.demand("EXP-028", wrong === undefined, `${length} bytes at ${offset}: ${wrong}`);
     }
+    await nestedBrackets(session, buffer);
     const wrong = difference(await cpuRead(session, buffer), bytes);
     session.demand("EXP-028", wrong === undefined, `the whole buffer: ${wrong}`);
     buffer.close();
@@ -64,6 +72,7 @@ export function byteChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>
     await session.transfer(mapping, 0, "read", seen);
     const wrong = difference(seen, patternOf(3, BUFFER_BYTES));
     session.demand("EXP-029", wrong === undefined, `a device reads what the CPU wrote: ${wrong}`);
+    await cpuRead(session, buffer);
     await session.transfer(mapping, 0, "write", patternOf(4, BUFFER_BYTES));
     const back = difference(await cpuRead(session, buffer), patternOf(4, BUFFER_BYTES));
     session.demand("EXP-029", back === undefined, `the CPU reads what a device wrote: ${back}`);
@@ -90,24 +99,22 @@ export function byteChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>
     }
   };
 
-  const mixed: Body = async (session, exporter) => {
-    const buffer = exporter.allocate(BUFFER_BYTES, wishes);
-    const near = buffer.attach(session.probe(0, "movable"));
-    const first = near.map("to-device");
-    await arrived(session, first);
-    const far = session.probe(1, "pinned", [{ type: DMA }]);
-    const refused = await session.refusal(() => {
-      const attachment = buffer.attach(far);
-      try {
-        attachment.map("to-device").unmap();
-      } finally {
-        attachment.detach();
-      }
-    }, "a second importer");
-    const isTold = refused === undefined || refused instanceof NegotiationError;
-    session.demand("EXP-041", isTold, `refuses a second importer with ${refused?.message}`);
-    letGo(buffer, near, first);
-  };
+  /** P2P first, then somebody who needs system memory. */
+  const mixed =
+    (near: Lifetime, far: Lifetime, rule: RuleId): Body =>
+    async (session, exporter) => {
+      const buffer = exporter.allocate(BUFFER_BYTES, wishes);
+      const attachment = buffer.attach(session.probe(0, near));
+      const mapping = attachment.map("to-device");
+      await arrived(session, mapping);
+      const refused = await session.refusal(
+        () => useWithoutPeers(session, buffer, far),
+        "a second importer",
+      );
+      const isTold = refused === undefined || refused instanceof NegotiationError;
+      session.demand(rule, isTold, `refuses a second importer with ${refused?.message}`);
+      letGo(buffer, attachment, mapping);
+    };
 
   const neighbours: Body = async (session, exporter) => {
     const kept = exporter.allocate(BUFFER_BYTES, wishes);
@@ -117,8 +124,12 @@ export function byteChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>
       throw error;
     });
     await cpuWrite(session, other, patternOf(7, BUFFER_BYTES));
-    const attachment = other.attach(session.probe(0, "movable"));
-    letGo(other, attachment, attachment.map("bidirectional"));
+    const first = kept.attach(session.probe(1, "movable"));
+    const second = other.attach(session.probe(0, "movable"));
+    const mapping = first.map("bidirectional");
+    letGo(other, second, second.map("bidirectional"));
+    mapping.unmap();
+    first.detach();
     await session.rest();
     const third = exporter.allocate(BUFFER_BYTES, wishes);
     await cpuWrite(session, third, patternOf(8, BUFFER_BYTES));
@@ -126,18 +137,6 @@ export function byteChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>
     session.demand("EXP-038", wrong === undefined, `another buffer changed its bytes: ${wrong}`);
     kept.close();
     third.close();
-  };
-
-  const copies: Body = async (session, exporter) => {
-    const pages = session.memory.allocate(BUFFER_BYTES);
-    const buffer = exporter.allocate(BUFFER_BYTES, wishes);
-    try {
-      await ownTarget(session, buffer, pages);
-    } finally {
-      buffer.close();
-      await session.rest();
-      session.memory.free(pages);
-    }
   };
 
   return [
@@ -149,83 +148,36 @@ export function byteChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>
       tested,
       "an importer without P2P beside one with it is served or refused",
       ["EXP-041", "EXP-009", "EXP-018"],
-      mixed,
+      mixed("movable", "pinned", "EXP-041"),
+    ),
+    exporterCheck(
+      tested,
+      "an importer that follows moves and has no P2P is served or refused",
+      ["EXP-041", "EXP-009", "EXP-018"],
+      mixed("movable", "movable", "EXP-041"),
+    ),
+    exporterCheck(
+      tested,
+      "whoever comes after a pinned importer does not move its bytes",
+      ["EXP-033", "EXP-017"],
+      mixed("pinned", "movable", "EXP-033"),
     ),
     exporterCheck(tested, "buffers leave each other alone", ["EXP-038", "EXP-013"], neighbours),
-    exporterCheck(tested, "copies to an importer's memory carry every byte", ["EXP-030"], copies),
   ];
 }
 
-type Buffer = ReturnType<OpenedExporter<object>["allocate"]>;
+async function nestedBrackets(session: Session, buffer: DmaBuf): Promise<void> {
+  const outer = await session.inTime(buffer.beginCpuAccess("read"), "a bracket");
+  const inner = await session.inTime(buffer.beginCpuAccess("read"), "a nested bracket");
+  await session.inTime(inner.end(), "the end of a nested bracket");
+  await session.inTime(outer.end(), "the end of a bracket");
+}
 
-/** Out to memory of the importer's own, and back again. */
-async function ownTarget(
-  session: Session,
-  buffer: Buffer,
-  pages: ReturnType<Session["memory"]["allocate"]>,
-): Promise<void> {
-  const probe = session.probe(0, "pinned", [{ type: DMA }]);
-  const types = [{ type: DMA }];
-  const why = { code: "OWN_MEMORY", text: "the suite brings its own memory" };
-  const offer = { answer: "offer", types, target: pages.ranges, reason: why } as const;
-  const attachment = buffer.attach({ ...probe, offer: () => offer });
+function useWithoutPeers(session: Session, buffer: DmaBuf, lifetime: Lifetime): void {
+  const attachment = buffer.attach(session.probe(1, lifetime, [{ type: DMA }]));
   try {
-    const out = await copied(session, () => attachment.map("bidirectional"));
-    await arrived(session, out);
-    out.unmap();
-    await session.rest();
+    attachment.map("to-device").unmap();
   } finally {
     attachment.detach();
-  }
-  await roundTrip(session, buffer, { ...probe, offer: () => offer }, pages);
-}
-
-async function copied<T>(session: Session, map: () => T): Promise<T> {
-  let mapping: T | undefined;
-  const refused = await session.refusal(() => {
-    mapping = map();
-  }, "a map");
-  if (refused !== undefined || mapping === undefined) {
-    throw new NotClaimed("it does not copy to memory that an importer brings");
-  }
-  return mapping;
-}
-
-async function roundTrip(
-  session: Session,
-  buffer: Buffer,
-  importer: Parameters<Buffer["attach"]>[0],
-  { ranges }: ReturnType<Session["memory"]["allocate"]>,
-): Promise<void> {
-  await session.inTime(buffer.write(0, patternOf(9, BUFFER_BYTES)), "a write by the CPU");
-  const attachment = buffer.attach(importer);
-  const mapping = attachment.map("bidirectional");
-  await arrived(session, mapping);
-  const bytes = new Uint8Array(BUFFER_BYTES);
-  eachPart(ranges, (start, at, length) =>
-    session.memory.read(start, bytes.subarray(at, at + length)),
-  );
-  const wrong = difference(bytes, patternOf(9, BUFFER_BYTES));
-  session.demand("EXP-030", wrong === undefined, `copied out: ${wrong}`);
-  const back = patternOf(10, BUFFER_BYTES);
-  eachPart(ranges, (start, at, length) =>
-    session.memory.write(start, back.subarray(at, at + length)),
-  );
-  await session.inTime(mapping.unmap()?.signaled(), "the copy back");
-  attachment.detach();
-  const found = difference(await cpuRead(session, buffer), back);
-  session.demand("EXP-030", found === undefined, `copied back: ${found}`);
-}
-
-type Ranges = ReturnType<Session["memory"]["allocate"]>["ranges"];
-
-function eachPart(
-  ranges: Ranges,
-  visit: (start: ReturnType<Ranges["start"]>, at: number, lengthBytes: number) => void,
-): void {
-  for (let index = 0, at = 0; index < ranges.count; index++) {
-    const length = Math.min(ranges.lengthBytes(index), BUFFER_BYTES - at);
-    visit(ranges.start(index), at, length);
-    at += length;
   }
 }

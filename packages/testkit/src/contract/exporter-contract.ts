@@ -7,6 +7,7 @@ import type { Contract, ContractCheck } from "./contract.ts";
 import { lightWorld, type OpenWorld } from "./contract-world.ts";
 import type { ExporterCheck } from "./driver-check.ts";
 import { byteChecks } from "./exporter-bytes.ts";
+import { copyChecks } from "./exporter-copies.ts";
 import { motionChecks } from "./exporter-motion.ts";
 import { scarcityChecks } from "./exporter-scarcity.ts";
 import {
@@ -28,6 +29,7 @@ export function exporterContract<Options, Api>(
   const checks = [
     ...shapeChecks(tested),
     ...byteChecks(tested),
+    ...copyChecks(tested),
     ...motionChecks(tested),
     ...scarcityChecks(tested),
   ];

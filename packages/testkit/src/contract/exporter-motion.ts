@@ -1,7 +1,13 @@
 /**
  * Exporter motion: memory that moves or is taken away, while importers look on.
  */
-import type { Attachment, DmaBuf, Mapping, OpenedExporter } from "@peerbuf/core";
+import {
+  type Attachment,
+  type DmaBuf,
+  type Mapping,
+  type OpenedExporter,
+  SoftwareFence,
+} from "@peerbuf/core";
 import type { ContractCheck } from "./contract.ts";
 import {
   arrived,
@@ -10,7 +16,7 @@ import {
   exporterCheck,
   letGo,
 } from "./exporter-under-test.ts";
-import { difference, NotClaimed, type Probe, patternOf, type Session } from "./session.ts";
+import { difference, later, NotClaimed, type Probe, patternOf, type Session } from "./session.ts";
 
 /** One importer with a mapping of a buffer that holds a pattern. */
 interface Held {
@@ -72,6 +78,25 @@ export function motionChecks<Options, Api>(
     letGo(it.buffer, it.attachment, it.mapping);
   };
 
+  /** The importer's device still works on the old place when the move begins. */
+  const movedUnderWork: Body = async (session, exporter) => {
+    const move = claimed(check.move, "move");
+    const it = await held(session, exporter, "movable");
+    const { domain } = it.buffer.reservation;
+    const names = { driverName: "suite", timelineName: "work under a move" };
+    const work = new SoftwareFence(domain.createContext(names), 1);
+    it.buffer.addFence(work, "bookkeep");
+    move.call(check, exporter.api, it.buffer);
+    await session.rest();
+    const isWaiting = !it.mapping.isStale || it.buffer.reservation.getFences("kernel").length > 0;
+    session.demand("EXP-019", isWaiting, "the move was over while a device still worked");
+    work.signal();
+    it.mapping.unmap();
+    it.mapping = it.attachment.map("bidirectional");
+    await stillThere(session, it, "EXP-031");
+    letGo(it.buffer, it.attachment, it.mapping);
+  };
+
   const pinned: Body = async (session, exporter) => {
     const move = claimed(check.move, "move");
     const it = await held(session, exporter, "pinned");
@@ -89,8 +114,15 @@ export function motionChecks<Options, Api>(
   const revoked: Body = async (session, exporter) => {
     const revoke = claimed(check.revoke, "revoke");
     const it = await held(session, exporter, "revocable");
-    const revocation = revoke.call(check, exporter.api, it.buffer);
+    const revocation = later(revoke.call(check, exporter.api, it.buffer));
     session.demand("EXP-034", it.mapping.isStale, "the importer was not told of a revocation");
+    let isOver = false;
+    const over = (): void => {
+      isOver = true;
+    };
+    revocation.then(over, over);
+    await session.rest();
+    session.demand("EXP-034", !isOver, "the revocation was over while a mapping was held");
     it.mapping.unmap();
     await session.inTime(revocation, "a revocation");
     await refusesAll(session, it);
@@ -110,6 +142,12 @@ export function motionChecks<Options, Api>(
       ["EXP-031", "EXP-019", "IMP-022"],
       movedMidway,
     ),
+    exporterCheck(
+      tested,
+      "a move waits for the work that runs",
+      ["EXP-019", "EXP-020", "EXP-031"],
+      movedUnderWork,
+    ),
     exporterCheck(tested, "pinned memory stays", ["EXP-033", "EXP-017"], pinned),
     exporterCheck(tested, "a revocation takes everything", ["EXP-034"], revoked),
   ];
@@ -127,7 +165,10 @@ async function stillThere(
   { mapping }: Held,
   rule: "EXP-031" | "EXP-033",
 ): Promise<void> {
-  await arrived(session, mapping);
+  await session.whenReady(mapping, 0, (bytes) => {
+    const wrong = difference(bytes, patternOf(1, BUFFER_BYTES));
+    session.demand(rule, wrong === undefined, `said to be there and are not: ${wrong}`);
+  });
   if (session.world.transfer !== undefined) {
     const bytes = new Uint8Array(BUFFER_BYTES);
     await session.transfer(mapping, 0, "read", bytes);

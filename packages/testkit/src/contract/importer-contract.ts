@@ -18,17 +18,23 @@ import type { RuleId } from "../rules/rule.ts";
 import type { Contract, ContractCheck } from "./contract.ts";
 import { lightWorld, type OpenWorld } from "./contract-world.ts";
 import type { ImporterCheck } from "./driver-check.ts";
+import { partnerCard } from "./partner-card.ts";
 import { type PartnerApi, type PartnerMood, partnerExporter } from "./partner-exporter.ts";
 import {
   difference,
+  later,
+  NotClaimed,
   patternOf,
   type Session,
   type SessionOptions,
+  Stopped,
   sessionCheck,
 } from "./session.ts";
 
 const BUFFER_BYTES = 4 * 4096;
 const USES = 12;
+/** When a move or a revocation comes: so many turns of the event loop after the use began. */
+const MOMENTS: readonly number[] = [0, 1, 2, 4, 8];
 const LATE_NS = 1_000_000;
 const DIRECTIONS: readonly Direction[] = ["to-device", "from-device"];
 
@@ -90,6 +96,12 @@ class ImporterSuite<Options, Api> {
         { attach: "redirect" },
         (parties) => this.#fullUse(parties, this.#directions[0] ?? "to-device"),
       ),
+      this.#checkOf(
+        "memory of a peer is used as any other, or declined",
+        ["IMP-030", "IMP-023"],
+        {},
+        (parties) => this.#peerUse(parties),
+      ),
       this.#checkOf("uses can be repeated", ["IMP-038"], {}, async (parties) => {
         const buffer = parties.exporter.allocate(BUFFER_BYTES);
         for (let use = 0; use < USES; use++) {
@@ -101,7 +113,7 @@ class ImporterSuite<Options, Api> {
       this.#checkOf("two buffers are used at once", ["IMP-039"], {}, async (parties) => {
         const [direction = "to-device"] = this.#directions;
         const buffers = [1, 2].map(() => parties.exporter.allocate(BUFFER_BYTES));
-        const uses = buffers.map((buffer) => this.#begin(parties, buffer, direction));
+        const uses = buffers.map((buffer) => later(this.#begin(parties, buffer, direction)));
         await parties.session.inTime(Promise.all(uses), "two uses at once");
         for (const buffer of buffers) {
           await this.#end(parties, buffer);
@@ -187,19 +199,51 @@ class ImporterSuite<Options, Api> {
         ["IMP-035", "IMP-016", "IMP-041"],
         {},
         async (parties) => {
-          const buffer = parties.exporter.allocate(BUFFER_BYTES);
-          const [direction = "to-device"] = this.#directions;
-          const using = this.#begin(parties, buffer, direction);
-          parties.exporter.api.move();
-          await parties.session.inTime(using, "a use while the buffer moves");
-          parties.exporter.api.move();
-          await this.#end(parties, buffer);
+          for (const ticks of MOMENTS) {
+            const buffer = parties.exporter.allocate(BUFFER_BYTES);
+            const [direction = "to-device"] = this.#directions;
+            const using = later(this.#begin(parties, buffer, direction));
+            await parties.session.ticks(ticks);
+            parties.exporter.api.move();
+            await parties.session.inTime(using, "a use while the buffer moves");
+            parties.exporter.api.move();
+            await this.#end(parties, buffer);
+          }
         },
       ),
       this.#checkOf("a revocation ends its uses and nothing else", ["IMP-036"], {}, (parties) =>
         this.#revoked(parties),
       ),
+      this.#checkOf(
+        "a revocation in the middle of a use ends, and so does the use",
+        ["IMP-036", "IMP-017"],
+        {},
+        async (parties) => {
+          for (const ticks of MOMENTS) {
+            await this.#revokedMidway(parties, ticks);
+          }
+        },
+      ),
     ];
+  }
+
+  async #peerUse(parties: Parties<Api>): Promise<void> {
+    const { framework, world } = parties.session;
+    if (world.home === undefined) {
+      throw new NotClaimed("this world has no device whose memory could be shared");
+    }
+    const card = framework.openExporter(partnerCard, world.home, undefined);
+    const buffer = card.allocate(BUFFER_BYTES);
+    const [direction = "to-device"] = this.#directions;
+    const refused = await parties.session.refusal(
+      () => this.#begin(parties, buffer, direction),
+      "a use of peer memory",
+    );
+    await this.#end(parties, buffer);
+    card.close();
+    if (refused !== undefined) {
+      throw new NotClaimed(`it does not take memory of a peer: ${refused.code}`);
+    }
   }
 
   async #leavesBytes(parties: Parties<Api>): Promise<void> {
@@ -221,7 +265,7 @@ class ImporterSuite<Options, Api> {
     const [direction = "to-device"] = this.#directions;
     const buffer = exporter.allocate(BUFFER_BYTES);
     await this.#use(parties, buffer, direction);
-    const revocation = exporter.api.revoke();
+    const revocation = later(exporter.api.revoke());
     await session.rest();
     const refusal = await session.refusal(() => this.#begin(parties, buffer, direction), "a use");
     const text = `a use of a revoked buffer: ${refusal?.code ?? "went through"}`;
@@ -233,6 +277,25 @@ class ImporterSuite<Options, Api> {
     await this.#fullUse(parties, direction);
   }
 
+  async #revokedMidway(parties: Parties<Api>, ticks: number): Promise<void> {
+    const { session, exporter } = parties;
+    const buffer = exporter.allocate(BUFFER_BYTES);
+    const using = later(this.#begin(parties, buffer, this.#directions[0] ?? "to-device"));
+    await session.ticks(ticks);
+    const revocation = later(exporter.api.revoke());
+    await session.refusal(() => using, "a use whose buffer is revoked");
+    await session.rest();
+    await this.#letGo(parties, buffer);
+    const left = buffer.attachments.filter(({ mappingCount }) => mappingCount > 0).length;
+    session.demand("IMP-017", left === 0, `${left} mappings are still held after a revocation`);
+    if (left > 0) {
+      throw new Stopped();
+    }
+    await session.inTime(revocation, "a revocation, which waits for the last unmap,");
+    exporter.api.restore();
+    await this.#end(parties, buffer);
+  }
+
   async #fullUse(parties: Parties<Api>, direction: Direction): Promise<void> {
     const buffer = parties.exporter.allocate(BUFFER_BYTES);
     await this.#use(parties, buffer, direction);
@@ -240,8 +303,14 @@ class ImporterSuite<Options, Api> {
   }
 
   /** A use that may throw at once or later. */
-  async #begin({ opened }: Parties<Api>, buffer: DmaBuf, direction: Direction): Promise<void> {
-    await this.#check.start(opened.api, buffer, direction);
+  async #begin(
+    { session, opened }: Parties<Api>,
+    buffer: DmaBuf,
+    direction: Direction,
+  ): Promise<void> {
+    const [client = ""] = session.world.clients;
+    const actor = this.#driver.needsDevice ? `${this.#driver.name}@${client}` : this.#driver.name;
+    await session.task(actor, () => this.#check.start(opened.api, buffer, direction));
   }
 
   async #use(parties: Parties<Api>, buffer: DmaBuf, direction: Direction): Promise<void> {
@@ -255,6 +324,12 @@ class ImporterSuite<Options, Api> {
   async #end(parties: Parties<Api>, buffer: DmaBuf): Promise<void> {
     await this.#letGo(parties, buffer);
     await parties.session.rest();
+    const left = buffer.attachments.length;
+    if (left > 0) {
+      const text = `keeps ${left} attachments when its uses are over`;
+      parties.session.demand("IMP-025", false, text);
+      throw new Stopped();
+    }
     buffer.close();
   }
 

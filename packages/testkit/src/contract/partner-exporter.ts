@@ -21,6 +21,9 @@ import {
   type HostMemory,
   type HostPages,
   P2P,
+  PAGE_BYTES,
+  type PhysicalAddress,
+  PhysicalRanges,
   type Placement,
   reason,
   redirect,
@@ -101,7 +104,7 @@ class PartnerBuffer {
   readonly control: BufferControl;
   readonly #parts: Parts;
   readonly #sizeBytes: number;
-  #pages: HostPages;
+  #pages: ScatteredPages;
   #placement: Placement;
   #ready: Fence | undefined;
 
@@ -109,7 +112,7 @@ class PartnerBuffer {
     this.control = control;
     this.#parts = parts;
     this.#sizeBytes = sizeBytes;
-    this.#pages = parts.memory.allocate(sizeBytes);
+    this.#pages = scattered(parts.memory, sizeBytes);
     this.#placement = placed(this.#pages);
   }
 
@@ -132,7 +135,7 @@ class PartnerBuffer {
     }
     const { memory, timeline } = this.#parts;
     const old = this.#pages;
-    const pages = memory.allocate(this.#sizeBytes);
+    const pages = scattered(memory, this.#sizeBytes);
     this.control.move(MOVED, (after) => {
       const fence = timeline.next();
       this.#pages = pages;
@@ -146,7 +149,7 @@ class PartnerBuffer {
   }
 
   release(): void {
-    this.#parts.memory.free(this.#pages);
+    giveBack(this.#parts.memory, this.#pages);
   }
 
   read(offset: number, target: Uint8Array): void {
@@ -157,13 +160,13 @@ class PartnerBuffer {
     this.#access(offset, source, (at, part) => this.#parts.memory.write(at, part));
   }
 
-  #copyThenFree(old: HostPages, pages: HostPages, seqno: number): void {
+  #copyThenFree(old: ScatteredPages, pages: ScatteredPages, seqno: number): void {
     const { clock, memory } = this.#parts;
     clock.schedule(COPY_NS, () => {
       const bytes = new Uint8Array(this.#sizeBytes);
       eachPart(old, 0, bytes, (at, part) => memory.read(at, part));
       eachPart(pages, 0, bytes, (at, part) => memory.write(at, part));
-      memory.free(old);
+      giveBack(memory, old);
       this.#reach(seqno);
     });
   }
@@ -179,7 +182,7 @@ class PartnerBuffer {
   #access(
     offset: number,
     bytes: Uint8Array,
-    step: (address: ReturnType<HostPages["ranges"]["start"]>, part: Uint8Array) => void,
+    step: (address: PhysicalAddress, part: Uint8Array) => void,
   ): void {
     eachPart(this.#pages, offset, bytes, step);
   }
@@ -216,17 +219,43 @@ function attachAnswer({ attach }: PartnerMood): AttachAnswer {
   }
 }
 
-const placed = ({ ranges }: HostPages): Placement => ({
+/** Pages that do not touch each other: whoever takes a buffer for one piece is found out. */
+interface ScatteredPages {
+  readonly ranges: PhysicalRanges;
+  readonly pieces: readonly HostPages[];
+}
+
+function scattered(memory: HostMemory, sizeBytes: number): ScatteredPages {
+  const pieces: HostPages[] = [];
+  const gaps: HostPages[] = [];
+  for (let done = 0; done < sizeBytes; done += PAGE_BYTES) {
+    pieces.push(memory.allocate(PAGE_BYTES));
+    gaps.push(memory.allocate(PAGE_BYTES));
+  }
+  for (const gap of gaps) {
+    memory.free(gap);
+  }
+  const table = pieces.flatMap(({ ranges }) => [ranges.start(0), PAGE_BYTES]);
+  return { ranges: new PhysicalRanges(Float64Array.from(table)), pieces };
+}
+
+function giveBack(memory: HostMemory, { pieces }: ScatteredPages): void {
+  for (const piece of pieces) {
+    memory.free(piece);
+  }
+}
+
+const placed = ({ ranges }: ScatteredPages): Placement => ({
   target: "system",
   ranges,
   reason: ELSEWHERE,
 });
 
 function eachPart(
-  { ranges }: HostPages,
+  { ranges }: ScatteredPages,
   offset: number,
   bytes: Uint8Array,
-  step: (address: ReturnType<HostPages["ranges"]["start"]>, part: Uint8Array) => void,
+  step: (address: PhysicalAddress, part: Uint8Array) => void,
 ): void {
   let begin = 0;
   for (let index = 0; index < ranges.count; index++) {
@@ -235,7 +264,7 @@ function eachPart(
     const to = Math.min(offset + bytes.length, begin + length);
     if (from < to) {
       const address = ranges.start(index) + (from - begin);
-      step(address as ReturnType<typeof ranges.start>, bytes.subarray(from - offset, to - offset));
+      step(address as PhysicalAddress, bytes.subarray(from - offset, to - offset));
     }
     begin += length;
   }

@@ -33,6 +33,9 @@ const IDLE_ROUNDS_MAX = 20;
 /** Thrown by a check: the driver does not claim what the check is about. */
 export class NotClaimed extends Error {}
 
+/** Thrown by a check that has said what is wrong and cannot go on. */
+export class Stopped extends Error {}
+
 /** Thrown when what a check waits for never comes. */
 class NeverEnds extends Error {}
 
@@ -75,6 +78,7 @@ export class Session {
   readonly world: ContractWorld;
   readonly framework: Framework;
   readonly found: Violation[] = [];
+  readonly #checker: Checker;
   readonly #rules: readonly RuleId[];
   readonly #about: string;
   #memory: HostMemory | undefined;
@@ -87,6 +91,7 @@ export class Session {
     about: string,
   ) {
     this.world = world;
+    this.#checker = checker;
     this.#rules = rules;
     this.#about = about;
     const platform = platformOf?.(world.platform) ?? world.platform;
@@ -97,11 +102,13 @@ export class Session {
   async play(body: (session: Session) => Promise<void>): Promise<string | undefined> {
     let note: string | undefined;
     try {
-      await this.inTime(body(this), "the check");
+      await body(this); // Bounded in each of its waits: the world moves only where the check waits.
     } catch (error) {
       note = error instanceof NotClaimed ? error.message : undefined;
       this.#failed(error);
     }
+    await this.rest();
+    this.#checker.atRest();
     this.#close();
     await this.rest();
     return note;
@@ -133,6 +140,39 @@ export class Session {
       throw new NeverEnds(`${what} never ends`);
     }
     return await waited;
+  }
+
+  /** Work of a driver under test, followed across its `await`s. */
+  task<T>(actor: string, work: () => T): T {
+    return this.#checker.task(actor, work);
+  }
+
+  /** Lets what was begun go on, without an event of the world. */
+  async ticks(count: number): Promise<void> {
+    for (let tick = 0; tick < count; tick++) {
+      await new Promise(setImmediate);
+    }
+  }
+
+  /** Looks at the bytes of a mapping in the very moment in which they are said to be there. */
+  async whenReady(
+    mapping: Mapping,
+    client: number,
+    see: (bytes: Uint8Array) => void,
+  ): Promise<void> {
+    const { world } = this;
+    const device = world.platform.device(world.clients[client] ?? "");
+    const look = (): void => {
+      const bytes = new Uint8Array(mapping.segments.sizeBytes);
+      if (world.look?.(device, mapping.segments, bytes) === true) {
+        see(bytes);
+      }
+    };
+    if (mapping.ready === undefined || mapping.ready.addCallback(look, "suite") === "signaled") {
+      look();
+      return;
+    }
+    await this.inTime(mapping.ready.signaled(), "the arrival of the bytes");
   }
 
   async rest(): Promise<void> {
@@ -203,7 +243,7 @@ export class Session {
   }
 
   #failed(error: unknown): void {
-    if (error instanceof NotClaimed) {
+    if (error instanceof NotClaimed || error instanceof Stopped) {
       return;
     }
     const rule = error instanceof NeverEnds ? "SYN-020" : (this.#rules[0] ?? "SYN-020");
@@ -232,6 +272,12 @@ const holder = defineImporter<undefined, HostMemory>({
     return { api: services.get(HOST_MEMORY) };
   },
 });
+
+/** A promise that is waited for later, or not at all when the check stops before. */
+export function later<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
+}
 
 /** Bytes that tell where they are, different for each seed. */
 export function patternOf(seed: number, lengthBytes: number): Uint8Array {

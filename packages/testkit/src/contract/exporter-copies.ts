@@ -1,0 +1,161 @@
+/**
+ * Exporter copies: the engine that carries bytes to memory of an importer's own, and back.
+ */
+import {
+  type Attachment,
+  DMA,
+  type DmaBuf,
+  type HostPages,
+  type Importer,
+  type Mapping,
+  type OpenedExporter,
+  type PhysicalAddress,
+  type PhysicalRanges,
+} from "@peerbuf/core";
+import type { ContractCheck } from "./contract.ts";
+import {
+  arrived,
+  BUFFER_BYTES,
+  cpuRead,
+  type ExporterUnderTest,
+  exporterCheck,
+} from "./exporter-under-test.ts";
+import { difference, NotClaimed, patternOf, type Session } from "./session.ts";
+
+export function copyChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>): ContractCheck[] {
+  const { wishes = {} } = tested.check;
+  type Body = (session: Session, exporter: OpenedExporter<Api>) => Promise<void>;
+
+  const copies: Body = async (session, exporter) => {
+    const pages = session.memory.allocate(BUFFER_BYTES);
+    const buffer = exporter.allocate(BUFFER_BYTES, wishes);
+    try {
+      await ownTarget(session, buffer, pages);
+    } finally {
+      buffer[Symbol.dispose]();
+      await session.rest();
+      session.memory.free(pages);
+    }
+  };
+
+  /** Large copies and small ones at once: fences of one timeline keep their order. */
+  const atOnce: Body = async (session, exporter) => {
+    const sizes = [4 * BUFFER_BYTES, BUFFER_BYTES / 4, 4 * BUFFER_BYTES, BUFFER_BYTES / 4];
+    const pages = sizes.map((sizeBytes) => session.memory.allocate(sizeBytes));
+    const buffers: DmaBuf[] = [];
+    const handles: { attachment: Attachment; mapping: Mapping }[] = [];
+    try {
+      for (const [at, { ranges }] of pages.entries()) {
+        const buffer = buffers[at % 2] ?? exporter.allocate(ranges.sizeBytes, wishes);
+        buffers[at % 2] = buffer;
+        const attachment = buffer.attach(bringing(session.probe(at % 2, "pinned"), ranges));
+        handles.push({ attachment, mapping: await copied(session, attachment, "to-device") });
+      }
+    } finally {
+      for (const { attachment, mapping } of handles) {
+        await arrived(session, mapping);
+        mapping.unmap();
+        attachment.detach();
+      }
+      for (const buffer of buffers) {
+        buffer[Symbol.dispose]();
+      }
+      await session.rest();
+      for (const each of pages) {
+        session.memory.free(each);
+      }
+    }
+  };
+
+  return [
+    exporterCheck(tested, "copies to an importer's memory carry every byte", ["EXP-030"], copies),
+    exporterCheck(
+      tested,
+      "copies at once keep the order of their fences",
+      ["EXP-030", "SYN-005"],
+      atOnce,
+    ),
+  ];
+}
+
+/** Out to memory of the importer's own, and back again. */
+async function ownTarget(session: Session, buffer: DmaBuf, pages: HostPages): Promise<void> {
+  const importer = bringing(session.probe(0, "pinned"), pages.ranges);
+  const attachment = buffer.attach(importer);
+  const out = await copied(session, attachment, "bidirectional");
+  await arrived(session, out);
+  out.unmap();
+  await session.rest();
+  attachment.detach();
+  await roundTrip(session, buffer, importer, pages);
+}
+
+/** The same importer with system memory of its own. */
+function bringing(probe: Importer, target: PhysicalRanges): Importer {
+  const types = [{ type: DMA }];
+  const why = { code: "OWN_MEMORY", text: "the suite brings its own memory" };
+  return { ...probe, offer: () => ({ answer: "offer", types, target, reason: why }) };
+}
+
+/** A mapping through the importer's memory, where the exporter can copy at all. */
+async function copied(
+  session: Session,
+  attachment: Attachment,
+  direction: "to-device" | "bidirectional",
+): Promise<Mapping> {
+  let mapping: Mapping | undefined;
+  const refused = await session.refusal(() => {
+    mapping = attachment.map(direction);
+  }, "a map");
+  if (refused !== undefined || mapping === undefined) {
+    attachment.detach();
+    throw new NotClaimed("it does not copy to memory that an importer brings");
+  }
+  return mapping;
+}
+
+async function roundTrip(
+  session: Session,
+  buffer: DmaBuf,
+  importer: Importer,
+  { ranges }: HostPages,
+): Promise<void> {
+  await session.inTime(buffer.write(0, patternOf(9, BUFFER_BYTES)), "a write by the CPU");
+  const attachment = buffer.attach(importer);
+  const mapping = attachment.map("bidirectional");
+  const compare = (): void => {
+    const wrong = difference(bytesAt(session, ranges), patternOf(9, BUFFER_BYTES));
+    session.demand("EXP-030", wrong === undefined, `copied out: ${wrong}`);
+  };
+  if (mapping.ready === undefined || mapping.ready.addCallback(compare) === "signaled") {
+    compare(); // In this very moment: a fence may not run ahead of the bytes.
+  }
+  await arrived(session, mapping);
+  const back = patternOf(10, BUFFER_BYTES);
+  eachPart(ranges, (start, at, length) =>
+    session.memory.write(start, back.subarray(at, at + length)),
+  );
+  await session.inTime(mapping.unmap()?.signaled(), "the copy back");
+  attachment.detach();
+  const found = difference(await cpuRead(session, buffer), back);
+  session.demand("EXP-030", found === undefined, `copied back: ${found}`);
+}
+
+function bytesAt(session: Session, ranges: PhysicalRanges): Uint8Array {
+  const bytes = new Uint8Array(BUFFER_BYTES);
+  eachPart(ranges, (start, at, length) =>
+    session.memory.read(start, bytes.subarray(at, at + length)),
+  );
+  return bytes;
+}
+
+function eachPart(
+  ranges: PhysicalRanges,
+  visit: (start: PhysicalAddress, at: number, lengthBytes: number) => void,
+): void {
+  for (let index = 0, at = 0; index < ranges.count; index++) {
+    const length = Math.min(ranges.lengthBytes(index), BUFFER_BYTES - at);
+    visit(ranges.start(index), at, length);
+    at += length;
+  }
+}
