@@ -8,10 +8,13 @@ import { Command, CommanderError } from "commander";
 import { benchCommand } from "./commands/bench.ts";
 import { bufsCommand } from "./commands/bufs.ts";
 import { captureCommand } from "./commands/capture.ts";
+import { checkCommand } from "./commands/check.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { explainCommand } from "./commands/explain.ts";
+import { exploreCommand } from "./commands/explore.ts";
 import { fleetCommand } from "./commands/fleet.ts";
 import { matrixCommand } from "./commands/matrix.ts";
+import { newCommand } from "./commands/new.ts";
 import { runCommand } from "./commands/run.ts";
 import { scenarioCommand } from "./commands/scenario.ts";
 import { topoCommand } from "./commands/topo.ts";
@@ -64,6 +67,9 @@ function buildProgram(session: Session, printed: string[]): Command {
     captureCommand,
     fleetCommand,
     bufsCommand,
+    checkCommand,
+    exploreCommand,
+    newCommand,
     benchCommand,
   ];
   for (const make of commands) {

@@ -1,0 +1,201 @@
+/** peerbuf check and explore on files of all kinds: drivers, broken drivers, and what is no driver at all. */
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { InputError } from "@peerbuf/core";
+import { driverReportShape, loadDriver } from "peerbuf";
+import { describe, expect, it } from "vitest";
+import { emptyFolder, peerbuf, type Ran } from "./console.ts";
+
+const isBuilt = existsSync(
+  fileURLToPath(new URL("../dist/driver-kit/kit-child.js", import.meta.url)),
+);
+
+/** Runs a command on a module with this text. */
+function onModule(text: string, argv: readonly string[] = [], name = "driver.ts"): Promise<Ran> {
+  const cwd = emptyFolder();
+  writeFileSync(join(cwd, name), text);
+  return peerbuf(["check", name, "--schedules", "200", ...argv], { cwd });
+}
+
+const heapWith = (operations: string, open = ""): string => `
+import { DMA, defineExporter, HOST_MEMORY } from "@peerbuf/core";
+
+export default defineExporter({
+  name: "heap",
+  needsDevice: false,
+  open(services) {
+    ${open}
+    const memory = services.get(HOST_MEMORY);
+    return {
+      api: {},
+      allocate(sizeBytes: number, wishes: object) {
+        if (Object.keys(wishes).length > 0) throw new PeerbufError("ARGUMENT_INVALID", "no such option");
+        const pages = memory.allocate(sizeBytes);
+        return {
+          types: [{ type: DMA }],
+          place: () => ({ target: "system", ranges: pages.ranges }),
+          release: () => memory.free(pages),
+          ${operations}
+        };
+      },
+    };
+  },
+});
+import { PeerbufError } from "@peerbuf/core";
+`;
+
+describe.skipIf(!isBuilt)("check (run npm run build if this is skipped)", () => {
+  it("finds nothing in a driver that keeps the rules", async () => {
+    const ran = await onModule(heapWith(""));
+
+    expect(ran).toMatchObject({ code: 0, stderr: "" });
+    expect(ran.stdout).toMatch(/^heap, an exporter: no rule is broken\./);
+  });
+
+  it("names the rule that is broken, where it is written, and how to see it again", async () => {
+    const ran = await onModule(heapWith("release() {},"), ["--json"]);
+
+    const report = JSON.parse(ran.stdout);
+    expect(driverReportShape.safeParse(report).error).toBeUndefined();
+    expect(ran.code).toBe(1);
+    expect(report.outcome).toBe("broken");
+    expect(report.violations.map(({ rule }: { rule: string }) => rule)).toContain("EXP-021");
+    expect(report.violations[0].source).not.toBe("");
+  });
+
+  it("takes plain JavaScript", async () => {
+    const plain = heapWith("").replaceAll(": number", "").replaceAll(": object", "");
+
+    const ran = await onModule(plain, [], "driver.mjs");
+
+    expect(ran.code).toBe(0);
+  });
+
+  it("takes a driver under another name when told so", async () => {
+    const text = heapWith("").replace("export default", "export const mine =");
+
+    expect((await onModule(text, ["--export", "mine"])).code).toBe(0);
+    expect((await onModule(text)).stderr).toContain("--export mine");
+  });
+});
+
+describe("what is no driver", () => {
+  it.each([
+    ["a file that is not there", undefined, /there is no such file/],
+    ["an empty file", "", /it has no default export/],
+    ["something else", "export default 42;", /its export "default" is 42, not a driver/],
+    [
+      "a function",
+      "export default () => ({ role: 'exporter' });",
+      /its export "default" is a function, not a driver/,
+    ],
+    ["a syntax error", "const a = {{;", /line 1, column \d+: it does not parse/],
+    ["a throw at load", 'throw new Error("boom");', /it throws when it is loaded: boom/],
+    ["a throw of nothing", "throw undefined;", /it throws when it is loaded/],
+    [
+      "an import of nothing",
+      'import nowhere from "nowhere-to-be"; export default nowhere;',
+      /Cannot find .*nowhere-to-be/,
+    ],
+    [
+      "a definition that core refuses",
+      'import { defineExporter } from "@peerbuf/core"; export default defineExporter({ name: "Big Name" });',
+      /needs a name of letters/,
+    ],
+    [
+      "an importer without a way to use it",
+      'import { defineImporter } from "@peerbuf/core"; export default defineImporter({ name: "lonely", needsDevice: true, open: () => ({ api: {} }) });',
+      /without a way to use it/,
+    ],
+    ["a check that is none", `${heapWith("")} export const check = 3;`, /its "check" is 3/],
+  ])("%s is refused with what to do", async (_name, text, message) => {
+    const path = join(emptyFolder(), "driver.ts");
+    if (text !== undefined) {
+      writeFileSync(path, text);
+    }
+
+    await expect(loadDriver(path)).rejects.toThrow(message);
+    await expect(loadDriver(path)).rejects.toBeInstanceOf(InputError);
+  });
+});
+
+describe.skipIf(!isBuilt)("what cannot be opened", () => {
+  it.each([
+    ["nowhere.ts", /nowhere.ts: there is no such file/],
+    [heapWith("", 'throw new Error("no card");'), /cannot be opened: .*no card/],
+    ["process.exit(0);", /loading the module ended the process with code 0/],
+    [heapWith("", "process.exit(7);"), /opening the driver ended the process with code 7/],
+  ])("is told of, with exit code 2 and nothing on stdout %#", async (text, message) => {
+    const ran = text === "nowhere.ts" ? await peerbuf(["check", text]) : await onModule(text);
+
+    expect(ran).toMatchObject({ code: 2, stdout: "" });
+    expect(ran.stderr).toMatch(message);
+  });
+
+  it.each([
+    ["loops for ever at load", "for (;;) {}", /loading the module did not come back within 1 s/],
+    [
+      "waits for ever at load",
+      "setInterval(() => {}, 1000); await new Promise(() => {}); export default 1;",
+      /loading the module did not come back within 1 s/,
+    ],
+    [
+      "loops for ever at open",
+      heapWith("", "for (;;) {}"),
+      /opening the driver did not come back within 5 s/,
+    ],
+    [
+      "takes buffers for ever at open",
+      heapWith("", "const all = []; for (;;) all.push(new Uint8Array(1 << 22).fill(1));"),
+      /opening the driver took more than 200 MiB of memory/,
+    ],
+    [
+      "takes objects for ever at open",
+      heapWith("", "const all: object[] = []; for (;;) all.push({ all });"),
+      /opening the driver took more than 200 MiB of memory/,
+    ],
+  ])("a module that %s is stopped", async (_name, text, message) => {
+    const seconds = /within (\d+) s/.exec(message.source)?.[1] ?? "60";
+    const limits = ["--memory", "200", "--timeout", seconds];
+
+    const ran = await onModule(text, limits);
+
+    expect(ran).toMatchObject({ code: 2, stdout: "" });
+    expect(ran.stderr).toMatch(message);
+  });
+
+  it("a driver that hangs in a check is a finding: it is one, and it does not answer", async () => {
+    const ran = await onModule(heapWith("place() { for (;;) {} },"), ["--timeout", "5", "--json"]);
+
+    const report = JSON.parse(ran.stdout);
+    expect(driverReportShape.safeParse(report).error).toBeUndefined();
+    expect(ran.code).toBe(1);
+    expect(report).toMatchObject({ outcome: "unfinished", stopped: { stage: "contract" } });
+  });
+});
+
+describe.skipIf(!isBuilt)("explore", () => {
+  it("answers the same for the same seed, byte by byte", async () => {
+    const cwd = emptyFolder();
+    writeFileSync(join(cwd, "driver.ts"), heapWith("release() {},"));
+    const argv = ["explore", "driver.ts", "--schedules", "500", "--seed", "7", "--json"];
+
+    const [one, other] = [await peerbuf(argv, { cwd }), await peerbuf(argv, { cwd })];
+
+    expect(one).toEqual(other);
+    expect(one.code).toBe(1);
+  });
+
+  it("replays a failing run from its token", async () => {
+    const cwd = emptyFolder();
+    writeFileSync(join(cwd, "driver.ts"), heapWith("release() {},"));
+    const first = await peerbuf(["explore", "driver.ts", "--schedules", "500", "--json"], { cwd });
+    const { rule, token } = JSON.parse(first.stdout).violations[0];
+
+    const again = await peerbuf(["explore", "driver.ts", "--replay", token, "--json"], { cwd });
+
+    expect(again.code).toBe(1);
+    expect(JSON.parse(again.stdout).violations[0]).toMatchObject({ rule, token });
+  });
+});
