@@ -88,26 +88,55 @@ describe("moving a card", () => {
   });
 });
 
+describe("a device on a root bus", () => {
+  it("is in no slot, so nobody is told to put it below a switch", () => {
+    const records = machine(0x4c43).records();
+    const topology = buildTopology("desktop", [
+      ...records.filter(({ bdf }) => bdf === "0000:00:00.0"),
+      ...["00:02.0", "00:03.0"].map((bdf) => ({
+        bdf,
+        parent: null,
+        rootBus: "0000:00",
+        classCode: GPU,
+        portType: PORT_TYPE.ROOT_COMPLEX_ENDPOINT,
+        acs: "absent" as const,
+      })),
+    ]).withFacts({ cpu: { vendor: "GenuineIntel", family: 6 } });
+    const rows = ["00:02.0", "00:03.0"].map((bdf) => topology.require(bdf)) as [number, number];
+
+    const fixes = [
+      ...diagnosePair(topology, rules, ...rows).fixes,
+      ...diagnoseMachine(topology, rules).findings.flatMap((finding) => finding.fixes),
+    ];
+
+    expect(judgePair(topology, rules, ...rows).type).toBe("unsupported");
+    expect(fixes.filter(({ kind }) => kind === "move")).toEqual([]);
+  });
+});
+
 describe("another kernel", () => {
   const topology = machine(0x0b25);
 
-  it("is a fix where its table of host bridges has a row that this one lacks", () => {
-    const { fixes } = diagnosePair(
-      topology,
-      rules,
-      topology.require("03:00.0"),
-      topology.require("05:00.0"),
-    );
-    const fix = fixes.find(({ kind }) => kind === "kernel");
+  it.each(["5.19", "6.1", "6.5", "6.12"])(
+    "is a fix where its table of host bridges has a row that %s lacks",
+    (own) => {
+      const { fixes } = diagnosePair(
+        topology,
+        rulesForKernel(own),
+        topology.require("03:00.0"),
+        topology.require("05:00.0"),
+      );
+      const fix = fixes.find(({ kind }) => kind === "kernel");
 
-    expect(fix?.text).toContain("Linux 7.2");
-    expect(fix?.effect?.changes[0]).toEqual({
-      provider: "0000:03:00.0",
-      client: "0000:05:00.0",
-      before: "unsupported",
-      after: "host-bridge",
-    });
-  });
+      expect(fix?.text).toContain("Linux 7.2");
+      expect(fix?.effect?.changes[0]).toEqual({
+        provider: "0000:03:00.0",
+        client: "0000:05:00.0",
+        before: "unsupported",
+        after: "host-bridge",
+      });
+    },
+  );
 
   it("is compared pair by pair", () => {
     const compare = (from: string, to: string) =>

@@ -100,9 +100,19 @@ function refusedFixes(
 ): Fix[] {
   const kernel = newerKernel(topology, rules, scope);
   const moves = movesFor(topology, rules, scope, refused);
-  const [first] = refused.listed;
-  const general = first === undefined ? [] : [putBelowOneSwitch(first.provider, first.client)];
-  return [...(kernel === undefined ? [] : [kernel]), ...(moves.length > 0 ? moves : general)];
+  const general = moves.length > 0 ? undefined : generalMove(topology, refused);
+  return [kernel, ...moves, general].filter((fix) => fix !== undefined);
+}
+
+/** Of the first pair that can be moved at all. */
+function generalMove(topology: Topology, refused: PairList): Fix | undefined {
+  for (const { provider, client } of refused.listed) {
+    const fix = putBelowOneSwitch(topology, topology.indexOf(provider), topology.indexOf(client));
+    if (fix !== undefined) {
+      return fix;
+    }
+  }
+  return undefined;
 }
 
 /** One fix for each card that a move would help, the most helpful first. */

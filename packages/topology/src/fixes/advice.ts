@@ -7,7 +7,12 @@
 import type { PairScope } from "../diagnosis/pair-scope.ts";
 import { type FactName, type MissingFact, missingFacts } from "../missing-fact.ts";
 import type { HangFact } from "../rules/hangs-on.ts";
-import { KERNEL_VERSIONS, type KernelRules, rulesForKernel } from "../rules/kernel-rules.ts";
+import {
+  isNewer,
+  KERNEL_VERSIONS,
+  type KernelRules,
+  rulesForKernel,
+} from "../rules/kernel-rules.ts";
 import type { Topology } from "../topology.ts";
 import { effectOf } from "./effect.ts";
 import type { Fix } from "./fix.ts";
@@ -22,14 +27,24 @@ export const firmwareSetting = (text: string): Fix => ({
   isPromised: false,
 });
 
-/** Two devices below one switch, where the model has no free slot to show it with. */
-export const putBelowOneSwitch = (one: string, other: string): Fix => ({
-  ...nothing,
-  kind: "move",
-  text: `Put ${one} and ${other} below one PCIe switch whose ports do not redirect: their traffic turns round there.`,
-  cost: { text: "The machine is opened; it may have no such slot." },
-  isPromised: false,
-});
+/** Two devices below one switch, where the model has no free slot to show it with; undefined where one of them is in no slot. */
+export function putBelowOneSwitch(topology: Topology, one: number, other: number): Fix | undefined {
+  // What sits on a root bus is a part of the processor or the board, and in no slot.
+  if (topology.upstreamOf(one) < 0 || topology.upstreamOf(other) < 0) {
+    return undefined;
+  }
+  const cost =
+    topology.facts.isVirtualMachine === true
+      ? "The hypervisor decides where a guest sees its devices; what the traffic does is up to the host's slots."
+      : "The machine is opened; it may have no such slot.";
+  return {
+    ...nothing,
+    kind: "move",
+    text: `Put ${topology.bdfOf(one)} and ${topology.bdfOf(other)} below one PCIe switch whose ports do not redirect: their traffic turns round there.`,
+    cost: { text: cost },
+    isPromised: false,
+  };
+}
 
 /** The oldest known later kernel whose rules improve a pair; undefined when none does. */
 export function newerKernel(
@@ -37,8 +52,7 @@ export function newerKernel(
   rules: KernelRules,
   scope: PairScope,
 ): Fix | undefined {
-  const at = KERNEL_VERSIONS.indexOf(rules.version);
-  const later = at < 0 ? [] : KERNEL_VERSIONS.slice(at + 1);
+  const later = KERNEL_VERSIONS.filter((version) => isNewer(version, rules.version));
   for (const version of later) {
     const after = rulesForKernel(version);
     const effect = effectOf({ topology, rules }, { topology, rules: after }, scope);

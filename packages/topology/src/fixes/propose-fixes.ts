@@ -101,7 +101,8 @@ function moving(
     return [];
   }
   const move = moveTogether(topology, rules, provider, client, scope);
-  return [move ?? putBelowOneSwitch(topology.bdfOf(provider), topology.bdfOf(client))];
+  const fix = move ?? putBelowOneSwitch(topology, provider, client);
+  return fix === undefined ? [] : [fix];
 }
 
 function passing(topology: Topology, client: number, { type }: PairVerdict): Fix[] {

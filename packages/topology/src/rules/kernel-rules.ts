@@ -90,7 +90,8 @@ const rulesOf = (version: string): KernelRules => {
   };
 };
 
-function isNewer(one: string, other: string): boolean {
+/** Is release `one` after `other`? Both as `6.12`. */
+export function isNewer(one: string, other: string): boolean {
   const [major = 0, minor = 0] = one.split(".").map(Number);
   const [otherMajor = 0, otherMinor = 0] = other.split(".").map(Number);
   return major > otherMajor || (major === otherMajor && minor > otherMinor);
