@@ -17,8 +17,19 @@ export interface Kernel {
 /** Depends on whatever is current. */
 const META_PACKAGE = "linux-image-6.12-amd64";
 
+/** The kernel, or why it cannot be had here. */
+export function debianKernelOrReason(cache: string): Kernel | string {
+  try {
+    mkdirSync(cache, { recursive: true });
+    return debianKernel(cache);
+  } catch (error) {
+    const { stderr, message } = error as { stderr?: unknown; message?: string };
+    return `Debian's kernel package could not be fetched: ${String(stderr ?? message).trim()}`;
+  }
+}
+
 /** From `cache` if it is there, else by `apt-get download`. Throws with what apt said. */
-export function debianKernel(cache: string): Kernel {
+function debianKernel(cache: string): Kernel {
   const folder = join(cache, META_PACKAGE);
   if (!existsSync(folder)) {
     fetch(folder);

@@ -16,9 +16,12 @@ mount -t debugfs debugfs /host/sys/kernel/debug
 mount -t devtmpfs dev /host/dev
 mkdir -p /host/dev/shm && mount -t tmpfs tmpfs /host/dev/shm
 . /task
-mkdir -p "/host$TREE"
-mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=262144,cache=loose tree "/host$TREE"
+take() { mkdir -p "/host$2" && mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=262144,cache=loose "$1" "/host$2"; }
+take tree "$TREE"
+# Node may live where it is empty now, as below /root.
+[ -e "/host$NODE_HOME/bin/node" ] || take node "$NODE_HOME"
 ip link set lo up
-chroot /host /bin/sh -c "cd '$TREE' && export HOME=/root PATH='$HOST_PATH' && $COMMAND"
+export TREE HOST_PATH
+chroot /host /bin/sh -c "cd \"\$TREE\" && export HOME=/root PATH=\"\$HOST_PATH\" && $COMMAND"
 echo "PEERBUF-GUEST-EXIT $?"
 poweroff -f

@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Kernel } from "./debian-kernel.ts";
 import { unpackModules } from "./kernel-modules.ts";
+import { NODE_HOME } from "./run.ts";
 import { pathOf } from "./tools.ts";
 
 export interface Task {
@@ -40,7 +41,10 @@ const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 function shellVariables({ command, tree }: Task): string {
   const path = `${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`;
-  return `TREE=${quoted(tree)}\nHOST_PATH=${quoted(path)}\nCOMMAND=${quoted(command)}\n`;
+  const variables = { TREE: tree, NODE_HOME, HOST_PATH: path, COMMAND: command };
+  return Object.entries(variables)
+    .map(([name, value]) => `${name}=${quoted(value)}\n`)
+    .join("");
 }
 
 function pack(root: string, image: string): string {

@@ -5,6 +5,7 @@
  */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { NODE_HOME } from "./run.ts";
 
 export interface Boot {
   readonly image: string;
@@ -37,6 +38,7 @@ export async function boot({
     ...["-append", "console=ttyS0 quiet panic=-1 mitigations=off"],
     ...share("/", "host"),
     ...share(tree, "tree"),
+    ...share(NODE_HOME, "node"),
     ...devices,
   ]);
   const timer = setTimeout(() => guest.kill("SIGKILL"), limitMs);
@@ -64,5 +66,5 @@ const statusIn = (line: string): number | undefined => {
 
 const share = (path: string, tag: string): string[] => [
   "-virtfs",
-  `local,path=${path},mount_tag=${tag},security_model=none,readonly=on,multidevs=remap`,
+  `local,path=${path.replaceAll(",", ",,")},mount_tag=${tag},security_model=none,readonly=on,multidevs=remap`,
 ];
