@@ -17,7 +17,8 @@ export interface DevicePort {
   readonly clock: Clock;
   /**
    * One DMA read of `lengthBytes` at `address` into `target` from `targetOffset`. What reaches nothing
-   * arrives as all ones, and the answer says so.
+   * arrives as all ones, and the answer says so. `ADDRESS_INVALID`, `ARGUMENT_INVALID`, here and below: a number that is
+   * no address, bytes outside of the model's own memory.
    */
   read(address: number, target: Uint8Array, targetOffset: number, lengthBytes: number): Completion;
   /** One DMA write, posted: what reaches nothing vanishes; a real device would not be told, and `ok` is for counters only. */
@@ -38,6 +39,7 @@ export interface DevicePort {
   /**
    * How long a transfer takes: `done` runs when links and limits have carried it, never within this call. No byte is
    * moved by it: the model reads and writes in `done`. The answer takes back what has not arrived yet.
+   * `ARGUMENT_INVALID` for lengths, amounts and rates that are none.
    */
   transfer(plan: TransferPlan, done: () => void): ScheduledEvent;
   /** What the requests issued here bear beside address and length. */

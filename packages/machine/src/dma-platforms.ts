@@ -14,7 +14,7 @@ import { DmaGuard } from "./dma-guard.ts";
 import { DmaIommu } from "./dma-iommu.ts";
 import { DmaSwiotlb } from "./dma-swiotlb.ts";
 import { Domain, type Invalidation } from "./iommu/domain.ts";
-import type { FlushQueueOptions } from "./iommu/flush-queue.ts";
+import { checkFlushQueue, type FlushQueueOptions } from "./iommu/flush-queue.ts";
 import { Iommu } from "./iommu/iommu.ts";
 import { reservedRanges } from "./iommu/reserved-ranges.ts";
 import type { Machine } from "./machine.ts";
@@ -62,7 +62,7 @@ export interface DmaSetup {
 }
 
 /**
- * `InputError` for a platform that there is not, `WRONG_ORDER` when the machine has an IOMMU at work,
+ * `InputError` for a platform that there is not or a flush queue without limits, `WRONG_ORDER` when the machine has an IOMMU at work,
  * `MEMORY_EXHAUSTED` when there is no room for the bounce pool. The machine is as before then.
  */
 export function setUpDma(
@@ -71,6 +71,7 @@ export function setUpDma(
   options: DmaPlatformOptions,
 ): DmaSetup {
   const kind = checked(options.dma ?? "direct");
+  checkFlushQueue(options.flushQueue ?? {});
   const peerToPeer = options.peerToPeer ?? true;
   const name = kind === "pass-through" ? kind : "dma-direct";
   const direct = new DmaDirect(devices, peerToPeer, machine.ledger, name);

@@ -565,6 +565,12 @@ describe("a platform with an IOMMU", () => {
     expect(() => start({ dma })).toThrow(/no DMA platform "warp"/);
   });
 
+  it("refuses a queue of flushes that would never flush", () => {
+    for (const flushQueue of [{ entriesMax: 0 }, { entriesMax: Number.NaN }, { timeoutNs: -1 }]) {
+      expect(() => start({ dma: "iommu-lazy", flushQueue })).toThrow("no limits of a queue");
+    }
+  });
+
   it("names its layer for the record", () => {
     const names = (["direct", "iommu", "iommu-lazy", "pass-through"] as const).map(
       (dma) => start({ dma }).platform.dma.name,

@@ -4,7 +4,7 @@
  * Lazy invalidation as in Linux (dma-iommu.c, 6.12: 256 entries, 10 ms): one flush for many unmaps. An
  * address in here is not given out again, so what is stale never leads to somebody else's mapping.
  */
-import type { Clock, ScheduledEvent } from "@peerbuf/core";
+import { type Clock, InputError, type ScheduledEvent } from "@peerbuf/core";
 
 /** `IOVA_DEFAULT_FQ_SIZE`. */
 export const FLUSH_ENTRIES_DEFAULT = 256;
@@ -54,5 +54,17 @@ export class FlushQueue {
     if (entries.length > 0) {
       this.#flush(entries);
     }
+  }
+}
+
+/** `InputError` for limits that would never be reached. */
+export function checkFlushQueue({ entriesMax = 1, timeoutNs = 0 }: FlushQueueOptions): void {
+  const isLimit = Number.isSafeInteger(entriesMax) && entriesMax > 0;
+  if (!(isLimit && Number.isFinite(timeoutNs) && timeoutNs >= 0)) {
+    throw new InputError({
+      source: "flushQueue",
+      cause: `${entriesMax} unmaps and ${timeoutNs} ns are no limits of a queue`,
+      remedy: "Name a whole number of unmaps from 1, and a time from 0 ns",
+    });
   }
 }

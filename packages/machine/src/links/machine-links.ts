@@ -12,7 +12,7 @@ import { LinkMap } from "./link-map.ts";
 import { checkedLinkOptions, type LinkOptions } from "./link-options.ts";
 import { LoadBuilder } from "./load-builder.ts";
 import { type ResourceName, ResourceTable } from "./resource-table.ts";
-import type { TransferPlan } from "./transfer-plan.ts";
+import { checkPlan, type TransferPlan } from "./transfer-plan.ts";
 import { type Tracer, WayFinder } from "./way-finder.ts";
 
 /** What went through a link, a socket link or a device's limit since the machine was made. */
@@ -59,9 +59,14 @@ export class MachineLinks {
     this.#builder = new LoadBuilder(links, ways, this.#resources);
   }
 
-  /** Begins a transfer of the function in `row`; `done` runs when all of it has arrived, never within this call. */
+  /**
+   * Begins a transfer of the function in `row`; `done` runs when all of it has arrived, never within this call.
+   * `ARGUMENT_INVALID` for a plan that is none.
+   */
   transfer(row: number, plan: TransferPlan, done: () => void): ScheduledEvent {
-    const load = this.#builder.build(row, this.#fabric.topology.bdfOf(row), plan);
+    const device = this.#fabric.topology.bdfOf(row);
+    checkPlan(plan, device);
+    const load = this.#builder.build(row, device, plan);
     const tally = this.#tallyOf(row);
     const units = Math.max(1, load.payloadBytes);
     const key = `${row}:${load.resources.join(",")}`;

@@ -5,6 +5,7 @@
  * carried it, and only then does the engine read and write. So bytes never arrive before their time,
  * and what was unmapped or revoked meanwhile is met by them as they arrive.
  */
+import { PeerbufError } from "@peerbuf/core";
 import type { AccessKind } from "../root-complex.ts";
 
 /** Requests of one kind, one after the other. */
@@ -35,4 +36,26 @@ export interface TransferPlan {
    * when its last byte is sent, and only the last piece waits for the way. Its bytes are that much early.
    */
   readonly continues?: boolean;
+}
+
+/**
+ * `ARGUMENT_INVALID` for lengths, amounts and rates that are none. They would not only be wrong for this device: links are
+ * shared, and with one share that is no number nobody's time could be told.
+ */
+export function checkPlan({ legs, limits = [] }: TransferPlan, device: string): void {
+  for (const { runs } of legs) {
+    for (let index = 0; index < runs.length; index += 2) {
+      const lengthBytes = runs[index + 1];
+      if (Number.isNaN(runs[index]) || !Number.isFinite(lengthBytes)) {
+        const text = `${device} plans to move ${lengthBytes} bytes at ${runs[index]}`;
+        throw new PeerbufError("ARGUMENT_INVALID", text);
+      }
+    }
+  }
+  for (const { limit, amount } of limits) {
+    if (!(Number.isFinite(limit.perNs) && limit.perNs > 0 && Number.isFinite(amount))) {
+      const text = `${device} plans to take ${amount} of ${limit.name}, which has ${limit.perNs} a nanosecond`;
+      throw new PeerbufError("ARGUMENT_INVALID", text);
+    }
+  }
 }

@@ -11,6 +11,7 @@ import {
   createModelledPlatform,
   type LinkOptions,
   type Machine,
+  type TransferPlan,
 } from "@peerbuf/machine";
 import { ACS, type FunctionRecord, type Topology } from "@peerbuf/topology";
 import { describe, expect, it } from "vitest";
@@ -34,6 +35,9 @@ const GEN4_X16 = { link: { speedMtps: 16_000, width: 16 } };
 const GEN4_BYTES_PER_NS = ((16_000 * 16) / 8000) * (128 / 130) * (370 / 371);
 const SWITCH_NS = 105;
 const ROOT_COMPLEX_NS = 273;
+
+const NOTHING = { name: "media", perNs: 0 };
+const ONE = { name: "media", perNs: 1 };
 
 type Changes = Readonly<Record<string, Partial<FunctionRecord>>>;
 
@@ -381,6 +385,26 @@ describe("transfers over links", () => {
     }
     const integrated = { byFunction: { "0000:00:04.0": GEN4_X16.link } };
     expect(() => start({}, integrated, tinyTopology())).toThrow("on no PCIe link");
+  });
+
+  it.each<[string, TransferPlan]>([
+    ["bytes without end", { legs: [{ kind: "read", runs: [0, Number.POSITIVE_INFINITY] }] }],
+    ["no number of bytes", { legs: [{ kind: "read", runs: [0, Number.NaN] }] }],
+    ["an address without a length", { legs: [{ kind: "write", runs: [0] }] }],
+    ["a limit that carries nothing", { legs: [], limits: [{ limit: NOTHING, amount: 1 }] }],
+    ["no amount", { legs: [], limits: [{ limit: ONE, amount: Number.NaN }] }],
+  ])("refuses a plan with %s, and the others' transfers take their time", (_, plan) => {
+    const undisturbed = durationNs(start(), PEER, "read", barStart(3), 65_536);
+    const server = start();
+
+    expect(() => portOf(server, NEAR).transfer(plan, () => {})).toThrow(
+      expect.objectContaining({
+        code: "ARGUMENT_INVALID",
+        message: expect.stringContaining(NEAR),
+      }),
+    );
+
+    expect(durationNs(server, PEER, "read", barStart(3), 65_536)).toBe(undisturbed);
   });
 
   it("refuses a link that is stated at both of its ends", () => {
