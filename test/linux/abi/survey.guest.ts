@@ -21,6 +21,8 @@ const COMMAND = fileURLToPath(new URL("../../../packages/cli/bin/peerbuf.js", im
 const isBuilt = existsSync(fileURLToPath(new URL("../../../packages/cli/dist", import.meta.url)));
 const NOBODY = 65_534;
 const BYTES = 1 << 20;
+/** The whole command starts, in emulation. */
+const LIMIT_MS = 300_000;
 
 let vgem: DrmDevice;
 
@@ -148,5 +150,6 @@ describe("a survey", () => {
         "they are not this user's",
       ]);
     },
+    LIMIT_MS,
   );
 });
