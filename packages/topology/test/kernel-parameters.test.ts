@@ -217,6 +217,8 @@ describe("check of the command line", () => {
     ["pci=disable_acs_redir=00:03.0", "no ACS capability", "6.12"],
     ["pci=config_acs=10x", "ACS Flags missing", "6.12"],
     ["pci=config_acs=10x@pci:0:0", "Linux 6.1 has no such option", "6.1"],
+    ["pci=config_acs=10x@pci:0:0", "Linux 5.19 has no such option", "5.19"],
+    ["pci=config_acs=10x@pci:0:0", "whether Linux 6.6 has this option is not known", "6.6"],
     ["pcie_acs_override=downstream", "no mainline kernel", "6.12"],
     ["amd_iommu=on", "is no value of amd_iommu", "6.12"],
   ])("has something to say about %s: %s", (line, text, version) => {

@@ -10,10 +10,20 @@
  */
 import { ACS } from "../acs.ts";
 import { ACS_PRESENT } from "../function-table.ts";
+import type { Answer } from "../rules/host-bridge.ts";
+import { isNewer } from "../rules/kernel-rules.ts";
 import type { Topology } from "../topology.ts";
 import type { KernelWord } from "./command-line.ts";
 import { pciOption } from "./command-line.ts";
 import { type DeviceSelector, matches, parseDeviceList, parseSelector } from "./device-list.ts";
+
+/** Does this kernel read `config_acs`? It came after 6.1 and no later than 6.12; at which release is not verified. */
+export function readsConfigAcs(version: string): Answer {
+  if (!isNewer(version, "6.1")) {
+    return "no";
+  }
+  return isNewer("6.12", version) ? "unknown" : "yes";
+}
 
 /** Bits that `disable_acs_redir` clears; the same that P2PDMA takes for a redirect. */
 export const REDIRECT_BITS: number = ACS.RR | ACS.CR | ACS.EC;

@@ -7,7 +7,7 @@
 import type { Severity } from "../diagnosis/finding.ts";
 import { ACS_ABSENT } from "../function-table.ts";
 import type { Topology } from "../topology.ts";
-import { parseAcsSettings } from "./acs-parameters.ts";
+import { parseAcsSettings, readsConfigAcs } from "./acs-parameters.ts";
 import { bootSteps } from "./boot-loader.ts";
 import { isNamed, type KernelWord, parseCommandLine, pciOptions } from "./command-line.ts";
 import { type DeviceSelector, matches, parseDeviceList, parseSelector } from "./device-list.ts";
@@ -121,9 +121,14 @@ function acsSettings(options: readonly string[], version: string): Complaint[] {
   if (option === undefined) {
     return [];
   }
-  if (version === "6.1") {
-    const text = "Linux 6.1 has no such option; it came between 6.1 and 6.12.";
+  const isRead = readsConfigAcs(version);
+  if (isRead === "no") {
+    const text = `Linux ${version} has no such option; it came between 6.1 and 6.12.`;
     return [{ word: `pci=${option}`, text, severity: "slows", fixes: [] }];
+  }
+  if (isRead === "unknown") {
+    const text = `whether Linux ${version} has this option is not known here; it came between 6.1 and 6.12.`;
+    return [{ word: `pci=${option}`, text, severity: "note", fixes: [] }];
   }
   const { fault, settings } = parseAcsSettings(valueIn(option));
   return fault === undefined

@@ -14,7 +14,7 @@ import { ID_UNKNOWN } from "../function-record.ts";
 import type { KernelRules } from "../rules/kernel-rules.ts";
 import type { AcsChange } from "../rules/remedy.ts";
 import type { Topology } from "../topology.ts";
-import { parseAcsSettings, REDIRECT_BITS } from "./acs-parameters.ts";
+import { parseAcsSettings, REDIRECT_BITS, readsConfigAcs } from "./acs-parameters.ts";
 import { bootSteps } from "./boot-loader.ts";
 import { COMMAND_LINE_BYTES_MAX, parseCommandLine, pciOption } from "./command-line.ts";
 import { matches } from "./device-list.ts";
@@ -41,7 +41,7 @@ export function clearAcs(
   return {
     kind: "clear-acs",
     text: `Clear ${bitsText(topology, rows)}.`,
-    steps: [...parameterSteps(topology, rows), setpciStep(topology, rows)],
+    steps: [...parameterSteps(topology, rules, rows), setpciStep(topology, rows)],
     acsChanges: rows.map((row) => changeOf(topology, row)),
     moves: [],
     effect: effectOf({ topology, rules }, { topology: after, rules }, scope),
@@ -83,20 +83,30 @@ export function redirectParameter(topology: Topology, rows: readonly number[]): 
 }
 
 /** Empty when the whole command line would be longer than the kernel takes. */
-function parameterSteps(topology: Topology, rows: readonly number[]): FixStep[] {
+function parameterSteps(
+  topology: Topology,
+  rules: KernelRules,
+  rows: readonly number[],
+): FixStep[] {
   const { commandLine = "" } = topology.facts;
   const words = parseCommandLine(commandLine);
   const word = redirectParameter(topology, rows);
   if (commandLine.length + 1 + word.length > COMMAND_LINE_BYTES_MAX) {
     return [];
   }
+  const isRead = readsConfigAcs(rules.version) !== "no";
   const overruling = parseAcsSettings(pciOption(words, "config_acs") ?? "").settings;
-  const overruled = rows.filter((row) =>
-    overruling.some(({ selector }) => matches(topology, row, selector)),
+  const overruled = rows.filter(
+    (row) => isRead && overruling.some(({ selector }) => matches(topology, row, selector)),
   );
   const steps = bootSteps(word);
   const note = `pci=config_acs= on the command line names ${overruled.map((row) => topology.bdfOf(row)).join(", ")} as well and overrules this: take it out there`;
-  return overruled.length === 0 ? steps : steps.map((step) => ({ ...step, note }));
+  return overruled.length === 0
+    ? steps
+    : steps.map((step) => ({
+        ...step,
+        note: step.note === undefined ? note : `${step.note}; ${note}`,
+      }));
 }
 
 /**
