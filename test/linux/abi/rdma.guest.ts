@@ -96,11 +96,11 @@ describe.skipIf(nodes.length === 0).each(nodes)("an RDMA device (%s)", (path) =>
     expect(device.regionCount).toBe(0);
   });
 
-  it("refuses regions of a buffer that is closed, and survives a thousand registrations", () => {
+  it("refuses regions of a buffer that is closed, and survives hundreds of registrations", () => {
     using device = new RdmaDevice(path);
     const memory = sharedMemory(4096);
     const before = fds();
-    for (let round = 0; round < 1000; round++) {
+    for (let round = 0; round < 200; round++) {
       using region = device.register(memory, "from-device");
       expect(region.isOpen).toBe(true);
     }

@@ -25,10 +25,10 @@ import {
   type Reason,
   reason,
 } from "@peerbuf/core";
-import { sharedMemory } from "../buffers/from-fd.ts";
 import { KERNEL_BUFFERS, type KernelBuffers } from "../platform/kernel-buffers.ts";
 import type { MemoryRegion } from "../rdma/memory-region.ts";
 import type { RdmaNic } from "../rdma/rdma-nic.ts";
+import { type OwnMemory, takeOwnMemory } from "./own-memory.ts";
 
 export interface RdmaOptions {
   /** The NIC of the device that the driver is opened on; it stays the platform's. */
@@ -125,14 +125,8 @@ async function throughOwnMemory(
   { why, earlier }: { readonly why: Reason; readonly earlier: readonly Decision[] },
 ): Promise<RdmaRegistration> {
   await buffer.reservation.idleBefore("read");
-  const memory = sharedMemory(buffer.sizeBytes, "rdma");
-  const ranges = parts.buffers.adopt(memory);
-  const own: OwnMemory = {
-    free() {
-      parts.buffers.forget(memory);
-      memory.close();
-    },
-  };
+  const own = takeOwnMemory(parts.buffers, buffer.sizeBytes, "rdma");
+  const { ranges } = own;
   let attachment: Attachment;
   try {
     attachment = buffer.attach(importerOf(parts.device, { ranges, why }), { copy });
@@ -141,10 +135,6 @@ async function throughOwnMemory(
     throw error;
   }
   return await registered(parts, attachment, direction, { earlier, own });
-}
-
-interface OwnMemory {
-  free(): void;
 }
 
 interface Attempt {
