@@ -1,7 +1,10 @@
 /** The survey of this machine's dma-bufs: what the kernel's texts say, and how their sides are joined. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { type Survey, type SurveyedBuffer, surveyBuffers } from "@peerbuf/linux";
 import fc from "fast-check";
@@ -204,6 +207,20 @@ describe("this machine", () => {
       expect(surveyBuffers().totalBytes).toBeGreaterThanOrEqual(0);
     }
     expect(openDescriptorCount()).toBe(before);
+  });
+
+  it("may start and end processes meanwhile", async () => {
+    const script = "i=0; while [ $i -lt 300 ]; do sleep 0 & i=$((i+1)); done; wait";
+    const shell = spawn("sh", ["-c", script], { stdio: "ignore" });
+    let isOver = false;
+    const over = once(shell, "close").then(() => {
+      isOver = true;
+    });
+    while (!isOver) {
+      expect(surveyBuffers().processes).toBeDefined();
+      await setImmediate();
+    }
+    await over;
   });
 
   it("is refused where there is no /proc", () => {
