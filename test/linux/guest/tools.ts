@@ -19,8 +19,11 @@ export const pathOf = (program: string): string | undefined =>
     .map((folder) => join(folder, program))
     .find((path) => existsSync(path));
 
-/** What is not installed, with the command that installs it; undefined when nothing is missing. */
+/** What this machine is not or has not, with the command that installs it; undefined when nothing is missing. */
 export function missingTools(): string | undefined {
+  if (process.platform !== "linux" || process.arch !== "x64") {
+    return `the guests are x86-64 and run this machine's Node, which is ${process.platform}-${process.arch}`;
+  }
   const missing = Object.keys(PACKAGE_OF).filter((program) => pathOf(program) === undefined);
   return missing.length === 0
     ? undefined

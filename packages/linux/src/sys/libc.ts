@@ -123,7 +123,8 @@ const RTLD_NODELETE = 0x1000;
  */
 function pinKoffi(library: ReturnType<typeof koffi.load>): void {
   const maps = readFileSync("/proc/self/maps", "utf8");
-  const path = /\S*koffi\S*\.node$/m.exec(maps)?.[0];
+  // A path begins with the line's first slash, and may hold blanks.
+  const path = /\/.*koffi.*\.node$/m.exec(maps)?.[0];
   if (path !== undefined) {
     library.func("void *dlopen(const char *path, int flags)")(
       path,

@@ -1,0 +1,118 @@
+/** Real dma-bufs in numbers, waits under signals, and fences closed in every moment: all returns to where it was. */
+import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+import {
+  attachVgemFence,
+  Channel,
+  channelPair,
+  DrmDevice,
+  dmaHeap,
+  drmNodes,
+  exportSyncFile,
+  type LinuxBuffer,
+  openHandles,
+  signalVgemFence,
+  udmabuf,
+} from "@peerbuf/linux";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const fds = (): number => readdirSync("/proc/self/fd").length;
+let vgem: DrmDevice;
+
+beforeAll(() => {
+  const devices = drmNodes().map((path) => new DrmDevice(path));
+  vgem = devices.find(({ driverName }) => driverName === "vgem") as DrmDevice;
+  for (const device of devices.filter((each) => each !== vgem)) {
+    device.close();
+  }
+});
+
+afterAll(() => vgem.close());
+
+function newBuffer(): { handle: number; buffer: LinuxBuffer } {
+  const { handle } = vgem.createDumb(64, 64);
+  return { handle, buffer: vgem.exportHandle(handle) };
+}
+
+const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => "no error",
+    (error: { code?: unknown }) => error.code,
+  );
+
+describe("400 dma-bufs", () => {
+  it.each([
+    ["heap", () => dmaHeap("system", 4096)],
+    ["udmabuf", () => udmabuf(4096)],
+  ])("of the %s, made, written, shared and dropped, leave nothing", async (_, make) => {
+    const [near, theirs] = channelPair();
+    const far = new Channel(theirs);
+    const before = { fds: fds(), handles: openHandles().length };
+    for (let round = 0; round < 200; round++) {
+      const buffer = make();
+      buffer.withBytesSync("write", (bytes) => bytes.fill(round));
+      await near.share({ buffer });
+      buffer.close();
+      const received = (await far.receive())?.buffers.get("buffer");
+      expect(received?.kind).toBe("dma-buf");
+      expect(received?.withBytesSync("read", (bytes) => bytes[4095])).toBe(round & 0xff);
+      received?.close();
+    }
+    expect({ fds: fds(), handles: openHandles().length }).toEqual(before);
+    near.close();
+    far.close();
+  });
+});
+
+describe("1,000 waits for one fence", () => {
+  it("are woken by its signal, whoever closed what meanwhile", async () => {
+    const before = fds();
+    const { handle, buffer } = newBuffer();
+    const id = attachVgemFence(vgem, handle, "write");
+    const copies = Array.from({ length: 250 }, () => buffer.duplicate());
+    const waits = copies.flatMap((copy) => [codeOf(copy.idle("read")), codeOf(copy.idle("write"))]);
+    const files = Array.from({ length: 250 }, () => exportSyncFile(buffer, "read"));
+    const fences = files.flatMap((file) => [
+      codeOf(file.signaled()),
+      file.fence.signaled().then((error) => (error === undefined ? "no error" : error.message)),
+    ]);
+    for (const each of [...copies, ...files.slice(125)]) {
+      each.close();
+    }
+    signalVgemFence(vgem, id);
+    expect(new Set(await Promise.all(waits))).toEqual(new Set(["no error"]));
+    const ends = await Promise.all(fences);
+    expect(ends.slice(0, 250)).toEqual(Array(250).fill("no error"));
+    // A file's own wait goes on after close; core's fence of it ends as canceled.
+    expect(ends.slice(250).filter((_, at) => at % 2 === 0)).toEqual(Array(125).fill("no error"));
+    expect(
+      ends
+        .slice(250)
+        .filter((_, at) => at % 2 === 1)
+        .every((end) => end !== "no error"),
+    ).toBe(true);
+    for (const file of files.slice(0, 125)) {
+      file.close();
+    }
+    buffer.close();
+    vgem.closeHandle(handle);
+    expect(fds()).toBeLessThanOrEqual(before + 3);
+  });
+});
+
+describe("a bracket that waits in the kernel", () => {
+  it("goes on under a storm of signals", async () => {
+    const { handle, buffer } = newBuffer();
+    attachVgemFence(vgem, handle, "write");
+    const storm = spawn("sh", ["-c", `while kill -USR2 ${process.pid}; do sleep 0.05; done`]);
+    const nothing = (): void => undefined;
+    process.on("SIGUSR2", nothing);
+    await new Promise((resolve) => storm.once("spawn", resolve));
+    // The fence expires by itself after 10 s; until then every signal interrupts the wait.
+    expect(buffer.withBytesSync("write", (bytes) => bytes.fill(1).length)).toBeGreaterThan(0);
+    storm.kill("SIGKILL");
+    await new Promise((resolve) => storm.once("close", resolve));
+    process.off("SIGUSR2", nothing);
+    buffer.close();
+  });
+});
