@@ -332,4 +332,13 @@ describe("functions of one device with egress control", () => {
     expect(lastReason(bench)).toBe("ACS_BLOCKED");
     expect(tryAs(bench, "0000:03:00.1", barStart(3, 0), {})).toEqual(BOTH);
   });
+
+  it("not from another device on the bus, which has no bit in it", () => {
+    const topology = switchTopology({
+      "0000:03:00.0": acs(ACS.EC, Uint8Array.of(0b10)),
+      "0000:04:00.0": endpoint("0000:03:01.1", {}),
+    });
+
+    expect(tryAs(start(topology), REQUESTER, barStart(3, 1), {})).toEqual(BOTH);
+  });
 });
