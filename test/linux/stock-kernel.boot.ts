@@ -21,7 +21,9 @@ it.skipIf(missing !== undefined)("everything in abi/ holds on Debian's stock ker
   if (typeof kernel === "string") {
     return;
   }
-  const modules = ["vgem", "vivid", "virtio-gpu", "nvme", "dummy", "crc32_generic", "rdma_rxe"];
+  // Two cameras: one with all of a picture in one plane, one that may spread it over several.
+  const vivid = "vivid n_devs=2 multiplanar=1,2";
+  const modules = ["vgem", vivid, "virtio-gpu", "nvme", "dummy", "crc32_generic", "rdma_rxe"];
   const initramfs = makeInitramfs(CACHE, kernel, {
     tree: TREE,
     command: vitestIn("test/linux/abi"),

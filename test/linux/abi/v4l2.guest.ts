@@ -1,17 +1,25 @@
 /** Camera pictures as dma-bufs: vivid, the kernel's virtual video device. */
 import { createHash } from "node:crypto";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync, writeFileSync } from "node:fs";
+import { createFramework } from "@peerbuf/core";
 import {
+  createLinuxPlatform,
+  DrmDevice,
+  dmaBufExporter,
   dmaHeap,
+  drmNodes,
   fromFd,
+  kernelImporter,
+  kernelJudge,
   type LinuxBuffer,
+  sharedMemory,
   udmabuf,
   V4l2Capture,
   type VideoFrame,
   videoNodes,
 } from "@peerbuf/linux";
 import { beforeAll, describe, expect, it } from "vitest";
-import { openDescriptors as fds, refusal } from "./kernel-view.ts";
+import { openDescriptors as fds, knownAs, refusal } from "./kernel-view.ts";
 
 const PICTURE = { widthPixels: 320, heightPixels: 180, pixelFormat: "YUYV" };
 const LIMIT = { timeoutMs: 60_000 };
@@ -26,6 +34,18 @@ const hashOf = (buffer: LinuxBuffer, usedBytes: number): string =>
   buffer.withBytesSync("read", (bytes) =>
     createHash("sha256").update(bytes.subarray(0, usedBytes)).digest("hex"),
   );
+
+const hashOfZeros = (lengthBytes: number): string =>
+  createHash("sha256").update(new Uint8Array(lengthBytes)).digest("hex");
+
+/** A capture of two planes from a node that has such. */
+function planar(path: string): V4l2Capture | undefined {
+  try {
+    return new V4l2Capture(path, { ...PICTURE, pixelFormat: "NM12" });
+  } catch {
+    return undefined;
+  }
+}
 
 let camera: string;
 
@@ -152,6 +172,62 @@ describe("frames of a camera", () => {
   });
 });
 
+describe("a camera whose colours have memory of their own", () => {
+  it("gives a dma-buf for each plane, all of one picture", async () => {
+    const capture = videoNodes()
+      .filter((path) => path !== camera)
+      .map((path) => planar(path))
+      .find((found) => found !== undefined);
+    expect(capture?.format).toMatchObject({
+      pixelFormat: "NM12",
+      planes: [
+        { bytesPerLine: 320, sizeBytes: 320 * 180 },
+        { bytesPerLine: 320, sizeBytes: (320 * 180) / 2 },
+      ],
+    });
+    using _ = capture;
+    for await (const frame of capture?.frames(LIMIT) ?? []) {
+      expect(frame.planes.map(({ usedBytes }) => usedBytes)).toEqual([57_600, 28_800]);
+      const [light, colour] = frame.planes;
+      expect(light?.buffer.identity).not.toEqual(colour?.buffer.identity);
+      expect(hashOf(frame.buffer, 57_600)).not.toBe(hashOfZeros(57_600));
+      break;
+    }
+    const into = [dmaHeap("system", 131_072)];
+    capture?.close();
+    const { path = "" } = capture ?? {};
+    expect(refusal(() => new V4l2Capture(path, { pixelFormat: "NM12", into }))).toBe(
+      "ARGUMENT_INVALID EINVAL",
+    );
+    into[0]?.close();
+  });
+});
+
+describe("a frame in the negotiation of others", () => {
+  it("is a buffer by its descriptor, which a GPU maps while the camera has another", async () => {
+    const [path = ""] = drmNodes().filter((node) => {
+      using device = new DrmDevice(node);
+      return device.driverName === "vgem";
+    });
+    using platform = createLinuxPlatform({ drm: [path] });
+    using framework = createFramework({ platform, judge: kernelJudge });
+    const exporter = framework.openExporter(dmaBufExporter, undefined, undefined);
+    const gpu = framework.openImporter(kernelImporter, path, undefined).api;
+    using capture = new V4l2Capture(camera, PICTURE);
+    for await (const frame of capture.frames(LIMIT)) {
+      const { sizeBytes, descriptor } = frame.buffer;
+      using shared = exporter.allocate(sizeBytes, { fd: descriptor.number });
+      using attachment = shared.attach(gpu.importer);
+      using mapping = attachment.map("to-device");
+      expect(gpu.handlesOf(mapping)[0]).toBeGreaterThan(0);
+      expect(knownAs(frame.buffer)?.attached.length).toBe(1);
+      const here = frame.buffer.withBytesSync("read", (bytes) => [...bytes.subarray(0, 64)]);
+      expect([...(await shared.read(0, 64))]).toEqual(here);
+      break;
+    }
+  });
+});
+
 describe("a camera that is given buffers of ours", () => {
   it("fills a heap buffer and a udmabuf: no copy between camera and consumer", async () => {
     using heap = dmaHeap("system", 131_072);
@@ -164,14 +240,19 @@ describe("a camera that is given buffers of ours", () => {
         break;
       }
     }
-    const empty = createHash("sha256").update(new Uint8Array(115_200)).digest("hex");
     expect(filled.has(heap) && filled.has(pages)).toBe(true);
-    expect([...filled.values()]).not.toContain(empty);
+    expect([...filled.values()]).not.toContain(hashOfZeros(115_200));
   });
 
-  it("refuses what holds no picture", () => {
+  it("refuses what holds no picture, is no dma-buf, or is there twice", () => {
     using small = dmaHeap("system", 4096);
+    using large = dmaHeap("system", 131_072);
+    using again = large.duplicate();
+    using memory = sharedMemory(131_072);
     const before = fds();
+    const open = (...into: LinuxBuffer[]) => new V4l2Capture(camera, { ...PICTURE, into });
+    expect(refusal(() => open(large, memory))).toBe("NOT_A_BUFFER EINVAL");
+    expect(refusal(() => open(large, again))).toBe("ARGUMENT_INVALID EINVAL");
     expect(refusal(() => new V4l2Capture(camera, { ...PICTURE, into: [small] }))).toBe(
       "SIZE_INVALID EINVAL",
     );
@@ -205,5 +286,47 @@ describe("what cannot be captured", () => {
     expect(capture.isOpen).toBe(true);
     expect(refusal(() => new V4l2Capture(camera, PICTURE))).toBe("SYSCALL_FAILED EBUSY");
     closeSync(openSync(camera, "r"));
+  });
+});
+
+describe("closing a capture", () => {
+  it("waits for nobody: an open CPU access keeps its buffer, and everything else is closed", async () => {
+    const before = fds();
+    const capture = new V4l2Capture(camera, PICTURE);
+    for await (const frame of capture.frames(LIMIT)) {
+      const { buffer } = frame;
+      const access = buffer.beginCpuAccess("read");
+      expect(refusal(() => capture.close())).toBe("BUFFER_BUSY EBUSY");
+      expect(capture.isOpen).toBe(false);
+      expect(access.bytes.length).toBe(buffer.sizeBytes);
+      access.end();
+      buffer.close();
+    }
+    expect(fds()).toBe(before);
+  });
+});
+
+describe("a camera that is pulled out", () => {
+  const DRIVER = "/sys/bus/platform/drivers/vivid";
+
+  it("ends the frames with DEVICE_GONE, keeps what was shared, and leaves nothing open", async () => {
+    const before = fds();
+    const capture = new V4l2Capture(camera, PICTURE);
+    let kept: LinuxBuffer | undefined;
+    const pull = async (): Promise<void> => {
+      for await (const frame of capture.frames(LIMIT)) {
+        kept ??= frame.buffer.duplicate();
+        if (existsSync(`${DRIVER}/vivid.0`)) {
+          writeFileSync(`${DRIVER}/unbind`, "vivid.0");
+        }
+      }
+    };
+    expect(await refusalOf(pull())).toBe("DEVICE_GONE");
+    expect(kept?.withBytesSync("read", (bytes) => bytes.length)).toBeGreaterThan(0);
+    kept?.close();
+    capture.close();
+    expect(fds()).toBe(before);
+    expect(refusal(() => new V4l2Capture(camera))).toBe("PLATFORM_MISSING ENODEV");
+    writeFileSync(`${DRIVER}/bind`, "vivid.0");
   });
 });

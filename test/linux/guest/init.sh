@@ -7,7 +7,7 @@ export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
-while read -r module; do insmod "/modules/$module" || echo "guest: $module did not load"; done < /modules/order
+while read -r module parameters; do insmod "/modules/$module" $parameters || echo "guest: $module did not load"; done < /modules/order
 mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=262144,cache=loose host /host || { echo "PEERBUF-GUEST-EXIT 99"; poweroff -f; }
 for place in tmp run root; do mount -t tmpfs tmpfs "/host/$place"; done
 mount -t proc proc /host/proc

@@ -15,7 +15,7 @@ export interface Task {
   readonly command: string;
   /** The repository on the host; it has the same path in the guest. */
   readonly tree: string;
-  /** Modules to load, without their dependencies. */
+  /** Modules to load, without their dependencies; with parameters after a blank. */
   readonly modules: readonly string[];
 }
 

@@ -10,24 +10,32 @@ import { basename, join } from "node:path";
 
 const MODULE_BYTES_MAX = 64 * 2 ** 20;
 
-/** Unpacks into `target`; returns file names in load order. A name without a module is built in: left out. */
+/**
+ * Unpacks into `target`; returns file names in load order, each with what follows its module's name
+ * (`vivid n_devs=2`). A name without a module is built in: left out.
+ */
 export function unpackModules(folder: string, names: readonly string[], target: string): string[] {
   mkdirSync(target, { recursive: true });
   const paths = pathsByName(folder);
   const order: string[] = [];
   const visited = new Set<string>();
-  const visit = (name: string): void => {
+  const visit = (name: string, parameters = ""): void => {
     const path = paths.get(name);
     if (path === undefined || visited.has(name)) {
       return;
     }
     visited.add(name);
     const bytes = execFileSync("xz", ["-dc", path], { maxBuffer: MODULE_BYTES_MAX });
-    dependenciesOf(bytes).forEach(visit);
+    for (const needed of dependenciesOf(bytes)) {
+      visit(needed);
+    }
     writeFileSync(join(target, `${name}.ko`), bytes);
-    order.push(`${name}.ko`);
+    order.push(`${name}.ko ${parameters}`.trim());
   };
-  names.map(canonical).forEach(visit);
+  for (const text of names) {
+    const [name = "", ...parameters] = text.split(" ");
+    visit(canonical(name), parameters.join(" "));
+  }
   return order;
 }
 

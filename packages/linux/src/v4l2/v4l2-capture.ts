@@ -23,7 +23,8 @@ export interface V4l2CaptureOptions extends PictureWish {
   readonly bufferCount?: number;
   /**
    * dma-bufs that the device fills instead of its own, one a buffer; they stay the caller's. For nodes with
-   * one plane. `SIZE_INVALID` when one is too small for a picture.
+   * one plane. `SIZE_INVALID` when one is too small for a picture, `NOT_A_BUFFER` for a memfd, `ARGUMENT_INVALID`
+   * for one that is there twice.
    */
   readonly into?: readonly LinuxBuffer[];
 }
@@ -222,12 +223,7 @@ export class V4l2Capture implements Disposable {
       const message = `${this.path} has ${this.format.planes.length} planes a picture; \`into\` is for one`;
       throw new PeerbufError("ARGUMENT_INVALID", message);
     }
-    const neededBytes = plane?.sizeBytes ?? 0;
-    const small = into.find(({ sizeBytes }) => sizeBytes < neededBytes);
-    if (small !== undefined) {
-      const message = `a buffer of ${small.sizeBytes} bytes holds no picture of ${neededBytes}`;
-      throw new PeerbufError("SIZE_INVALID", message);
-    }
+    checkTargets(into, plane?.sizeBytes ?? 0);
     const count = this.#node.requestBuffers(into.length, this.#memory);
     return into.slice(0, count).map((buffer) => [buffer]);
   }
@@ -262,6 +258,23 @@ function unlessGone(act: () => void): void {
   } catch (error) {
     if (!(error instanceof PeerbufError && error.code === "DEVICE_GONE")) {
       throw error;
+    }
+  }
+}
+
+/** Each a dma-buf of its own that holds a picture. */
+function checkTargets(into: readonly LinuxBuffer[], pictureBytes: number): void {
+  for (const [index, buffer] of into.entries()) {
+    if (buffer.kind !== "dma-buf") {
+      throw new PeerbufError("NOT_A_BUFFER", `buffer ${index} is a memfd: make a udmabuf of it`);
+    }
+    if (buffer.sizeBytes < pictureBytes) {
+      const message = `buffer ${index} of ${buffer.sizeBytes} bytes holds no picture of ${pictureBytes}`;
+      throw new PeerbufError("SIZE_INVALID", message);
+    }
+    if (into.findIndex((other) => other.isSameAs(buffer)) !== index) {
+      const message = `buffer ${index} is there twice: pictures would overwrite each other`;
+      throw new PeerbufError("ARGUMENT_INVALID", message);
     }
   }
 }
