@@ -5,25 +5,25 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import type { Descriptor } from "@peerbuf/linux";
 
-const LINUX: string = pathToFileURL(createRequire(import.meta.url).resolve("@peerbuf/linux")).href;
+/** From here the programs find the packages that this one uses. */
+const HERE: string = fileURLToPath(new URL(".", import.meta.url));
 
 type PeerProgram = "channel" | "raw" | "messages";
 
 /** Programs by what they answer with. The socket is descriptor 3, Node's own messages are at 4. */
 const PROGRAMS: Readonly<Record<PeerProgram, string>> = {
   channel: `
-    const { Channel } = await import("${LINUX}");
+    const { Channel } = await import("@peerbuf/linux");
     const channel = Channel.fromFd(3);
     for await (const { buffers } of channel) {
       for (const buffer of buffers.values()) buffer.close();
       await channel.share({});
     }`,
   raw: `
-    const { RawSocket, rawLookAndClose } = await import("${LINUX}");
+    const { RawSocket, rawLookAndClose } = await import("@peerbuf/linux");
     const socket = new RawSocket(3);
     for (let fd = await socket.receive(); fd !== -2; fd = await socket.receive()) {
       if (fd >= 0) rawLookAndClose(fd);
@@ -38,6 +38,7 @@ export function startPeer(program: PeerProgram, socket?: Descriptor): ChildProce
   const child = spawn(process.execPath, ["--input-type=module", "--eval", PROGRAMS[program]], {
     stdio: ["ignore", "inherit", "inherit", socket?.number ?? "ignore", "ipc"],
     serialization: "advanced",
+    cwd: HERE,
   });
   socket?.close();
   return child;
