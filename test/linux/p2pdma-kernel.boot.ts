@@ -73,7 +73,7 @@ it.skipIf(missing !== undefined)(
       initramfs,
       tree: TREE,
       devices: machine(folder),
-      limitMs: 500_000,
+      limitMs: 900_000,
       onLine: (line) => console.log(line),
     });
 

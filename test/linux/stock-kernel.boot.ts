@@ -34,7 +34,7 @@ it.skipIf(missing !== undefined)("everything in abi/ holds on Debian's stock ker
     initramfs,
     tree: TREE,
     devices: ["-device", "virtio-gpu-pci"],
-    limitMs: 500_000,
+    limitMs: 900_000,
     onLine: (line) => console.log(line),
   });
 

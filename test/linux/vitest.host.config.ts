@@ -6,7 +6,7 @@ export default defineConfig({
     include: ["test/linux/*.boot.ts"],
     fileParallelism: false,
     disableConsoleIntercept: true,
-    testTimeout: 600_000,
-    hookTimeout: 600_000,
+    testTimeout: 1_000_000,
+    hookTimeout: 1_000_000,
   },
 });

@@ -139,7 +139,7 @@ describe.skipIf(process.platform !== "linux")("a peer that is killed", () => {
         expect(openDescriptorCount()).toBe(before);
         expect(sharedMappingCount("bereaved")).toBe(0);
       }),
-      { numRuns: 8 * TIMES },
+      { numRuns: 5 * TIMES },
     );
   });
 });

@@ -29,7 +29,7 @@ const WAITING = `
 
 describe.skipIf(process.platform !== "linux")("a thread", () => {
   it("may be terminated in mid-wait, under an open bracket", async () => {
-    for (let round = 0; round < 10; round++) {
+    for (let round = 0; round < 5; round++) {
       const { worker, said, ended } = start(WAITING);
       expect(await said).toBe("waiting");
       await worker.terminate();
