@@ -19,9 +19,10 @@ export { type ContractWorld, lightWorld, type OpenWorld } from "./contract/contr
 export type { DriverCheck, ExporterCheck, ImporterCheck } from "./contract/driver-check.ts";
 export { exporterContract } from "./contract/exporter-contract.ts";
 export { importerContract } from "./contract/importer-contract.ts";
+export { platformContract } from "./contract/platform-contract.ts";
 export type { Decisions } from "./explorer/decisions.ts";
 export { scenariosFor } from "./explorer/driver-scenarios.ts";
-export { EXAMPLES } from "./explorer/examples.ts";
+export { EXAMPLES, exampleSet } from "./explorer/examples.ts";
 export {
   type ExploreOptions,
   type ExploreProgress,
@@ -58,3 +59,14 @@ export { Client, type ClientOptions } from "./partners/client.ts";
 export { type MovingExporterApi, movingExporter } from "./partners/moving-exporter.ts";
 export { RULES, ruleOf } from "./rules/registry.ts";
 export type { Rule, RuleFinder, RuleGroup, RuleId } from "./rules/rule.ts";
+export {
+  type Campaign,
+  mergeShares,
+  runShare,
+  type ScenarioSet,
+  type ScenarioSource,
+  type Share,
+  type ShareReport,
+  sharesOf,
+} from "./workers/campaign.ts";
+export { exploreInWorkers, type WorkersOptions } from "./workers/explore-in-workers.ts";

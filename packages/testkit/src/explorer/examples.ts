@@ -85,3 +85,6 @@ function closeAll(buffers: readonly DmaBuf[]): void {
     buffer.close();
   }
 }
+
+/** The examples as a source of scenarios for workers. */
+export const exampleSet = (): { scenarios: readonly Scenario[] } => ({ scenarios: EXAMPLES });

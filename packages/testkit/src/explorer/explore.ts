@@ -64,6 +64,10 @@ export interface ExploreReport {
   readonly failures: number;
   /** The first failing run, shrunk. */
   readonly failure: Failure | undefined;
+  /** The number of the run that failed first, counted over the whole campaign. */
+  readonly failureAt: number | undefined;
+  /** 32 bits over all runs: equal wherever the same runs were done. */
+  readonly hash: number;
   /** Exhaustive: every schedule was seen. */
   readonly isComplete: boolean;
   readonly transitions: TransitionCounts;
@@ -97,6 +101,8 @@ class Campaign {
   #failure: Failure | undefined;
   #nondeterminism: Nondeterminism | undefined;
   #isComplete = false;
+  #failureAt: number | undefined;
+  #hash = 0;
 
   constructor(scenario: Scenario, options: ExploreOptions) {
     this.#scenario = scenario;
@@ -133,6 +139,8 @@ class Campaign {
       cut: this.#cut,
       failures: this.#failures,
       failure: this.#failure,
+      failureAt: this.#failureAt,
+      hash: this.#hash >>> 0,
       isComplete: this.#isComplete,
       transitions: this.#counts,
       faults: this.#faults,
@@ -155,6 +163,7 @@ class Campaign {
       this.#cut++;
       return;
     }
+    this.#hash = combined(this.#hash, outcome.hash);
     const every = this.#options.checkedEvery ?? 1_000;
     if (this.#schedules++ % every === 0 || this.#isFirstFailure(outcome)) {
       await this.#checkTwice(outcome);
@@ -164,6 +173,7 @@ class Campaign {
     }
     if (outcome.violations.length > 0) {
       const isFirst = this.#failures++ === 0;
+      this.#failureAt ??= (this.#options.first ?? 0) + this.#schedules - 1;
       if (isFirst && this.#nondeterminism === undefined) {
         this.#failure = await failureOf(
           outcome,
@@ -220,3 +230,6 @@ class Campaign {
     });
   }
 }
+
+/** Of two parts of a campaign, in either order: shares are put together as they come. */
+export const combined = (hash: number, other: number): number => (hash + other) >>> 0;

@@ -1,0 +1,100 @@
+/** Campaigns on worker threads: the same runs as on one, also when workers are lost. */
+import {
+  type Campaign,
+  EXAMPLES,
+  explore,
+  exploreInWorkers,
+  FAULT_KINDS,
+  mergeShares,
+  runShare,
+} from "@peerbuf/testkit";
+import { describe, expect, it } from "vitest";
+
+const examples = { module: new URL("../dist/index.js", import.meta.url).href, name: "exampleSet" };
+const treacherous = new URL("./treacherous-scenarios.mjs", import.meta.url).href;
+
+const campaign: Campaign = {
+  source: examples,
+  scenario: "two-importers",
+  schedules: 400,
+  seed: 11,
+  faults: FAULT_KINDS,
+  faultsMax: 2,
+};
+
+describe("a campaign on threads", () => {
+  it("does byte for byte the runs that one thread does", async () => {
+    const [scenario] = EXAMPLES;
+    const alone = await explore(scenario as (typeof EXAMPLES)[number], campaign);
+
+    const one = await exploreInWorkers(campaign, { workers: 1, shareSchedules: 400 });
+    const two = await exploreInWorkers(campaign, { workers: 2, shareSchedules: 100 });
+
+    expect(one.hash).toBe(alone.hash);
+    expect(two.hash).toBe(alone.hash);
+    expect([two.schedules, two.faults]).toEqual([alone.schedules, alone.faults]);
+    expect(two.transitions.table).toEqual(alone.transitions.table);
+  });
+
+  it("finds the failure with the lowest number, whatever the number of threads", async () => {
+    const broken = { ...campaign, source: { module: treacherous, name: "rarelyWrong" } };
+    const settled = { ...broken, scenario: "rarely-wrong", faults: [] };
+
+    const one = await exploreInWorkers(settled, { workers: 1, shareSchedules: 50 });
+    const three = await exploreInWorkers(settled, { workers: 3, shareSchedules: 50 });
+
+    expect(one.failureAt).toBeGreaterThan(0);
+    expect(three.failureAt).toBe(one.failureAt);
+    expect(three.failure?.token).toBe(one.failure?.token);
+  });
+
+  it("does the share of a lost worker again", async () => {
+    const dies = { module: treacherous, name: "diesOnce", data: { key: `${process.pid}-once` } };
+    const lossy = { ...campaign, source: dies, scenario: "two-importers" };
+
+    const report = await exploreInWorkers(lossy, { workers: 2, shareSchedules: 100 });
+    const whole = await exploreInWorkers(campaign, { workers: 1, shareSchedules: 400 });
+
+    expect([report.schedules, report.hash]).toEqual([400, whole.hash]);
+  });
+
+  it("ends with an error that names the runs which end every worker", async () => {
+    const deadly = { ...campaign, source: { module: treacherous, name: "diesAlways" } };
+
+    await expect(exploreInWorkers(deadly, { workers: 2 })).rejects.toMatchObject({
+      code: "DRIVER_BROKEN",
+      message: expect.stringContaining("have ended 3 workers"),
+    });
+  });
+
+  it("reports progress, and refuses what cannot be", async () => {
+    const seen: number[] = [];
+    const onProgress = ({ schedules }: { schedules: number }): void => void seen.push(schedules);
+
+    await exploreInWorkers(campaign, { workers: 1, shareSchedules: 200, onProgress });
+
+    expect(seen.at(-1)).toBe(400);
+    await expect(exploreInWorkers(campaign, { workers: 0 })).rejects.toMatchObject({
+      code: "ARGUMENT_INVALID",
+    });
+    const exhaustive: Campaign = { ...campaign, strategy: "exhaustive" };
+    await expect(exploreInWorkers(exhaustive, { workers: 1 })).rejects.toMatchObject({
+      code: "ARGUMENT_INVALID",
+    });
+    await expect(
+      exploreInWorkers({ ...campaign, scenario: "nobody" }, { workers: 1 }),
+    ).rejects.toMatchObject({ code: "ARGUMENT_INVALID" });
+  });
+});
+
+describe("shares put together", () => {
+  it("are the same whole in whatever order they come", async () => {
+    const shares = [0, 150, 300].map((first) => ({ first, schedules: 100 }));
+    const source = { ...examples, module: new URL("../src/index.ts", import.meta.url).href };
+    const reports = await Promise.all(
+      shares.map((share) => runShare({ ...campaign, source }, share)),
+    );
+
+    expect(mergeShares(reports.toReversed())).toEqual(mergeShares(reports));
+  });
+});
