@@ -1,9 +1,11 @@
 /**
- * Driver contract: every exporter and importer of the tree does its work on captured machines with the
- * checker on, and both platforms give what they should: not one rule is broken.
+ * Driver contract: every exporter and importer of the tree goes through the suites that other people's drivers
+ * go through, and does its work on captured machines with the checker on. Not one rule is broken.
  */
-import { createChecker, describeViolation } from "@peerbuf/testkit";
+import { createChecker, describeContract, describeViolation } from "@peerbuf/testkit";
 import { describe, expect, it } from "vitest";
+import { shippedExporters } from "./contract/shipped-exporters.ts";
+import { shippedImporters } from "./contract/shipped-importers.ts";
 import { runCell } from "./negotiation/cell.ts";
 import { EXPORTERS, type ExporterName } from "./negotiation/exporting.ts";
 import { IMPORTERS, type ImporterName } from "./negotiation/importing.ts";
@@ -12,6 +14,10 @@ import { SCENES, type Scene } from "./negotiation/scenes.ts";
 
 const exporters = Object.keys(EXPORTERS) as ExporterName[];
 const importers = Object.keys(IMPORTERS) as ImporterName[];
+
+for (const contract of [...shippedExporters(), ...shippedImporters()]) {
+  describeContract(contract, { describe, it });
+}
 
 /** What the checker says of each pair of a scene. */
 async function violationsIn(scene: Scene): Promise<string[]> {

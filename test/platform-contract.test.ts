@@ -1,37 +1,18 @@
-/** The same scenarios on the modelled machine, under each of its DMA layers, and on real Linux. */
-import { fileURLToPath } from "node:url";
-import { createLinuxPlatform, kernelJudge } from "@peerbuf/linux";
-import { createMachine, createModelledPlatform } from "@peerbuf/machine";
-import { createJudge, readCapture, rulesForKernel } from "@peerbuf/topology";
-import { describe } from "vitest";
-import { type Ground, platformScenarios } from "./platform/platform-scenarios.ts";
+/** The same contract on the light world, on the modelled machine under each of its DMA layers, and on real Linux. */
+import { describeContract, platformContract } from "@peerbuf/testkit";
+import { describe, it } from "vitest";
+import { linuxWorld } from "./contract/linux-world.ts";
+import { machineWorld } from "./contract/machine-world.ts";
 
-const CAPTURE = fileURLToPath(new URL("fixtures/captures/server-05/sysfs.json", import.meta.url));
+const LAYERS = ["direct", "iommu", "pass-through", "swiotlb"] as const;
 
-async function modelled(dma: "direct" | "pass-through"): Promise<Ground> {
-  const topology = await readCapture(CAPTURE);
-  const machine = createMachine({ topology });
-  const platform = createModelledPlatform(machine, { dma });
-  const taken = (): number => {
-    const { mappings, hostAllocations } = machine.handles();
-    return mappings + hostAllocations;
-  };
-  const judge = createJudge(topology, rulesForKernel());
-  return { platform, judge, deviceId: "0000:16:00.0", taken, close: () => platform.close() };
+describeContract(platformContract("light world"), { describe, it });
+
+for (const dma of LAYERS) {
+  const contract = platformContract(`modelled machine, ${dma}`, () => machineWorld({ dma }));
+  describeContract(contract, { describe, it });
 }
 
-function real(): Ground {
-  const platform = createLinuxPlatform();
-  const taken = (): number => {
-    const { mappings, hostAllocations } = platform.handles();
-    return mappings + hostAllocations;
-  };
-  const close = (): void => platform.close();
-  return { platform, judge: kernelJudge, deviceId: "process", taken, close };
-}
-
-describe("on the modelled machine, dma-direct", () => platformScenarios(() => modelled("direct")));
-describe("on the modelled machine, pass-through", () =>
-  platformScenarios(() => modelled("pass-through")));
-
-describe.skipIf(process.platform !== "linux")("on real Linux", () => platformScenarios(real));
+describe.skipIf(process.platform !== "linux")("on real Linux", () => {
+  describeContract(platformContract("linux", linuxWorld), { describe, it });
+});

@@ -57,6 +57,7 @@ export {
 } from "./ground/world.ts";
 export { Client, type ClientOptions } from "./partners/client.ts";
 export { type MovingExporterApi, movingExporter } from "./partners/moving-exporter.ts";
+export { rulesAsMarkdown } from "./rules/page.ts";
 export { RULES, ruleOf } from "./rules/registry.ts";
 export type { Rule, RuleFinder, RuleGroup, RuleId } from "./rules/rule.ts";
 export {

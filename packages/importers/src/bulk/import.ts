@@ -30,6 +30,7 @@ export async function withMapping(
   using working = announce(fences, attachment, direction);
   try {
     await arrived(buffer, mapping);
+    requireHeld(buffer, mapping);
     await work(mapping);
   } finally {
     working.signal();
@@ -48,6 +49,13 @@ function announce(
   const working = new SoftwareFence(context, 1);
   buffer.addFence(working, direction === "to-device" ? "read" : "write");
   return working;
+}
+
+/** The wait is over, and the memory may be gone: nothing is begun on a mapping that was invalidated. */
+function requireHeld({ name }: DmaBuf, { isStale }: Mapping): void {
+  if (isStale) {
+    throw new PeerbufError("DEVICE_GONE", `"${name}" was taken away before the transfer began`);
+  }
 }
 
 async function arrived({ name }: DmaBuf, { ready }: Mapping): Promise<void> {

@@ -10,6 +10,8 @@ import { AsyncLocalStorage } from "node:async_hooks";
 export class Actors {
   /** Depth of `invalidateMappings` calls on the stack. */
   invalidating = 0;
+  /** Depth of a driver's completions (interrupts, clock events, ends of engine work) on the stack. */
+  completing = 0;
   #running = "";
   /** Made by the first task: following promises costs something even while unused. */
   #tasks: AsyncLocalStorage<Task> | undefined;
@@ -35,6 +37,16 @@ export class Actors {
       return work();
     } finally {
       this.#running = before;
+    }
+  }
+
+  /** A completion of this driver: whatever it waits for, its fences wait for. */
+  complete<T>(actor: string, work: () => T): T {
+    this.completing++;
+    try {
+      return this.run(actor, work);
+    } finally {
+      this.completing--;
     }
   }
 

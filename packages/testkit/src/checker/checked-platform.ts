@@ -13,7 +13,9 @@ import {
   type Platform,
   type ServiceRegistry,
 } from "@peerbuf/core";
+import { DMA_ENGINE, type DmaEngine } from "../ground/dma-engine.ts";
 import { CheckedDma } from "./checked-dma.ts";
+import { CheckedEngine } from "./checked-engine.ts";
 import {
   CheckedClock,
   CheckedDeviceDma,
@@ -88,6 +90,8 @@ export class CheckedPlatform implements Platform {
           device &&
           kept(opening, new CheckedDeviceDma(service as never, this.#watch, { ...opening, device }))
         );
+      case DMA_ENGINE:
+        return new CheckedEngine(service as DmaEngine, this.#watch, opening);
       default:
         return undefined;
     }

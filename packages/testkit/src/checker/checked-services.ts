@@ -73,7 +73,7 @@ export class CheckedHostMemory implements HostMemory {
   }
 
   #checkAccess(what: string, address: number, lengthBytes: number): void {
-    const { log, host, dma } = this.#watch;
+    const { log, host } = this.#watch;
     const { name, role, device } = this.#client;
     const text = `the CPU ${what} ${lengthBytes} bytes at 0x${address.toString(16)}`;
     if (address >= POISON_ADDRESS) {
@@ -83,12 +83,26 @@ export class CheckedHostMemory implements HostMemory {
       log.report(rule, name, `${text}: memory of ${this.#watch.barAt(address)?.id}`);
     } else if (host.wasFreed(address, address + lengthBytes)) {
       log.report("PLT-034", name, `${text}: pages that were freed`);
-    } else if (role === "importer" && device !== undefined) {
-      const owner = host.ownerAt(address);
-      const isForeign = owner !== undefined && owner !== name;
-      if (isForeign && !dma.reachesPhysical(device, address)) {
-        log.report("IMP-024", name, `${text}: pages of ${owner}, not mapped for ${device.id}`);
-      }
+    } else if (role === "importer" && device !== undefined && host.ownerAt(address) !== name) {
+      this.#checkForeign(text, device, address);
+    }
+  }
+
+  /** Pages of somebody else's: the CPU may stand in for the device where the device may go. */
+  #checkForeign(text: string, device: Device, address: number): void {
+    const { log, host, dma } = this.#watch;
+    const { name } = this.#client;
+    const owner = host.ownerAt(address);
+    if (dma.reachesPhysical(device, address)) {
+      return;
+    }
+    const [list] = dma.at(device, address);
+    if (owner !== undefined) {
+      log.report("IMP-024", name, `${text}: pages of ${owner}, not mapped for ${device.id}`);
+    } else if (list !== undefined) {
+      const isPeer = this.#watch.barAt(list.ranges.start(0)) !== undefined;
+      const rule = isPeer ? "IMP-023" : "IMP-024";
+      log.report(rule, name, `${text}: a DMA address of ${device.id} is no address for the CPU`);
     }
   }
 }
@@ -165,7 +179,7 @@ export class CheckedInterrupts implements Interrupts {
   on(vector: number, handler: () => void): { off(): void } {
     const { actors } = this.#watch;
     const { name } = this.#client;
-    const listening = this.#inner.on(vector, () => actors.run(name, handler));
+    const listening = this.#inner.on(vector, () => actors.complete(name, handler));
     this.#listening.add(vector);
     return {
       off: () => {
@@ -204,7 +218,7 @@ export class CheckedClock implements Clock {
     const { name } = this.#client;
     return this.#inner.schedule(delayNs, () => {
       try {
-        actors.run(name, run);
+        actors.complete(name, run);
       } catch (error) {
         log.report("PLT-035", name, `its clock event threw: ${messageOf(error)}`);
         throw error;

@@ -76,9 +76,14 @@ export class FenceBook {
   waitsForLock(label: string): void {
     const { current } = this.#actors;
     this.#checkInvalidating(`it waits for the lock of ${label}`);
-    for (const { fence, producer } of this.#owing()) {
-      if (producer === current && current !== "") {
-        this.#arrow(fence.context, label);
+    for (const { fence, producer, place } of this.#owing()) {
+      if (producer !== current || current === "") {
+        continue;
+      }
+      this.#arrow(fence.context, label);
+      if (this.#actors.completing > 0 && place?.label === label) {
+        const text = `a completion of ${current} waits for the lock of ${label} before it is signaled`;
+        this.#log.report("SYN-004", nameOf(fence), text);
       }
     }
   }

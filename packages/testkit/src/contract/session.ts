@@ -5,6 +5,7 @@
  * what is thrown is reported, and what is left over is named.
  */
 import {
+  createFramework,
   DEVICE,
   DMA,
   defineImporter,
@@ -15,6 +16,7 @@ import {
   type Lifetime,
   type Mapping,
   type MappingOffer,
+  NegotiationError,
   P2P,
   PeerbufError,
   type Platform,
@@ -65,7 +67,7 @@ export function sessionCheck(
     const session = new Session(checker, world, options, rules, about);
     const note = await session.play(body);
     world.close();
-    const violations = [...session.found, ...checker.finish()];
+    const violations = causes(session, checker.finish());
     if (note !== undefined && violations.length === 0) {
       return { name, rules, outcome: "not claimed", note, violations };
     }
@@ -74,7 +76,22 @@ export function sessionCheck(
   return { name, rules, run };
 }
 
+/** What is a mere consequence of something worse is left out. */
+function causes({ found, consequences }: Session, watched: readonly Violation[]): Violation[] {
+  const all = [...found, ...watched];
+  const own = all.filter((each) => !isOfTheKit(each));
+  const kept = own.length > 0 ? own : all;
+  return kept.length > 0 ? kept : [...consequences];
+}
+
+/** Said of a probe or a partner: they go wrong when the driver under test has left them in the lurch. */
+const isOfTheKit = ({ subject, text }: Violation): boolean =>
+  /^(probe\d|partner|partner-card|fence partner|fence suite)\b/.test(subject) ||
+  /release of .* of partner/.test(text);
+
 export class Session {
+  /** What was thrown, at a step or at the end; told when nothing else explains it. */
+  readonly consequences: Violation[] = [];
   readonly world: ContractWorld;
   readonly framework: Framework;
   readonly found: Violation[] = [];
@@ -82,6 +99,7 @@ export class Session {
   readonly #rules: readonly RuleId[];
   readonly #about: string;
   #memory: HostMemory | undefined;
+  #bare: Framework | undefined;
 
   constructor(
     checker: Checker,
@@ -104,12 +122,14 @@ export class Session {
     try {
       await body(this); // Bounded in each of its waits: the world moves only where the check waits.
     } catch (error) {
-      note = error instanceof NotClaimed ? error.message : undefined;
-      this.#failed(error);
+      note = this.#noteOf(error);
+      if (note === undefined) {
+        this.#failed(error);
+      }
     }
     await this.rest();
     this.#checker.atRest();
-    this.#close();
+    this.#close(note !== undefined);
     await this.rest();
     return note;
   }
@@ -176,6 +196,7 @@ export class Session {
   }
 
   async rest(): Promise<void> {
+    await this.ticks(2);
     for (let round = 0; round < ROUNDS_MAX && (await this.world.settle()); round++) {
       await new Promise(setImmediate);
     }
@@ -236,30 +257,54 @@ export class Session {
     }
   }
 
+  /** A framework that nobody watches, for what a check does wrong on purpose. */
+  get bare(): Framework {
+    this.#bare ??= createFramework({ platform: this.world.platform, judge: this.world.judge });
+    return this.#bare;
+  }
+
   /** Host memory of the kit's own. */
   get memory(): HostMemory {
     this.#memory ??= this.framework.openImporter(holder, this.world.clients[0], undefined).api;
     return this.#memory;
   }
 
+  /** A driver that declines what a check tries, with its reasons, does not claim it; but it must do something. */
+  #noteOf(error: unknown): string | undefined {
+    const isDeclined = error instanceof NegotiationError && !MUST_SUCCEED.has(this.#rules[0] ?? "");
+    return error instanceof NotClaimed || isDeclined ? messageOf(error) : undefined;
+  }
+
   #failed(error: unknown): void {
-    if (error instanceof NotClaimed || error instanceof Stopped) {
+    if (error instanceof Stopped) {
       return;
     }
     const rule = error instanceof NeverEnds ? "SYN-020" : (this.#rules[0] ?? "SYN-020");
-    this.demand(rule, false, messageOf(error));
+    this.#consequence(rule, messageOf(error));
   }
 
-  #close(): void {
+  /** A check that stopped midway has left its own handles behind. */
+  #close(isMidway: boolean): void {
     try {
       this.framework.close();
     } catch (error) {
+      if (isMidway) {
+        return;
+      }
       const [rule = "EXP-021"] = this.#rules;
-      const isExplained = this.found.length > 0; // A check that stopped midway leaves its handles behind.
-      this.demand(rule, isExplained, `at the end: ${messageOf(error)}`);
+      this.#consequence(rule, `at the end: ${messageOf(error)}`);
+    }
+  }
+
+  #consequence(rule: RuleId, text: string): void {
+    if (this.consequences.length === 0) {
+      this.consequences.push({ rule, text, subject: this.#about, step: 0, actor: "" });
     }
   }
 }
+
+/** The plain use of a driver: there is nothing to decline. */
+const MUST_SUCCEED: ReadonlySet<string> = new Set(["EXP-021", "IMP-030"]);
 
 const BOTH: readonly MappingOffer[] = Object.freeze([{ type: P2P }, { type: DMA }]);
 const OF_THE_KIT = { code: "PROBE", text: "a probe of the contract suite" };

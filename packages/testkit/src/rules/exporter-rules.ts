@@ -217,7 +217,7 @@ export const EXPORTER_RULES: readonly Rule[] = [
   rule(
     "EXP-035",
     "suite",
-    "When memory is exhausted, MEMORY_EXHAUSTED says so, nothing is kept, and smaller buffers can still be had.",
+    "When memory is exhausted, MEMORY_EXHAUSTED says so (ARGUMENT_INVALID where it could never be had), nothing is kept, and smaller buffers can still be had.",
     "@peerbuf/core: Exporter.allocate; Linux 6.12: ENOMEM from dma_heap_allocate",
   ),
   rule(

@@ -11,7 +11,7 @@ export type RuleGroup = "EXP" | "IMP" | "PLT" | "SYN";
 export type RuleId = `${RuleGroup}-${string}`;
 
 /** `checker`: found while any run is watched. `suite`: found by a check that makes the situation. */
-export type RuleFinder = "checker" | "suite" | "both";
+export type RuleFinder = "checker" | "suite";
 
 export interface Rule {
   readonly id: RuleId;
