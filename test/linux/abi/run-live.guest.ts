@@ -1,0 +1,31 @@
+/** `peerbuf run --live` on the real kernel: a dma-buf to another process and to the devices that there are. */
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+
+const COMMAND = fileURLToPath(new URL("../../../packages/cli/bin/peerbuf.js", import.meta.url));
+const isBuilt = existsSync(fileURLToPath(new URL("../../../packages/cli/dist", import.meta.url)));
+/** The whole command starts, in emulation. */
+const LIMIT_MS = 300_000;
+
+describe.skipIf(!isBuilt)("run --live (skipped before npm run build)", () => {
+  it(
+    "hands a heap buffer to a process, attaches vgem, and records that virtio_gpu declines",
+    () => {
+      const argv = [COMMAND, "run", "--live", "--json"];
+      const answer = JSON.parse(execFileSync(process.execPath, argv, { encoding: "utf8" }));
+
+      expect(answer).toMatchObject({ memory: "dma-heap", ok: true, missing: [] });
+      const [toProcess, ...toDevices] = answer.transfers;
+      expect(toProcess).toMatchObject({ provider: "system", state: "arrived" });
+      expect(toProcess.sha256.destination).toBe(toProcess.sha256.source);
+      const vgem = toDevices.find(({ name }: { name: string }) => name === "memory to vgem");
+      expect(vgem).toMatchObject({ state: "attached", attached: ["vgem"] });
+      const virtio = toDevices.find(({ name }: { name: string }) => name.endsWith("virtio_gpu"));
+      expect(virtio).toMatchObject({ state: "declined" });
+      expect(virtio.decisions.at(-1).reason).toBe("KERNEL_ENODEV");
+    },
+    LIMIT_MS,
+  );
+});
