@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { makeInitramfs } from "./guest/initramfs.ts";
 import { boot } from "./guest/qemu.ts";
-import { CACHE, TREE, vitestIn } from "./guest/run.ts";
+import { CACHE, GUEST_LIMIT_MS, TREE, vitestIn } from "./guest/run.ts";
 import { missingTools } from "./guest/tools.ts";
 
 const BESIDE = join(TREE, "../shared/kernel");
@@ -73,7 +73,7 @@ it.skipIf(missing !== undefined)(
       initramfs,
       tree: TREE,
       devices: machine(folder),
-      limitMs: 900_000,
+      limitMs: GUEST_LIMIT_MS,
       onLine: (line) => console.log(line),
     });
 

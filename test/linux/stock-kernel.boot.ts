@@ -7,7 +7,7 @@ import { expect, it } from "vitest";
 import { debianKernelOrReason } from "./guest/debian-kernel.ts";
 import { makeInitramfs } from "./guest/initramfs.ts";
 import { boot } from "./guest/qemu.ts";
-import { CACHE, TREE, vitestIn } from "./guest/run.ts";
+import { CACHE, GUEST_LIMIT_MS, TREE, vitestIn } from "./guest/run.ts";
 import { missingTools } from "./guest/tools.ts";
 
 const tools = missingTools();
@@ -34,7 +34,7 @@ it.skipIf(missing !== undefined)("everything in abi/ holds on Debian's stock ker
     initramfs,
     tree: TREE,
     devices: ["-device", "virtio-gpu-pci"],
-    limitMs: 900_000,
+    limitMs: GUEST_LIMIT_MS,
     onLine: (line) => console.log(line),
   });
 

@@ -6,7 +6,7 @@ export default defineConfig({
     include: ["test/linux/*.boot.ts"],
     fileParallelism: false,
     disableConsoleIntercept: true,
-    testTimeout: 1_000_000,
-    hookTimeout: 1_000_000,
+    testTimeout: 1_300_000,
+    hookTimeout: 1_300_000,
   },
 });

@@ -13,6 +13,9 @@ export const NODE_HOME: string = dirname(dirname(process.execPath));
 /** Generated files: kernels, images, drives. */
 export const CACHE: string = `${TREE}/node_modules/.cache/peerbuf-guest`;
 
+/** Wall time that one guest may take. Idle machines need a tenth of it; emulation on a busy one is slow. */
+export const GUEST_LIMIT_MS = 1_200_000;
+
 /** Runs the guest tests of one folder, to be given to the guest's shell. */
 export const vitestIn = (folder: string): string =>
   [
