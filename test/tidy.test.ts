@@ -36,6 +36,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "picocolors",
     "d3-hierarchy",
     "@resvg/resvg-js",
+    "bullmq",
+    "ioredis",
   ],
 };
 

@@ -14,10 +14,10 @@ export const twoImporters: Scenario = {
   name: "two-importers",
   about: "two importers attach, map and read one buffer while it moves",
   isTracked: true,
-  world: { deviceMemoryBytes: 2 * PAGE },
+  world: { deviceMemoryBytes: PAGE },
   play(world): Play {
     const gpu = world.openExporter(movingExporter, "gpu0", undefined);
-    const buffer = gpu.allocate(2 * PAGE);
+    const buffer = gpu.allocate(PAGE);
     return {
       actors: [
         { name: "nic0", run: () => new Client(world, "nic0", { expects: 0 }).use(buffer) },

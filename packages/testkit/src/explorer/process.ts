@@ -34,7 +34,7 @@ export class ActorProcess implements Process {
   readonly #script: Script;
   readonly #world: World;
   readonly #thrown: Thrown;
-  #step: Step | undefined = START;
+  #step: Step | undefined = undefined;
   #isFinished = false;
   #isDead = false;
   /** Of the promise it waits for. */
@@ -48,6 +48,7 @@ export class ActorProcess implements Process {
     this.#script = actor.run();
     this.#world = world;
     this.#thrown = thrown;
+    this.run(); // Up to its first `yield`, where others come in: nothing of it can be interleaved with anything.
   }
 
   get label(): string {
@@ -138,8 +139,6 @@ export class ActorProcess implements Process {
   }
 }
 
-const START: Step = { label: "begins", touches: [] };
-
 export class LaneProcess implements Process {
   readonly id: number;
   readonly kind = "lane";
@@ -169,7 +168,13 @@ export class LaneProcess implements Process {
     return this.#world.clock.isReady(this.#lane, horizonNs);
   }
 
+  /** What a driver throws in an event of its own is reported: the run goes on without it. */
   run(): void {
-    this.#lane.runFirst();
+    try {
+      this.#lane.runFirst();
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      this.#world.report("PLT-035", `an event threw: ${text}`, this.#lane.name);
+    }
   }
 }

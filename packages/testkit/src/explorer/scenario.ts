@@ -9,6 +9,7 @@ import type { Script } from "./step.ts";
 
 export interface Actor {
   readonly name: string;
+  /** Runs up to its first `yield` while the world is made. */
   run(): Script;
   /** It may die where it stands, holding what it holds; its `finally` and `using` run much later. Default: yes. */
   readonly mayDie?: boolean;

@@ -82,7 +82,8 @@ export class Client {
       yield MAP;
       const mapping = attachment.map(direction);
       this.#mapping = mapping;
-      if (!this.#world.fault("sync-mismatch", this.#device.id)) {
+      const mustWait = mapping.ready?.poll() === false;
+      if (mustWait && !this.#world.fault("sync-mismatch", this.#device.id)) {
         yield waitFence("waits for the bytes", mapping.ready);
       }
       const isUsed = !mapping.isStale && (yield* this.#transfer(buffer, mapping));

@@ -1,0 +1,71 @@
+/**
+ * Explorer: schedules a second of two importers that attach, map and read one buffer while it moves; and what
+ * partial-order reduction saves of an exhaustive search.
+ *
+ * The bars are for processor time of one core: another process on the same machine takes nothing away from them.
+ */
+import { EXAMPLES, explore, type Scenario } from "@peerbuf/testkit";
+import { type Bench, type BenchResult, meets, rounded } from "./bench.ts";
+import { medianOf } from "./measure.ts";
+
+const SCHEDULES = 20_000;
+const RATE_BAR = { value: ">= 20000" };
+const REDUCTION_BAR = { ratio: ">= 10" };
+
+export const explorerRate: Bench = {
+  name: "testkit.schedules",
+  async run({ quick }): Promise<BenchResult> {
+    const scenario = example("two-importers");
+    const figures: number[] = [];
+    for (let round = 0; round <= (quick ? 1 : 5); round++) {
+      const figure = await schedulesPerSecond(scenario, quick ? 1_000 : SCHEDULES);
+      if (round > 0) {
+        figures.push(figure);
+      }
+    }
+    const value = medianOf(figures);
+    return {
+      name: this.name,
+      unit: "schedules/s",
+      value: rounded(value),
+      bar: RATE_BAR,
+      ok: meets(RATE_BAR, value, undefined),
+    };
+  },
+};
+
+/** Both searches see everything that up to two preemptions can do: the same outcomes, in fewer schedules. */
+export const explorerReduction: Bench = {
+  name: "testkit.reduction",
+  async run(): Promise<BenchResult> {
+    const scenario = example("two-buffers");
+    const options = { strategy: "exhaustive", schedules: 100_000, preemptionsMax: 2 } as const;
+    const plain = await explore(scenario, { ...options, reduction: false });
+    const reduced = await explore(scenario, options);
+    const ratio = plain.schedules / reduced.schedules;
+    return {
+      name: this.name,
+      unit: "schedules",
+      value: reduced.schedules,
+      baseline: { name: "plain exhaustive search", value: plain.schedules },
+      ratio: rounded(ratio),
+      bar: REDUCTION_BAR,
+      ok: plain.isComplete && reduced.isComplete && meets(REDUCTION_BAR, reduced.schedules, ratio),
+    };
+  },
+};
+
+async function schedulesPerSecond(scenario: Scenario, schedules: number): Promise<number> {
+  const before = process.cpuUsage();
+  const report = await explore(scenario, { schedules });
+  const { user, system } = process.cpuUsage(before);
+  return report.schedules / ((user + system) / 1e6);
+}
+
+function example(name: string): Scenario {
+  const found = EXAMPLES.find((each) => each.name === name);
+  if (found === undefined) {
+    throw new Error(`there is no example "${name}"`);
+  }
+  return found;
+}
