@@ -8,7 +8,6 @@ import {
   rangesOf,
   startCopy,
 } from "../good/card.ts";
-import { afterwards } from "../good/copy-engine.ts";
 import { writeRanges } from "../good/range-bytes.ts";
 import { cardMutant } from "./family.ts";
 
@@ -149,7 +148,7 @@ export const freesTheOldPlaceAtOnce = cardMutant({
 });
 
 export const forgetsTheSignal = cardMutant({
-  rules: ["SYN-020", "SYN-002"],
+  rules: ["SYN-002", "SYN-020"],
   by: "contract",
   mistake: "when the engine is handed its job it returns early, and the copy's fence never signals",
   driver: cardExporter("forgets-the-signal", {
@@ -226,29 +225,6 @@ export const forgetsAWaiter = cardMutant({
         buffer.control.move(EVICTED, () => {
           const [first] = reservation.getFences("bookkeep");
           return startCopy(buffer, to, first ?? stubFence(reservation.domain));
-        });
-      }
-      return buffer.place === to;
-    },
-  }),
-});
-
-export const dropsAfterFailure = cardMutant({
-  rules: ["SYN-002"],
-  by: "explorer",
-  mistake: "when the work before it failed the copy is dropped, and its fence with it",
-  driver: cardExporter("drops-after-failure", {
-    move(buffer, to) {
-      if (mayMove(buffer, to)) {
-        buffer.control.move(EVICTED, (after) => {
-          const { engine } = buffer;
-          const gate = engine.timeline.next();
-          afterwards(after, () => {
-            if (after.error === undefined) {
-              engine.timeline.advanceTo(gate.seqno);
-            }
-          });
-          return startCopy(buffer, to, gate);
         });
       }
       return buffer.place === to;

@@ -2,7 +2,6 @@
 import {
   ACCEPT,
   BARS,
-  type Device,
   DMA,
   decline,
   P2P,
@@ -174,25 +173,6 @@ export const placesWithAPromise = pagesMutant({
     place: (async (request: Parameters<typeof good.place>[0]) =>
       good.place(request)) as unknown as typeof good.place,
   })),
-});
-
-export const attachIsNotUndone = pagesMutant({
-  rules: ["EXP-042"],
-  by: "contract",
-  mistake: "detach forgets to take the client out of the table: it can never attach again",
-  driver: pagesExporter("attach-is-not-undone", () => {
-    const clients = new Set<Device>();
-    return {
-      attach({ client }) {
-        if (clients.has(client)) {
-          return decline("ATTACHED_ALREADY", `${client.label} is attached already`);
-        }
-        clients.add(client);
-        return ACCEPT;
-      },
-      detach() {},
-    };
-  }),
 });
 
 export const oneMappingOnly = pagesMutant({

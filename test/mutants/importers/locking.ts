@@ -73,33 +73,9 @@ export const locksOneAfterTheOther = readerMutant({
   ),
 });
 
-export const deadlocksOnTwoBuffers = readerMutant({
-  rules: ["SYN-014", "SYN-020", "SYN-009", "SYN-015"],
-  by: "explorer",
-  mistake:
-    "a lock owner of its own for each lock hides from the framework that one task holds both",
-  driver: readerImporter(
-    "deadlocks-on-two-buffers",
-    "movable",
-    lockingWith(async (buffers, use) => {
-      const held: (() => void)[] = [];
-      for (const { reservation, name } of buffers) {
-        const owner = new LockOwner(`${use.parts.name} for "${name}"`);
-        await reservation.lock(owner);
-        held.push(() => reservation.unlock(owner));
-      }
-      return () => {
-        for (const unlock of held.reverse()) {
-          unlock();
-        }
-      };
-    }),
-  ),
-});
-
 export const doesNotBackOff = readerMutant({
   rules: ["SYN-010"],
-  by: "explorer",
+  by: "contract",
   mistake: "told to back off it tries the same lock again and keeps what it holds",
   driver: readerImporter(
     "does-not-back-off",

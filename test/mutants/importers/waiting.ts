@@ -36,7 +36,7 @@ export const overtakesWriters = readerMutant({
 
 export const looksOnlyOnce = readerMutant({
   rules: ["IMP-014", "IMP-040"],
-  by: "explorer",
+  by: "contract",
   mistake: "waits, and then begins without another look: somebody else was quicker",
   driver: readerImporter("looks-only-once", "movable", {
     importer: () => ({ invalidateMappings() {} }),
@@ -160,7 +160,7 @@ export const locksOnTheWayToTheSignal = readerMutant({
 });
 
 export const waitsForItself = readerMutant({
-  rules: ["SYN-020", "SYN-014", "SYN-003", "SYN-002"],
+  rules: ["SYN-002", "SYN-020", "SYN-014", "SYN-003"],
   by: "contract",
   mistake: "puts its fence on the reservation and then waits for the reservation to be idle",
   driver: readerImporter("waits-for-itself", "movable", {
