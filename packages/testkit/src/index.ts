@@ -48,13 +48,8 @@ export {
 } from "./ground/fault-kind.ts";
 export { settleWorld } from "./ground/settle.ts";
 export { TRANSITIONS, type Transition, TransitionCounts } from "./ground/transition.ts";
-export {
-  createWorld,
-  type RunChecker,
-  type StoryLine,
-  type World,
-  type WorldOptions,
-} from "./ground/world.ts";
+export { createWorld, type World } from "./ground/world.ts";
+export type { RunChecker, StoryLine, WorldOptions } from "./ground/world-options.ts";
 export { Client, type ClientOptions } from "./partners/client.ts";
 export { type MovingExporterApi, movingExporter } from "./partners/moving-exporter.ts";
 export { rulesAsMarkdown } from "./rules/page.ts";

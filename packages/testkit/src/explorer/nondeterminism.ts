@@ -4,7 +4,7 @@
  * Something asks the clock of the process, a random generator, the order of a set of objects, or keeps state from one run to
  * the next. The first line in which two tellings differ names who it was.
  */
-import type { StoryLine } from "../ground/world.ts";
+import type { StoryLine } from "../ground/world-options.ts";
 import type { RunOutcome } from "./run.ts";
 
 export interface Nondeterminism {

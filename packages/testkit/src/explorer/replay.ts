@@ -3,7 +3,7 @@
  */
 import { InputError } from "@peerbuf/core";
 import type { Violation } from "../checker/violation.ts";
-import type { StoryLine } from "../ground/world.ts";
+import type { StoryLine } from "../ground/world-options.ts";
 import { firstDifference, type Nondeterminism } from "./nondeterminism.ts";
 import { ReplayChoices } from "./replay-choices.ts";
 import { type CheckerMaker, executeRun, type RunOutcome } from "./run.ts";

@@ -12,12 +12,13 @@ import type { FaultKind } from "../ground/fault-kind.ts";
 import type { Lane } from "../ground/ground-clock.ts";
 import { pendingTasks } from "../ground/settle.ts";
 import type { TransitionCounts } from "../ground/transition.ts";
-import { createWorld, type RunChecker, type StoryLine, type World } from "../ground/world.ts";
-import type { RuleId } from "../rules/rule.ts";
+import { createWorld, type World } from "../ground/world.ts";
+import type { RunChecker, StoryLine } from "../ground/world-options.ts";
+import { ruleOfError } from "./broken-codes.ts";
 import { judgeEnd } from "./end-judge.ts";
 import { FAULT_ID, type FaultProcess, faultProcesses } from "./fault-events.ts";
 import { ActorProcess, LaneProcess, type Process } from "./process.ts";
-import type { Play, Scenario } from "./scenario.ts";
+import { allowed, type Play, type Scenario } from "./scenario.ts";
 import type { Strategy } from "./strategy.ts";
 
 export interface RunOptions {
@@ -111,7 +112,7 @@ class Run {
     this.#world = createWorld({
       ...scenario.world,
       decisions: { choose: (count, label) => this.#choose(count, label) },
-      ...(faults === undefined ? {} : { faults: faults.filter((kind) => allows(scenario, kind)) }),
+      ...(faults === undefined ? {} : { faults: allowed(scenario, faults) }),
       ...(faultsMax === undefined ? {} : { faultsMax }),
       ...(counts === undefined ? {} : { counts }),
       ...(subjects === undefined ? {} : { subjects }),
@@ -337,36 +338,12 @@ class Run {
   /** A refusal ends an actor and is nobody's fault; anything else is. */
   #thrown(actor: string, error: unknown): void {
     const world = this.#world;
-    if (error instanceof PeerbufError && !BROKEN.has(error.code)) {
-      world.say(`gives up: ${error.code}: ${error.message}`);
-      return;
-    }
+    const rule = ruleOfError(error);
     const text = error instanceof Error ? error.message : String(error);
-    const code = error instanceof PeerbufError ? error.code : "";
-    world.report(RULE_OF_CODE[code] ?? "IMP-003", text, actor);
+    if (rule === undefined) {
+      world.say(`gives up: ${(error as PeerbufError).code}: ${text}`);
+    } else {
+      world.report(rule, text, actor);
+    }
   }
 }
-
-/** Codes that are no refusals: somebody broke a rule. */
-const BROKEN: ReadonlySet<string> = new Set([
-  "DRIVER_BROKEN",
-  "FENCE_CALLBACK_FAILED",
-  "WAIT_TIMED_OUT",
-  "HANDLE_CLOSED",
-  "LOCK_DEADLOCK",
-  "LOCK_NOT_HELD",
-  "WAIT_IN_SIGNALLING",
-]);
-
-const RULE_OF_CODE: Readonly<Record<string, RuleId>> = {
-  DRIVER_BROKEN: "EXP-003",
-  FENCE_CALLBACK_FAILED: "SYN-016",
-  WAIT_TIMED_OUT: "SYN-020",
-  HANDLE_CLOSED: "IMP-011",
-  LOCK_DEADLOCK: "SYN-009",
-  LOCK_NOT_HELD: "SYN-008",
-  WAIT_IN_SIGNALLING: "SYN-003",
-};
-
-const allows = ({ faults }: Scenario, kind: FaultKind): boolean =>
-  faults === undefined || faults.includes(kind);

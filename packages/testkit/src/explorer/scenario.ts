@@ -4,7 +4,8 @@
  * Played anew for every schedule, in a world of its own: it must keep nothing from one play to the next.
  */
 import type { FaultKind } from "../ground/fault-kind.ts";
-import type { World, WorldOptions } from "../ground/world.ts";
+import type { World } from "../ground/world.ts";
+import type { WorldOptions } from "../ground/world-options.ts";
 import type { Script } from "./step.ts";
 
 export interface Actor {
@@ -47,3 +48,7 @@ export type ScenarioWorld = Omit<
   WorldOptions,
   "decisions" | "faults" | "faultsMax" | "counts" | "subjects" | "checker" | "isTold"
 >;
+
+/** Those of these faults that make sense in it. */
+export const allowed = (scenario: Scenario, faults: readonly FaultKind[]): readonly FaultKind[] =>
+  faults.filter((kind) => scenario.faults?.includes(kind) ?? true);

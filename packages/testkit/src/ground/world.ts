@@ -10,19 +10,14 @@ import {
   createFramework,
   type Device,
   type DmaBuf,
-  type DmaLimits,
   type ExporterDriver,
   type Framework,
-  type FrameworkOptions,
   type ImporterDriver,
-  type Judge,
   type Opened,
   type OpenedExporter,
-  type PathType,
   PeerbufError,
   type Platform,
   type SegmentList,
-  UNLIMITED,
 } from "@peerbuf/core";
 import type { Violation } from "../checker/violation.ts";
 import type { Decisions } from "../explorer/decisions.ts";
@@ -30,65 +25,14 @@ import type { RuleId } from "../rules/rule.ts";
 import { type DmaEngine, type EngineHost, GroundEngine } from "./dma-engine.ts";
 import { type CallFault, FAULT_LABELS, type FaultKind } from "./fault-kind.ts";
 import { GroundClock, type Lane } from "./ground-clock.ts";
+import { deviceOf, judgeOf } from "./ground-devices.ts";
 import { GroundDma } from "./ground-dma.ts";
 import { GroundMemory } from "./ground-memory.ts";
 import { provideServices } from "./ground-services.ts";
 import { Touches } from "./touches.ts";
-import { TRANSITIONS, type TransitionCounts } from "./transition.ts";
+import { TRANSITIONS } from "./transition.ts";
 import { type WatchedBuffer, watchedExporter } from "./watched-exporter.ts";
-
-export interface WorldOptions {
-  readonly decisions: Decisions;
-  /** Default: gpu0, nic0, nic1. Each has an engine and memory behind a BAR. */
-  readonly devices?: readonly string[];
-  /** What a device's DMA can follow; default anything. */
-  readonly limits?: Readonly<Record<string, Partial<DmaLimits>>>;
-  /** Topology's word on a pair; default `bus-addr` for all. */
-  readonly path?: (providerId: string, clientId: string) => PathType;
-  /** Host memory in bytes; default 16 MiB. */
-  readonly hostBytesMax?: number;
-  /** Behind the BAR of each device; default 64 KiB. */
-  readonly deviceMemoryBytes?: number;
-  /** `true`: DMA addresses keep the gaps of the memory behind them. */
-  readonly isDirect?: boolean;
-  /** Events of different lanes change places when they are due within so many ns; default 10,000. */
-  readonly slackNs?: number;
-  /** Faults that may happen at calls; default none. */
-  readonly faults?: readonly FaultKind[];
-  /** How many in a run; default 1. */
-  readonly faultsMax?: number;
-  /** Buffers of one exporter have nothing in common that a step on one could change for another. Reduction relies on it. */
-  readonly buffersShareNothing?: boolean;
-  /** Bits of subjects; one for a whole campaign. */
-  readonly subjects?: Map<string, number>;
-  /** Counts transitions; one for a whole campaign. */
-  readonly counts?: TransitionCounts;
-  /** Looks over the run's shoulder. */
-  readonly checker?: RunChecker;
-  /** Takes the story down. */
-  readonly isTold?: boolean;
-}
-
-/** What a world needs of a checker: it makes the framework, and has its say on accesses. */
-export interface RunChecker {
-  /** Who runs now. */
-  actor: string;
-  deviceWork(segments: SegmentList): { end(): void };
-  framework(options: FrameworkOptions): Framework;
-  deviceAccess(access: {
-    client: Device;
-    address: number;
-    lengthBytes: number;
-    kind: "read" | "write";
-  }): boolean;
-}
-
-/** One line of a story. */
-export interface StoryLine {
-  readonly step: number;
-  readonly actor: string;
-  readonly text: string;
-}
+import type { StoryLine, WorldOptions } from "./world-options.ts";
 
 /** Findings kept of one run. */
 export const VIOLATIONS_MAX = 64;
@@ -395,22 +339,3 @@ export class World implements EngineHost {
 /** Errors name the line that made a handle: another on each machine, and a story is the same on all of them. */
 const withoutPlaces = (text: string): string =>
   text.replaceAll(/, made at (?:[^()]*\([^()]*\)|[^ ;,]+)/g, "");
-
-function deviceOf(id: string, limits: Partial<DmaLimits> | undefined): Device {
-  const all = limits === undefined ? UNLIMITED : { ...UNLIMITED, ...limits };
-  return { id, label: id, bus: "pci", limits: all };
-}
-
-const ALL_NEAR = pathVerdict("bus-addr");
-
-function judgeOf(path: WorldOptions["path"]): Judge {
-  return {
-    name: "ground-rules",
-    judge: (providerId, clientId) =>
-      path === undefined ? ALL_NEAR : pathVerdict(path(providerId, clientId)),
-  };
-}
-
-function pathVerdict(type: PathType): ReturnType<Judge["judge"]> {
-  return { reads: type, writes: type, distance: 4, reasons: [] };
-}

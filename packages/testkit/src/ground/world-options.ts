@@ -1,0 +1,67 @@
+/**
+ * World options: what a world is made of, and who looks over its shoulder.
+ */
+import type {
+  Device,
+  DmaLimits,
+  Framework,
+  FrameworkOptions,
+  PathType,
+  SegmentList,
+} from "@peerbuf/core";
+import type { Decisions } from "../explorer/decisions.ts";
+import type { FaultKind } from "./fault-kind.ts";
+import type { TransitionCounts } from "./transition.ts";
+
+export interface WorldOptions {
+  readonly decisions: Decisions;
+  /** Default: gpu0, nic0, nic1. Each has an engine and memory behind a BAR. */
+  readonly devices?: readonly string[];
+  /** What a device's DMA can follow; default anything. */
+  readonly limits?: Readonly<Record<string, Partial<DmaLimits>>>;
+  /** Topology's word on a pair; default `bus-addr` for all. */
+  readonly path?: (providerId: string, clientId: string) => PathType;
+  /** Host memory in bytes; default 16 MiB. */
+  readonly hostBytesMax?: number;
+  /** Behind the BAR of each device; default 64 KiB. */
+  readonly deviceMemoryBytes?: number;
+  /** `true`: DMA addresses keep the gaps of the memory behind them. */
+  readonly isDirect?: boolean;
+  /** Events of different lanes change places when they are due within so many ns; default 10,000. */
+  readonly slackNs?: number;
+  /** Faults that may happen at calls; default none. */
+  readonly faults?: readonly FaultKind[];
+  /** How many in a run; default 1. */
+  readonly faultsMax?: number;
+  /** Buffers of one exporter have nothing in common that a step on one could change for another. Reduction relies on it. */
+  readonly buffersShareNothing?: boolean;
+  /** Bits of subjects; one for a whole campaign. */
+  readonly subjects?: Map<string, number>;
+  /** Counts transitions; one for a whole campaign. */
+  readonly counts?: TransitionCounts;
+  /** Looks over the run's shoulder. */
+  readonly checker?: RunChecker;
+  /** Takes the story down. */
+  readonly isTold?: boolean;
+}
+
+/** What a world needs of a checker: it makes the framework, and has its say on accesses. */
+export interface RunChecker {
+  /** Who runs now. */
+  actor: string;
+  deviceWork(segments: SegmentList): { end(): void };
+  framework(options: FrameworkOptions): Framework;
+  deviceAccess(access: {
+    client: Device;
+    address: number;
+    lengthBytes: number;
+    kind: "read" | "write";
+  }): boolean;
+}
+
+/** One line of a story. */
+export interface StoryLine {
+  readonly step: number;
+  readonly actor: string;
+  readonly text: string;
+}
