@@ -54,7 +54,7 @@ export class DmaLedger {
   /** The entry of a new mapping, with the copy that goes to the driver. */
   add(facts: Omit<LiveList, "segments" | "holder" | "ready" | "running">): LiveList {
     const { made } = facts;
-    const segments = new SegmentList(Float64Array.from(made.table), made.sizeBytes);
+    const segments = new SegmentList(made.table.slice(), made.sizeBytes);
     const entry: LiveList = { ...facts, segments, holder: undefined, ready: undefined, running: 0 };
     this.#live.set(segments, entry);
     this.#inUse.set(made, entry);

@@ -41,7 +41,7 @@ export class FenceBook {
   readonly #log: ViolationLog;
   readonly #actors: Actors;
   readonly #published = new Map<Fence, Published>();
-  readonly #seqnos = new WeakMap<FenceContext, Map<number, Fence>>();
+  readonly #seqnos = new Map<FenceContext, Map<number, Fence>>();
   readonly #locks: TakenLock[] = [];
   readonly #arrows = new Map<Waited, Set<Waited>>();
   #order = 0;

@@ -1,7 +1,7 @@
 /**
  * Watch: what all parts of one checker share.
  */
-import type { Device, PhysicalRanges } from "@peerbuf/core";
+import type { Device, PhysicalRanges, Reservation } from "@peerbuf/core";
 import { Actors, placeOfCall } from "./actors.ts";
 import { DmaLedger } from "./dma-ledger.ts";
 import { FenceBook } from "./fence-book.ts";
@@ -32,6 +32,8 @@ export class Watch {
   readonly dma: DmaLedger = new DmaLedger();
   readonly host: HostLedger = new HostLedger();
   readonly fences: FenceBook;
+  /** Those that are watched already. */
+  readonly reservations: Set<Reservation> = new Set();
   readonly #traces: boolean;
   readonly #bars: BarRange[] = [];
   readonly #atEnd = new Set<LastQuestion>();

@@ -139,44 +139,55 @@ function watchMapping(
     entry.ready = mapping.ready;
     entry.holder = holder;
   }
-  let isEnded = false;
+  const state: Looked = { watch, segments, subject, isEnded: false };
   const { unmap } = mapping;
   mapping.unmap = () => {
-    if (isEnded) {
+    if (state.isEnded) {
       watch.log.report("IMP-011", subject, "unmaps a mapping a second time");
     }
     const copyBack = unmap.call(mapping);
-    isEnded = true;
+    state.isEnded = true;
     ended();
     if (entry === undefined) {
       poison(segments); // Numbers of the exporter's own: no DMA layer ends them.
     }
     return copyBack;
   };
-  Object.defineProperty(mapping, "segments", {
-    configurable: true,
-    get: () => looked(watch, mapping, segments, subject, isEnded),
-  });
-  return () => isEnded;
+  (mapping as WatchedMapping)[LOOKED] = state;
+  Object.defineProperty(mapping, "segments", SEGMENTS);
+  return () => state.isEnded;
 }
 
-function looked(
-  watch: Watch,
-  mapping: Mapping,
-  segments: SegmentList,
-  subject: string,
-  isEnded: boolean,
-): SegmentList {
-  if (isEnded) {
-    watch.log.report("IMP-013", subject, "asks for the segments of a mapping that it unmapped");
-    throw new PeerbufError("HANDLE_CLOSED", `${subject}: segments were asked for after unmap`);
-  }
-  if (mapping.isStale) {
-    watch.log.report("IMP-014", subject, "asks for the segments of a mapping that was invalidated");
-    throw new PeerbufError("MAPPING_STALE", `${subject}: segments of a stale mapping`);
-  }
-  return segments;
+/** What the look at a mapping's segments has to know. */
+interface Looked {
+  readonly watch: Watch;
+  readonly segments: SegmentList;
+  readonly subject: string;
+  isEnded: boolean;
 }
+
+const LOOKED: unique symbol = Symbol("looked");
+
+interface WatchedMapping extends Mapping {
+  [LOOKED]: Looked;
+}
+
+/** One for all mappings: a getter of its own for each would give each a shape of its own. */
+const SEGMENTS: PropertyDescriptor & ThisType<WatchedMapping> = {
+  configurable: true,
+  get() {
+    const { watch, segments, subject, isEnded } = this[LOOKED];
+    if (isEnded) {
+      watch.log.report("IMP-013", subject, "asks for the segments of a mapping that it unmapped");
+      throw new PeerbufError("HANDLE_CLOSED", `${subject}: segments were asked for after unmap`);
+    }
+    if (this.isStale) {
+      watch.log.report("IMP-014", subject, "asks for segments of a mapping that was invalidated");
+      throw new PeerbufError("MAPPING_STALE", `${subject}: segments of a stale mapping`);
+    }
+    return segments;
+  },
+};
 
 /** Does every mapping of this attachment only let the device write? */
 export const onlyWrites = ({ directions }: WatchedAttachment): boolean =>

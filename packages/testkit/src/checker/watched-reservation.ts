@@ -11,14 +11,12 @@ import {
 import type { RuleId } from "../rules/rule.ts";
 import type { Watch } from "./watch.ts";
 
-const watchedOnes = new WeakSet<Reservation>();
-
 /** Buffers may share one: it is watched once. */
 export function watchReservation(watch: Watch, reservation: Reservation): void {
-  if (watchedOnes.has(reservation)) {
+  if (watch.reservations.has(reservation)) {
     return;
   }
-  watchedOnes.add(reservation);
+  watch.reservations.add(reservation);
   watchLocks(watch, reservation);
   watchChanges(watch, reservation);
   watch.atEnd(() => {

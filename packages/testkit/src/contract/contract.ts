@@ -64,17 +64,24 @@ export async function checkContract(
 /** What a test runner has to offer: vitest, jest and node:test do. */
 export interface TestRunner {
   describe(name: string, body: () => void): unknown;
-  it(name: string, body: () => Promise<void>): unknown;
+  /** What the runner hands to the body may have a `skip` that takes a reason. */
+  it(name: string, body: (...context: readonly unknown[]) => Promise<void>): unknown;
 }
 
-/** Every check as a test of its own; a broken rule fails it with all that was found. */
+/**
+ * Every check as a test of its own; a broken rule fails it with all that was found, and what is not claimed is
+ * skipped with the reason, where the runner can.
+ */
 export function describeContract({ subject, checks }: Contract, runner: TestRunner): void {
   runner.describe(`contract of ${subject}`, () => {
     for (const check of checks) {
-      runner.it(`${check.name} [${check.rules.join(", ")}]`, async () => {
-        const { outcome, violations } = await check.run();
+      runner.it(`${check.name} [${check.rules.join(", ")}]`, async (...[context]) => {
+        const { outcome, note, violations } = await check.run();
         if (outcome === "broken") {
           throw new Error(violations.map(describeViolation).join("\n"));
+        }
+        if (outcome === "not claimed") {
+          (context as { skip?(reason?: string): void } | undefined)?.skip?.(`not claimed: ${note}`);
         }
       });
     }

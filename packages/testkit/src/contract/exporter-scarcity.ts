@@ -93,8 +93,8 @@ export function scarcityChecks<Options, Api>(
       const buffer = allocate(exporter);
       session.demand("EXP-036", buffer !== undefined, "nothing can be had after the shortage");
       buffer?.close();
-      if (!platform.hasStarved) {
-        throw new NotClaimed(`it takes host pages less than ${failing} times`);
+      if (!platform.hasStarved && failing === 1) {
+        throw new NotClaimed("it takes no host pages");
       }
     };
     const name = `the ${failing}. allocation of host pages fails cleanly`;
