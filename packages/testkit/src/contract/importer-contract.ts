@@ -7,16 +7,15 @@
 import type {
   Direction,
   DmaBuf,
-  DmaRefusal,
   ImporterDriver,
   Opened,
   OpenedExporter,
   PeerbufError,
-  Platform,
 } from "@peerbuf/core";
 import type { RuleId } from "../rules/rule.ts";
 import type { Contract, ContractCheck } from "./contract.ts";
 import { lightWorld, type OpenWorld } from "./contract-world.ts";
+import { withoutDma } from "./dma-refusing-platform.ts";
 import type { ImporterCheck } from "./driver-check.ts";
 import { partnerCard } from "./partner-card.ts";
 import { type PartnerApi, type PartnerMood, partnerExporter } from "./partner-exporter.ts";
@@ -352,23 +351,4 @@ class ImporterSuite<Options, Api> {
       exporter.close();
     });
   }
-}
-
-/** The same platform, whose DMA layer refuses what core asks for; a driver's own mappings go on. */
-function withoutDma(inner: Platform): Platform {
-  const refusal: DmaRefusal = {
-    answer: "refused",
-    errno: "EIO",
-    code: "REFUSED_BY_SUITE",
-    text: "the suite lets no device map anything",
-  };
-  const { dma } = inner;
-  return {
-    name: inner.name,
-    clock: inner.clock,
-    dma: { name: dma.name, map: () => refusal, unmap: (...list) => dma.unmap(...list) },
-    device: (id) => inner.device(id),
-    provide: (device, registry) => inner.provide(device, registry),
-    release: (device) => inner.release?.(device),
-  };
 }
