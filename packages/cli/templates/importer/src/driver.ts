@@ -25,7 +25,7 @@ import {
   SoftwareFence,
   usageBefore,
 } from "@peerbuf/core";
-import { DMA_ENGINE, type DmaEngine, type DriverCheck } from "@peerbuf/testkit";
+import { DMA_ENGINE, type DmaEngine, type ImporterCheck } from "@peerbuf/testkit";
 
 export interface Transfers {
   /** Resolves with the bytes in the device after the transfer. `DEVICE_FAILED` when the device met an error. */
@@ -53,7 +53,7 @@ const driver: ImporterDriver<undefined, Transfers> = defineImporter<undefined, T
 export default driver;
 
 /** How the kit makes this driver do something. */
-export const check: DriverCheck<undefined, Transfers> = {
+export const check: ImporterCheck<undefined, Transfers> = {
   start: (api, buffer, direction) => api.transfer(buffer, direction),
 };
 
