@@ -4,38 +4,20 @@
  * The suite knows of the driver only what its check says: how one use of a buffer begins and, if it keeps
  * hold of buffers, how it lets go. Everything else is seen from outside: what the user gets, what is left.
  */
-import type {
-  Direction,
-  DmaBuf,
-  ImporterDriver,
-  Opened,
-  OpenedExporter,
-  PeerbufError,
-} from "@peerbuf/core";
+import type { ImporterDriver, PeerbufError } from "@peerbuf/core";
 import type { RuleId } from "../rules/rule.ts";
 import type { Contract, ContractCheck } from "./contract.ts";
 import { lightWorld, type OpenWorld } from "./contract-world.ts";
 import { withoutDma } from "./dma-refusing-platform.ts";
 import type { ImporterCheck } from "./driver-check.ts";
+import { BUFFER_BYTES, ImporterUnderTest, type Parties } from "./importer-under-test.ts";
 import { partnerCard } from "./partner-card.ts";
-import { type PartnerApi, type PartnerMood, partnerExporter } from "./partner-exporter.ts";
-import {
-  difference,
-  later,
-  NotClaimed,
-  patternOf,
-  type Session,
-  type SessionOptions,
-  Stopped,
-  sessionCheck,
-} from "./session.ts";
+import { difference, later, NotClaimed, patternOf, Stopped } from "./session.ts";
 
-const BUFFER_BYTES = 4 * 4096;
 const USES = 12;
 /** When a move or a revocation comes: so many turns of the event loop after the use began. */
 const MOMENTS: readonly number[] = [0, 1, 2, 4, 8];
 const LATE_NS = 1_000_000;
-const DIRECTIONS: readonly Direction[] = ["to-device", "from-device"];
 
 export function importerContract<Options, Api>(
   driver: ImporterDriver<Options, Api>,
@@ -46,92 +28,66 @@ export function importerContract<Options, Api>(
   return { subject: `importer "${driver.name}"`, checks: suite.checks() };
 }
 
-/** The parties of one check. */
-interface Parties<Api> {
-  readonly session: Session;
-  readonly exporter: OpenedExporter<PartnerApi>;
-  readonly opened: Opened<Api>;
-}
-
-class ImporterSuite<Options, Api> {
-  readonly #driver: ImporterDriver<Options, Api>;
-  readonly #check: ImporterCheck<Options, Api>;
-  readonly #open: OpenWorld;
-
-  constructor(
-    driver: ImporterDriver<Options, Api>,
-    check: ImporterCheck<Options, Api>,
-    open: OpenWorld,
-  ) {
-    this.#driver = driver;
-    this.#check = check;
-    this.#open = open;
-  }
-
+class ImporterSuite<Options, Api> extends ImporterUnderTest<Options, Api> {
   checks(): ContractCheck[] {
     return [...this.#plain(), ...this.#refusals(), ...this.#motion()];
   }
 
-  get #directions(): readonly Direction[] {
-    return this.#check.directions ?? DIRECTIONS;
-  }
-
   #plain(): ContractCheck[] {
     return [
-      this.#checkOf("one use in each direction succeeds", ["IMP-030"], {}, async (parties) => {
-        for (const direction of this.#directions) {
-          await this.#fullUse(parties, direction);
+      this.checkOf("one use in each direction succeeds", ["IMP-030"], {}, async (parties) => {
+        for (const direction of this.directions) {
+          await this.fullUse(parties, direction);
         }
       }),
-      this.#checkOf(
+      this.checkOf(
         "a device that only reads leaves the bytes alone",
         ["IMP-030", "IMP-021"],
         {},
         (parties) => this.#leavesBytes(parties),
       ),
-      this.#checkOf(
+      this.checkOf(
         "a buffer that was redirected is used as any other",
         ["IMP-034"],
         { attach: "redirect" },
-        (parties) => this.#fullUse(parties, this.#directions[0] ?? "to-device"),
+        (parties) => this.fullUse(parties, this.direction),
       ),
-      this.#checkOf(
+      this.checkOf(
         "memory of a peer is used as any other, or declined",
         ["IMP-030", "IMP-023"],
         {},
         (parties) => this.#peerUse(parties),
       ),
-      this.#checkOf("uses can be repeated", ["IMP-038"], {}, async (parties) => {
+      this.checkOf("uses can be repeated", ["IMP-038"], {}, async (parties) => {
         const buffer = parties.exporter.allocate(BUFFER_BYTES);
         for (let use = 0; use < USES; use++) {
-          const direction = this.#directions[use % this.#directions.length] ?? "to-device";
-          await this.#use(parties, buffer, direction);
+          const direction = this.directions[use % this.directions.length] ?? "to-device";
+          await this.use(parties, buffer, direction);
         }
-        await this.#end(parties, buffer);
+        await this.end(parties, buffer);
       }),
-      this.#checkOf("two buffers are used at once", ["IMP-039"], {}, async (parties) => {
-        const [direction = "to-device"] = this.#directions;
+      this.checkOf("two buffers are used at once", ["IMP-039"], {}, async (parties) => {
         const buffers = [1, 2].map(() => parties.exporter.allocate(BUFFER_BYTES));
-        const uses = buffers.map((buffer) => later(this.#begin(parties, buffer, direction)));
+        const uses = buffers.map((buffer) => later(this.begin(parties, buffer, this.direction)));
         await parties.session.inTime(Promise.all(uses), "two uses at once");
         for (const buffer of buffers) {
-          await this.#end(parties, buffer);
+          await this.end(parties, buffer);
         }
       }),
-      this.#checkOf(
+      this.checkOf(
         "bytes that arrive late are waited for",
         ["IMP-037", "IMP-022"],
         { lateNs: LATE_NS },
         async (parties) => {
           const buffer = parties.exporter.allocate(BUFFER_BYTES);
-          await this.#use(parties, buffer, this.#directions[0] ?? "to-device");
+          await this.use(parties, buffer, this.direction);
           const isThere = parties.exporter.api.arrival?.isSignaled ?? true;
           parties.session.demand(
             "IMP-037",
             isThere,
             "the use was over before the bytes were there",
           );
-          await this.#end(parties, buffer);
+          await this.end(parties, buffer);
         },
       ),
     ];
@@ -141,33 +97,35 @@ class ImporterSuite<Options, Api> {
     const refused = (rule: RuleId, code: PeerbufError["code"]) => async (parties: Parties<Api>) => {
       const { session, exporter } = parties;
       const buffer = exporter.allocate(BUFFER_BYTES);
-      const [direction = "to-device"] = this.#directions;
-      const refusal = await session.refusal(() => this.#begin(parties, buffer, direction), "a use");
+      const refusal = await session.refusal(
+        () => this.begin(parties, buffer, this.direction),
+        "a use",
+      );
       session.demand(
         rule,
         refusal?.code === code,
         `the user got ${refusal?.code ?? "no refusal"}, not ${code}`,
       );
-      await this.#letGo(parties, buffer);
+      await this.letGo(parties, buffer);
       await session.rest();
       const left = buffer.attachments.length;
       session.demand(rule, left === 0, `${left} attachments are left after a refusal`);
       buffer.close();
     };
     return [
-      this.#checkOf(
+      this.checkOf(
         "a refused attachment leaves nothing",
         ["IMP-031"],
         { attach: "decline" },
         refused("IMP-031", "NO_COMMON_TYPE"),
       ),
-      this.#checkOf(
+      this.checkOf(
         "a refused map leaves nothing",
         ["IMP-032"],
         { place: "decline" },
         refused("IMP-032", "MAP_DECLINED"),
       ),
-      this.#checkOf(
+      this.checkOf(
         "a refusal of the DMA layer leaves nothing",
         ["IMP-033"],
         {},
@@ -179,41 +137,40 @@ class ImporterSuite<Options, Api> {
 
   #motion(): ContractCheck[] {
     return [
-      this.#checkOf(
+      this.checkOf(
         "after a move the next use reaches the bytes",
         ["IMP-035", "IMP-014", "IMP-017"],
         {},
         async (parties) => {
           const buffer = parties.exporter.allocate(BUFFER_BYTES);
-          for (const direction of this.#directions) {
-            await this.#use(parties, buffer, direction);
+          for (const direction of this.directions) {
+            await this.use(parties, buffer, direction);
             parties.exporter.api.move();
-            await this.#use(parties, buffer, direction);
+            await this.use(parties, buffer, direction);
           }
-          await this.#end(parties, buffer);
+          await this.end(parties, buffer);
         },
       ),
-      this.#checkOf(
+      this.checkOf(
         "a move in the middle of a use ends well",
         ["IMP-035", "IMP-016", "IMP-041"],
         {},
         async (parties) => {
           for (const ticks of MOMENTS) {
             const buffer = parties.exporter.allocate(BUFFER_BYTES);
-            const [direction = "to-device"] = this.#directions;
-            const using = later(this.#begin(parties, buffer, direction));
+            const using = later(this.begin(parties, buffer, this.direction));
             await parties.session.ticks(ticks);
             parties.exporter.api.move();
             await parties.session.inTime(using, "a use while the buffer moves");
             parties.exporter.api.move();
-            await this.#end(parties, buffer);
+            await this.end(parties, buffer);
           }
         },
       ),
-      this.#checkOf("a revocation ends its uses and nothing else", ["IMP-036"], {}, (parties) =>
+      this.checkOf("a revocation ends its uses and nothing else", ["IMP-036"], {}, (parties) =>
         this.#revoked(parties),
       ),
-      this.#checkOf(
+      this.checkOf(
         "a revocation in the middle of a use ends, and so does the use",
         ["IMP-036", "IMP-017"],
         {},
@@ -233,12 +190,11 @@ class ImporterSuite<Options, Api> {
     }
     const card = framework.openExporter(partnerCard, world.home, undefined);
     const buffer = card.allocate(BUFFER_BYTES);
-    const [direction = "to-device"] = this.#directions;
     const refused = await parties.session.refusal(
-      () => this.#begin(parties, buffer, direction),
+      () => this.begin(parties, buffer, this.direction),
       "a use of peer memory",
     );
-    await this.#end(parties, buffer);
+    await this.end(parties, buffer);
     card.close();
     if (refused !== undefined) {
       throw new NotClaimed(`it does not take memory of a peer: ${refused.code}`);
@@ -246,45 +202,47 @@ class ImporterSuite<Options, Api> {
   }
 
   async #leavesBytes(parties: Parties<Api>): Promise<void> {
-    if (!this.#directions.includes("to-device")) {
+    if (!this.directions.includes("to-device")) {
       return;
     }
     const { session, exporter } = parties;
     const buffer = exporter.allocate(BUFFER_BYTES);
     await session.inTime(buffer.write(0, patternOf(1, BUFFER_BYTES)), "a write by the CPU");
-    await this.#use(parties, buffer, "to-device");
+    await this.use(parties, buffer, "to-device");
     const bytes = await session.inTime(buffer.read(0, BUFFER_BYTES), "a read by the CPU");
     const wrong = difference(bytes, patternOf(1, BUFFER_BYTES));
     session.demand("IMP-030", wrong === undefined, `a use to-device changed the buffer: ${wrong}`);
-    await this.#end(parties, buffer);
+    await this.end(parties, buffer);
   }
 
   async #revoked(parties: Parties<Api>): Promise<void> {
     const { session, exporter } = parties;
-    const [direction = "to-device"] = this.#directions;
     const buffer = exporter.allocate(BUFFER_BYTES);
-    await this.#use(parties, buffer, direction);
+    await this.use(parties, buffer, this.direction);
     const revocation = later(exporter.api.revoke());
     await session.rest();
-    const refusal = await session.refusal(() => this.#begin(parties, buffer, direction), "a use");
+    const refusal = await session.refusal(
+      () => this.begin(parties, buffer, this.direction),
+      "a use",
+    );
     const text = `a use of a revoked buffer: ${refusal?.code ?? "went through"}`;
     session.demand("IMP-036", refusal?.code === "DEVICE_GONE", text);
-    await this.#letGo(parties, buffer);
+    await this.letGo(parties, buffer);
     await session.inTime(revocation, "a revocation, which waits for the last unmap,");
     exporter.api.restore();
     buffer.close();
-    await this.#fullUse(parties, direction);
+    await this.fullUse(parties, this.direction);
   }
 
   async #revokedMidway(parties: Parties<Api>, ticks: number): Promise<void> {
     const { session, exporter } = parties;
     const buffer = exporter.allocate(BUFFER_BYTES);
-    const using = later(this.#begin(parties, buffer, this.#directions[0] ?? "to-device"));
+    const using = later(this.begin(parties, buffer, this.direction));
     await session.ticks(ticks);
     const revocation = later(exporter.api.revoke());
     await session.refusal(() => using, "a use whose buffer is revoked");
     await session.rest();
-    await this.#letGo(parties, buffer);
+    await this.letGo(parties, buffer);
     const left = buffer.attachments.filter(({ mappingCount }) => mappingCount > 0).length;
     session.demand("IMP-017", left === 0, `${left} mappings are still held after a revocation`);
     if (left > 0) {
@@ -292,63 +250,6 @@ class ImporterSuite<Options, Api> {
     }
     await session.inTime(revocation, "a revocation, which waits for the last unmap,");
     exporter.api.restore();
-    await this.#end(parties, buffer);
-  }
-
-  async #fullUse(parties: Parties<Api>, direction: Direction): Promise<void> {
-    const buffer = parties.exporter.allocate(BUFFER_BYTES);
-    await this.#use(parties, buffer, direction);
-    await this.#end(parties, buffer);
-  }
-
-  /** A use that may throw at once or later. */
-  async #begin(
-    { session, opened }: Parties<Api>,
-    buffer: DmaBuf,
-    direction: Direction,
-  ): Promise<void> {
-    const [client = ""] = session.world.clients;
-    const actor = this.#driver.needsDevice ? `${this.#driver.name}@${client}` : this.#driver.name;
-    await session.task(actor, () => this.#check.start(opened.api, buffer, direction));
-  }
-
-  async #use(parties: Parties<Api>, buffer: DmaBuf, direction: Direction): Promise<void> {
-    await parties.session.inTime(this.#begin(parties, buffer, direction), `a use ${direction}`);
-  }
-
-  async #letGo({ session, opened }: Parties<Api>, buffer: DmaBuf): Promise<void> {
-    await session.inTime(this.#check.stop?.(opened.api, buffer), "letting go of a buffer");
-  }
-
-  async #end(parties: Parties<Api>, buffer: DmaBuf): Promise<void> {
-    await this.#letGo(parties, buffer);
-    await parties.session.rest();
-    const left = buffer.attachments.length;
-    if (left > 0) {
-      const text = `keeps ${left} attachments when its uses are over`;
-      parties.session.demand("IMP-025", false, text);
-      throw new Stopped();
-    }
-    buffer.close();
-  }
-
-  #checkOf(
-    name: string,
-    rules: readonly RuleId[],
-    mood: PartnerMood,
-    body: (parties: Parties<Api>) => Promise<void>,
-    more: Omit<SessionOptions, "open"> = {},
-  ): ContractCheck {
-    const options = { open: this.#open, ...more };
-    return sessionCheck(name, rules, this.#driver.name, options, async (session) => {
-      const { framework, world } = session;
-      const exporter = framework.openExporter(partnerExporter, undefined, mood);
-      const place = this.#driver.needsDevice ? world.clients[0] : undefined;
-      const opened = framework.openImporter(this.#driver, place, this.#check.options as Options);
-      await body({ session, exporter, opened });
-      opened.close();
-      await session.inTime(framework.idle(), "the end of the last work");
-      exporter.close();
-    });
+    await this.end(parties, buffer);
   }
 }
