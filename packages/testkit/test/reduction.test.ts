@@ -38,6 +38,9 @@ async function outcomes(program: Work[][], reduction: boolean, preemptionsMax?: 
         notes[actor] += `${text} `;
       };
       schedules++;
+      // Two lanes for up to three actors: events of one lane keep the order in which they were scheduled.
+      world.clock.lane("events of even actors");
+      world.clock.lane("events of odd actors");
       const actors = program.map((work, actor) => ({
         name: `actor ${actor}`,
         run: () => script(world, work, actor, variables, note),
@@ -72,8 +75,7 @@ function* script(
       ...(kind === "wait" ? { until: () => value() !== 0 } : {}),
     };
     if (kind === "event") {
-      const lane = world.clock.lanes[2 + actor] ?? world.clock.lane(`events ${actor}`);
-      lane.schedule(0, () => {
+      world.clock.lanes[2 + (actor % 2)]?.schedule(0, () => {
         world.touches.add(world.touches.subject(name), true);
         variables[variable] = value() + 10;
       });

@@ -2,10 +2,10 @@
  * Exhaustive: every schedule once, depth first; with reduction only one of those that differ in the order of steps
  * that commute.
  *
- * Reduction is dynamic partial-order reduction (Flanagan, Godefroid, POPL 2005) with sleep sets: after each turn the
+ * Reduction is dynamic partial-order reduction (Flanagan, Godefroid, POPL 2005): after each turn the
  * latest earlier turn that does not commute with it, and was not bound to come first, becomes a place to come back to.
  * What commutes is known from what turns touched (see `touches.ts`). With a bound on preemptions, places are also
- * added at the last change of turns before (Coons, Musuvathi, McKinley, OOPSLA 2013), and nothing sleeps.
+ * added at the last change of turns before (Coons, Musuvathi, McKinley, OOPSLA 2013).
  *
  * Answers other than turns (faults, sizes) are all tried.
  */
@@ -30,10 +30,6 @@ interface TurnNode {
   /** Who could have gone on; -1: nobody. */
   readonly current: number;
   readonly preemptions: number;
-  readonly sleep: number;
-  /** What those touched that had this turn already. */
-  readonly reads: Int32Array;
-  readonly writes: Int32Array;
   chosen: number;
   done: number;
   backtrack: number;
@@ -45,8 +41,6 @@ interface AnswerNode {
   value: number;
 }
 
-const IDS = 31;
-
 export class Exhaustive implements Strategy {
   readonly name: string;
   readonly #isReduced: boolean;
@@ -57,10 +51,6 @@ export class Exhaustive implements Strategy {
   readonly #order = new HappensBefore();
   #at = 0;
   #begun = false;
-  /** What the next new node inherits. */
-  #sleep = 0;
-  readonly #sleepReads = new Int32Array(IDS);
-  readonly #sleepWrites = new Int32Array(IDS);
 
   constructor(options: ExhaustiveOptions = {}) {
     this.#isReduced = options.reduction ?? true;
@@ -76,7 +66,6 @@ export class Exhaustive implements Strategy {
     this.#at = 0;
     this.#turns.length = 0;
     this.#order.clear();
-    this.#sleep = 0;
     return true;
   }
 
@@ -108,17 +97,12 @@ export class Exhaustive implements Strategy {
     return 0;
   }
 
-  stepped(process: Process, reads: number, writes: number): void {
-    const node = this.#turns.at(-1);
-    if (!this.#isReduced || node === undefined) {
+  stepped({ id }: Process, cause: number, reads: number, writes: number): void {
+    if (!this.#isReduced) {
       return;
     }
-    const { id } = process;
-    node.reads[id] = (node.reads[id] as number) | reads;
-    node.writes[id] = (node.writes[id] as number) | writes;
-    this.#findRace(id, process.cause, reads, writes);
-    this.#order.add(id, process.cause, reads, writes);
-    this.#inheritSleep(node, reads, writes);
+    this.#findRace(id, cause, reads, writes);
+    this.#order.add(id, cause, reads, writes);
   }
 
   /** Those who never had their turn have raced as well: the run might have been another if they had. */
@@ -142,7 +126,7 @@ export class Exhaustive implements Strategy {
   }
 
   #nextOf(node: TurnNode): boolean {
-    const left = node.backtrack & node.allowed & ~node.done & ~node.sleep;
+    const left = node.backtrack & node.allowed & ~node.done;
     const next = node.ids.find((id) => (left & (1 << id)) !== 0);
     if (next === undefined) {
       return false;
@@ -161,7 +145,7 @@ export class Exhaustive implements Strategy {
     const enabled = bitsOf(ids);
     const allowed = current >= 0 && !mayPreempt ? 1 << current : enabled;
     const plain = ids.slice(0, turn.plainCount);
-    const chosen = plain.find((id) => (allowed & ~this.#sleep & (1 << id)) !== 0);
+    const chosen = plain.find((id) => (allowed & (1 << id)) !== 0);
     if (chosen === undefined) {
       return undefined;
     }
@@ -172,9 +156,6 @@ export class Exhaustive implements Strategy {
       allowed,
       current,
       preemptions,
-      sleep: this.#sleep,
-      reads: this.#sleepReads.slice(),
-      writes: this.#sleepWrites.slice(),
       chosen,
       done: 1 << chosen,
       backtrack: this.#isReduced ? 1 << chosen : enabled,
@@ -215,29 +196,6 @@ export class Exhaustive implements Strategy {
     const first = this.#turns[start] as TurnNode;
     first.backtrack |= (first.enabled & (1 << id)) === 0 ? first.enabled : 1 << id;
   }
-
-  /** Who was tried here, and commutes with what comes instead, needs not be tried right after it. */
-  #inheritSleep(node: TurnNode, reads: number, writes: number): void {
-    let asleep = 0;
-    if (this.#preemptionsMax === Number.POSITIVE_INFINITY) {
-      const tried = node.sleep | (node.done & ~(1 << node.chosen));
-      for (let id = 0; id < IDS; id++) {
-        const isTried = (tried & (1 << id)) !== 0;
-        if (
-          isTried &&
-          commute(node.reads[id] as number, node.writes[id] as number, reads, writes)
-        ) {
-          asleep |= 1 << id;
-          this.#sleepReads[id] = node.reads[id] as number;
-          this.#sleepWrites[id] = node.writes[id] as number;
-        } else {
-          this.#sleepReads[id] = 0;
-          this.#sleepWrites[id] = 0;
-        }
-      }
-    }
-    this.#sleep = asleep;
-  }
 }
 
 /** The next turn goes to somebody else although its owner could have gone on. */
@@ -245,6 +203,3 @@ const costOf = ({ current, chosen }: TurnNode): number =>
   current >= 0 && current !== chosen ? 1 : 0;
 
 const bitsOf = (ids: readonly number[]): number => ids.reduce((bits, id) => bits | (1 << id), 0);
-
-const commute = (reads: number, writes: number, otherReads: number, otherWrites: number): boolean =>
-  (writes & (otherReads | otherWrites)) === 0 && (otherWrites & reads) === 0;

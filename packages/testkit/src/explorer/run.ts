@@ -260,7 +260,7 @@ class Run {
     const world = this.#world;
     const { touches } = world;
     touches.clear();
-    const { declared } = process;
+    const { declared, cause } = process;
     touches.add(declared === -1 ? -1 : declared, true);
     this.#mix(process.id);
     world.clock.turn = this.#turns++;
@@ -275,7 +275,7 @@ class Run {
       this.usesPromises = true;
     }
     if (!this.#isLive) {
-      this.#strategy.stepped?.(process, touches.reads, touches.writes);
+      this.#strategy.stepped?.(process, cause, touches.reads, touches.writes);
     }
   }
 

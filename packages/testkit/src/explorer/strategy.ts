@@ -36,7 +36,7 @@ export interface Strategy {
   /** A place in `turn.candidates`; -1: the rest of this run is known already. */
   pick(turn: Turn): number;
   choose(count: number, label: string): number;
-  /** A turn is over: what it touched. */
-  stepped?(process: Process, reads: number, writes: number): void;
+  /** A turn is over: the turn it followed from (-1: none but its own last one), and what it touched. */
+  stepped?(process: Process, cause: number, reads: number, writes: number): void;
   ended?(end: RunEnd): void;
 }

@@ -48,6 +48,7 @@ export class Lane implements Clock {
 
   schedule(delayNs: number, run: () => void): ScheduledEvent {
     const dueNs = this.#clock.nowNs + Math.max(0, delayNs);
+    this.#clock.onSchedule?.(this);
     const event = { dueNs, bornAt: this.#clock.turn, run };
     let place = this.#events.length;
     while (place > 0 && (this.#events[place - 1] as LaneEvent).dueNs > event.dueNs) {
@@ -79,6 +80,8 @@ export class GroundClock implements Clock {
   readonly lanes: Lane[] = [];
   /** The turn that runs, counted from 0 by whoever gives turns. */
   turn = -1;
+  /** Told of every event: two that go into one lane come in the order in which they were scheduled. */
+  onSchedule: ((lane: Lane) => void) | undefined;
   readonly #slackNs: number;
   readonly #own: Lane;
   #nowNs = 0;

@@ -79,6 +79,7 @@ export class World implements EngineHost {
     this.touches = new Touches(options.subjects);
     this.clock = new GroundClock(options.slackNs ?? 10_000);
     this.#driverLane = this.clock.lane("drivers");
+    this.clock.onSchedule = ({ name }) => this.touches.add(this.touches.subject(name), true);
     this.memory = new GroundMemory(
       options.hostBytesMax ?? 2 ** 24,
       (name) => this.touches.subject(name),
