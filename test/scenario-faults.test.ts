@@ -101,6 +101,25 @@ describe("faults of a scenario", () => {
     },
   );
 
+  it.each([NIC, DRIVE])(
+    "whichever piece of coherent memory is refused to %s, the pieces before it are given back",
+    async (device) => {
+      let refusedCount = 0;
+      for (let nth = 1; nth <= 12; nth++) {
+        const faults = ["hurt", "hurt too"].map((during) => ({
+          ...{ fault: "refuse-coherent", during, device, nth },
+        }));
+
+        const outcomes = await run(scenarioWith(faults));
+
+        expect(outcomes.flatMap(({ leftBehind }) => leftBehind)).toEqual([]);
+        expect(outcomes.slice(2).map(({ arrived }) => arrived)).toEqual([true, true]);
+        refusedCount += outcomes.flatMap(({ injected }) => injected).length;
+      }
+      expect(refusedCount).toBeGreaterThan(0);
+    },
+  );
+
   it.each([
     ["an unknown fault", { fault: "gremlin" }, /faults\[0\]\.fault: /],
     [

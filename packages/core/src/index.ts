@@ -9,6 +9,7 @@ export {
   type PhysicalAddress,
   physicalAddress,
 } from "./address.ts";
+export { allOrNone } from "./all-or-none.ts";
 export type { Attachment } from "./attachment.ts";
 export type { AttachmentView, BufferControl, Lifetime } from "./buffer-control.ts";
 export type { CopyPolicy } from "./copy-policy.ts";

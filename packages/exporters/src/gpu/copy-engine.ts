@@ -7,6 +7,7 @@
  * again and the jobs behind go on.
  */
 import {
+  allOrNone,
   type Bar,
   type Clock,
   type CoherentMemory,
@@ -65,8 +66,13 @@ export class CopyEngine {
 
   constructor(parts: CopyEngineParts) {
     this.#parts = parts;
-    this.#ring = parts.dma.allocateCoherent(RING_ENTRIES * COMMAND_BYTES);
-    this.#fenceMemory = parts.dma.allocateCoherent(this.#fenceBytes.length);
+    [this.#ring, this.#fenceMemory] = allOrNone(
+      [
+        () => parts.dma.allocateCoherent(RING_ENTRIES * COMMAND_BYTES),
+        () => parts.dma.allocateCoherent(this.#fenceBytes.length),
+      ],
+      (memory) => parts.dma.freeCoherent(memory),
+    ) as [CoherentMemory, CoherentMemory];
     this.#timeline = new Timeline(parts.fences, {
       driverName: "gpu",
       timelineName: `${parts.label} copy engine`,

@@ -6,6 +6,7 @@
  * behind go on. The exporter `gpu` drives the same engine in its own way: a GPU is open with one of them.
  */
 import {
+  allOrNone,
   BARS,
   type Bar,
   CLOCK,
@@ -86,8 +87,13 @@ export class CopyEngine {
     this.#dma = services.get(DEVICE_DMA);
     this.#clock = services.get(CLOCK);
     this.vramBytes = this.#registers.read32(REGISTER.VRAM_PAGES) * PAGE_BYTES;
-    this.#ring = this.#dma.allocateCoherent(RING_ENTRIES * COMMAND_BYTES);
-    this.#fenceMemory = this.#dma.allocateCoherent(PAGE_BYTES);
+    [this.#ring, this.#fenceMemory] = allOrNone(
+      [
+        () => this.#dma.allocateCoherent(RING_ENTRIES * COMMAND_BYTES),
+        () => this.#dma.allocateCoherent(PAGE_BYTES),
+      ],
+      (memory) => this.#dma.freeCoherent(memory),
+    ) as [CoherentMemory, CoherentMemory];
     const timelineName = `${label} copy engine`;
     const names = { driverName: "gpu-peer", timelineName, seqnoBits: 64 } as const;
     this.#timeline = new Timeline(services.get(FENCES), names);

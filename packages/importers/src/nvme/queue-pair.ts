@@ -6,6 +6,7 @@
  * `NO_ANSWER` when the controller is stopped.
  */
 import {
+  allOrNone,
   type Bar,
   type CoherentMemory,
   type DeviceDma,
@@ -63,8 +64,13 @@ export class QueuePair {
   constructor(id: number, parts: QueuePairParts) {
     this.id = id;
     this.#parts = parts;
-    this.submissions = parts.dma.allocateCoherent(QUEUE_ENTRIES * COMMAND_BYTES);
-    this.completions = parts.dma.allocateCoherent(QUEUE_ENTRIES * COMPLETION_BYTES);
+    [this.submissions, this.completions] = allOrNone(
+      [
+        () => parts.dma.allocateCoherent(QUEUE_ENTRIES * COMMAND_BYTES),
+        () => parts.dma.allocateCoherent(QUEUE_ENTRIES * COMPLETION_BYTES),
+      ],
+      (memory) => parts.dma.freeCoherent(memory),
+    ) as [CoherentMemory, CoherentMemory];
     this.#interrupt = parts.interrupts.on(id, () => this.#takeIn());
   }
 

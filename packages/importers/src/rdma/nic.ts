@@ -5,6 +5,7 @@
  * not answer is stopped at once: then it touches no memory any more, and whoever waits for that hears it.
  */
 import {
+  allOrNone,
   BARS,
   type Bar,
   CLOCK,
@@ -95,13 +96,23 @@ export class Nic {
     this.fences = services.get(FENCES);
     const bar = findBar(services.get(BARS).memory, this.label);
     this.#bar = bar;
-    this.#completions = new ReportQueue(this.dma, COMPLETION_ENTRIES, (head) =>
-      bar.write32(REGISTER.COMPLETION_HEAD, head),
-    );
-    this.#events = new ReportQueue(this.dma, EVENT_ENTRIES, (head) =>
-      bar.write32(REGISTER.EVENT_HEAD, head),
-    );
-    this.#commands = new Ring(this.dma, (tail) => bar.write32(REGISTER.COMMAND_TAIL, tail));
+    const [completions, events, commands] = allOrNone<ReportQueue | Ring>(
+      [
+        () =>
+          new ReportQueue(this.dma, COMPLETION_ENTRIES, (head) =>
+            bar.write32(REGISTER.COMPLETION_HEAD, head),
+          ),
+        () =>
+          new ReportQueue(this.dma, EVENT_ENTRIES, (head) =>
+            bar.write32(REGISTER.EVENT_HEAD, head),
+          ),
+        () => new Ring(this.dma, (tail) => bar.write32(REGISTER.COMMAND_TAIL, tail)),
+      ],
+      (queue) => queue.free(),
+    ) as [ReportQueue, ReportQueue, Ring];
+    this.#completions = completions;
+    this.#events = events;
+    this.#commands = commands;
     this.#interrupt = services.get(INTERRUPTS).on(VECTOR, () => this.#takeIn());
     this.#start();
   }

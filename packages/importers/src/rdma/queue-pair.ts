@@ -4,7 +4,7 @@
  * Requests run in order. The first that fails breaks the connection, and those behind it fail as
  * flushed (as verbs do), those that receive as well; make a new pair of queue pairs then.
  */
-import { PeerbufError } from "@peerbuf/core";
+import { allOrNone, PeerbufError } from "@peerbuf/core";
 import type { Negotiated } from "../negotiated.ts";
 import { type CommandFields, encodeWork } from "./entries.ts";
 import type { Nic } from "./nic.ts";
@@ -115,8 +115,13 @@ export class LiveQueuePair implements RdmaQueuePair {
     gone: (queuePair: LiveQueuePair) => void,
   ): Promise<LiveQueuePair> {
     let number = 0;
-    const sends = new Ring(nic.dma, (tail) => nic.ringSends(number, tail));
-    const receives = new Ring(nic.dma, (tail) => nic.ringReceives(number, tail));
+    const [sends, receives] = allOrNone(
+      [
+        () => new Ring(nic.dma, (tail) => nic.ringSends(number, tail)),
+        () => new Ring(nic.dma, (tail) => nic.ringReceives(number, tail)),
+      ],
+      (ring) => ring.free(),
+    ) as [Ring, Ring];
     try {
       const address = sends.memory.deviceAddress;
       const receiveAddress = receives.memory.deviceAddress;

@@ -1,7 +1,7 @@
 /**
  * Event queue, the driver's side of the event ring: one segment and the table that names it.
  */
-import type { CoherentMemory, DeviceDma } from "@peerbuf/core";
+import { allOrNone, type CoherentMemory, type DeviceDma } from "@peerbuf/core";
 import { readU64, writeU64 } from "../little-endian.ts";
 import { TRB_BYTES } from "./registers.ts";
 
@@ -30,8 +30,10 @@ export class EventQueue {
 
   constructor(dma: DeviceDma) {
     this.#dma = dma;
-    this.#ring = dma.allocateCoherent(EVENT_TRBS * TRB_BYTES);
-    this.#table = dma.allocateCoherent(TRB_BYTES);
+    [this.#ring, this.#table] = allOrNone(
+      [() => dma.allocateCoherent(EVENT_TRBS * TRB_BYTES), () => dma.allocateCoherent(TRB_BYTES)],
+      (memory) => dma.freeCoherent(memory),
+    ) as [CoherentMemory, CoherentMemory];
     const row = new DataView(new ArrayBuffer(TRB_BYTES));
     writeU64(row, 0, this.#ring.deviceAddress);
     row.setUint16(8, EVENT_TRBS, true);

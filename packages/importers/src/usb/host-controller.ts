@@ -5,24 +5,12 @@
  * which ends all its DMA, and everything on its way with it. A stopped one is not started again: whoever
  * wants to go on makes a new one.
  */
-import {
-  type Bar,
-  type Clock,
-  type CoherentMemory,
-  type DeviceDma,
-  type Interrupts,
-  PAGE_BYTES,
-  PeerbufError,
-} from "@peerbuf/core";
+import { type Bar, type Clock, type DeviceDma, type Interrupts, PeerbufError } from "@peerbuf/core";
 import { writeU64 } from "../little-endian.ts";
-import {
-  addressContext,
-  bulkContext,
-  DEVICE_CONTEXT_BYTES,
-  INPUT_CONTEXT_BYTES,
-} from "./contexts.ts";
-import { type Event, EventQueue } from "./event-queue.ts";
-import { ProducerRing, type Trb } from "./producer-ring.ts";
+import { addressContext, bulkContext, INPUT_CONTEXT_BYTES } from "./contexts.ts";
+import type { Event } from "./event-queue.ts";
+import { HostMemoryParts } from "./host-memory-parts.ts";
+import type { ProducerRing, Trb } from "./producer-ring.ts";
 import {
   CAPABILITY,
   CODE,
@@ -41,8 +29,6 @@ import {
 
 /** The kernel gives a USB storage command 30 s (6.12: SD_TIMEOUT). */
 const TIMEOUT_NS = 30_000_000_000;
-/** The context array has an entry for each slot and one for scratchpads. */
-const CONTEXT_ARRAY_BYTES = 2048;
 
 export interface HostControllerParts {
   readonly label: string;
@@ -60,13 +46,7 @@ export class HostController {
   readonly #runtime: number;
   readonly #doorbells: number;
   readonly #interrupt: { off(): void };
-  readonly #memory: readonly CoherentMemory[];
-  readonly #contextArray: CoherentMemory;
-  readonly #deviceContext: CoherentMemory;
-  readonly #inputContext: CoherentMemory;
-  readonly #events: EventQueue;
-  readonly #commands: ProducerRing;
-  readonly #pipes: ReadonlyMap<number, ProducerRing>;
+  readonly #memory: HostMemoryParts;
   /** What waits for an event: commands by the address of their TRB, transfers by their pipe. */
   readonly #waiting = new Map<string, (event: Event | undefined) => void>();
   #slot = 0;
@@ -78,14 +58,7 @@ export class HostController {
     this.#operational = bar.read32(CAPABILITY.LENGTH) & 0xff;
     this.#runtime = bar.read32(CAPABILITY.RTSOFF);
     this.#doorbells = bar.read32(CAPABILITY.DBOFF);
-    this.#contextArray = dma.allocateCoherent(CONTEXT_ARRAY_BYTES);
-    this.#deviceContext = dma.allocateCoherent(DEVICE_CONTEXT_BYTES);
-    this.#inputContext = dma.allocateCoherent(PAGE_BYTES);
-    this.#memory = [this.#contextArray, this.#deviceContext, this.#inputContext];
-    this.#events = new EventQueue(dma);
-    this.#commands = new ProducerRing(dma);
-    const { CONTROL, OUT, IN } = ENDPOINT;
-    this.#pipes = new Map([CONTROL, OUT, IN].map((pipe) => [pipe, new ProducerRing(dma)]));
+    this.#memory = new HostMemoryParts(dma);
     this.#interrupt = interrupts.on(VECTOR, () => this.#takeIn());
   }
 
@@ -100,8 +73,8 @@ export class HostController {
       await this.command({ type: TRB.ENABLE_SLOT, parameter: 0 }, "enabling a slot")
     ).slot;
     const entry = new Uint8Array(8);
-    writeU64(new DataView(entry.buffer), 0, this.#deviceContext.deviceAddress);
-    this.#contextArray.write(8 * this.#slot, entry);
+    writeU64(new DataView(entry.buffer), 0, this.#memory.deviceContext.deviceAddress);
+    this.#memory.contextArray.write(8 * this.#slot, entry);
     await this.#withInput(TRB.ADDRESS_DEVICE, addressContext(this.#ringOf(ENDPOINT.CONTROL)));
     const bulk = bulkContext(this.#ringOf(ENDPOINT.OUT), this.#ringOf(ENDPOINT.IN));
     await this.#withInput(TRB.CONFIGURE_ENDPOINT, bulk);
@@ -111,7 +84,7 @@ export class HostController {
   /** Runs a command. `DEVICE_FAILED` with its completion code, `DEVICE_GONE` when stopped. */
   async command(trb: Trb, what: string): Promise<Event> {
     const flags = (trb.flags ?? 0) | ((this.#slot << 24) >>> 0);
-    const about = this.#put(this.#commands, [{ ...trb, flags }]);
+    const about = this.#put(this.#memory.commands, [{ ...trb, flags }]);
     this.#ring(0, 0);
     const event = await this.#wait(`command ${about}`, what);
     if (event.code !== CODE.SUCCESS) {
@@ -122,7 +95,7 @@ export class HostController {
 
   /** Runs one transfer of a bulk pipe; how it ended is for the caller to judge. `DEVICE_GONE` when stopped. */
   async transfer(pipe: Pipe, trbs: readonly Trb[], what: string): Promise<Event> {
-    this.#put(this.#pipes.get(pipe) as ProducerRing, trbs);
+    this.#put(this.#memory.pipes.get(pipe) as ProducerRing, trbs);
     this.#ring(this.#slot, pipe);
     return await this.#wait(`pipe ${pipe}`, what);
   }
@@ -130,7 +103,7 @@ export class HostController {
   /** A control request without data: setup and status. */
   async control(setupLow: number, setupHigh: number): Promise<void> {
     const setup = { parameter: setupLow, parameterHigh: setupHigh, status: SETUP_BYTES };
-    const ring = this.#pipes.get(ENDPOINT.CONTROL) as ProducerRing;
+    const ring = this.#memory.pipes.get(ENDPOINT.CONTROL) as ProducerRing;
     this.#put(ring, [{ type: TRB.SETUP_STAGE, ...setup, flags: FLAG.IMMEDIATE }]);
     const last = { type: TRB.STATUS_STAGE, parameter: 0, flags: FLAG.INTERRUPT_ON_COMPLETION };
     const { code } = await this.transfer(ENDPOINT.CONTROL, [last], "a control request");
@@ -160,14 +133,7 @@ export class HostController {
     for (const waiting of [...this.#waiting.values()]) {
       waiting(undefined);
     }
-    this.#commands.free();
-    this.#events.free();
-    for (const ring of this.#pipes.values()) {
-      ring.free();
-    }
-    for (const memory of this.#memory) {
-      this.#parts.dma.freeCoherent(memory);
-    }
+    this.#memory.free();
   }
 
   /** Section 4.2, without the waiting: the controller is reset at once. */
@@ -176,24 +142,24 @@ export class HostController {
     const [operational, runtime] = [this.#operational, this.#runtime];
     bar.write32(operational + OPERATIONAL.USBCMD, COMMAND.RESET);
     bar.write32(operational + OPERATIONAL.CONFIG, 1);
-    write64(bar, operational + OPERATIONAL.DCBAAP, this.#contextArray.deviceAddress);
-    write64(bar, operational + OPERATIONAL.CRCR, this.#commands.pointer);
+    write64(bar, operational + OPERATIONAL.DCBAAP, this.#memory.contextArray.deviceAddress);
+    write64(bar, operational + OPERATIONAL.CRCR, this.#memory.commands.pointer);
     bar.write32(runtime + RUNTIME.ERSTSZ, 1);
-    write64(bar, runtime + RUNTIME.ERDP, this.#events.pointer);
-    write64(bar, runtime + RUNTIME.ERSTBA, this.#events.tableAddress);
+    write64(bar, runtime + RUNTIME.ERDP, this.#memory.events.pointer);
+    write64(bar, runtime + RUNTIME.ERSTBA, this.#memory.events.tableAddress);
     bar.write32(runtime + RUNTIME.IMAN, INTERRUPTER_ENABLE);
     bar.write32(operational + OPERATIONAL.USBCMD, COMMAND.RUN | COMMAND.INTERRUPTS);
   }
 
   async #withInput(type: number, context: Uint8Array): Promise<void> {
     this.#requireRunning();
-    this.#inputContext.write(0, context.subarray(0, INPUT_CONTEXT_BYTES));
-    const parameter = this.#inputContext.deviceAddress;
+    this.#memory.inputContext.write(0, context.subarray(0, INPUT_CONTEXT_BYTES));
+    const parameter = this.#memory.inputContext.deviceAddress;
     await this.command({ type, parameter }, "describing the device");
   }
 
   #ringOf(pipe: Pipe): number {
-    return (this.#pipes.get(pipe) as ProducerRing).pointer;
+    return (this.#memory.pipes.get(pipe) as ProducerRing).pointer;
   }
 
   #put(ring: ProducerRing, trbs: readonly Trb[]): number {
@@ -225,10 +191,14 @@ export class HostController {
     const { bar } = this.#parts;
     bar.write32(this.#operational + OPERATIONAL.USBSTS, STATUS_EVENT);
     const taken: Event[] = [];
-    for (let event = this.#events.take(); event !== undefined; event = this.#events.take()) {
+    for (
+      let event = this.#memory.events.take();
+      event !== undefined;
+      event = this.#memory.events.take()
+    ) {
       taken.push(event);
     }
-    write64(bar, this.#runtime + RUNTIME.ERDP, this.#events.pointer);
+    write64(bar, this.#runtime + RUNTIME.ERDP, this.#memory.events.pointer);
     for (const event of taken) {
       const name =
         event.type === TRB.COMMAND_EVENT ? `command ${event.about}` : `pipe ${event.endpoint}`;
