@@ -106,9 +106,9 @@ export class Exhaustive implements Strategy {
   }
 
   /** Those who never had their turn have raced as well: the run might have been another if they had. */
-  ended({ stuck, waitingFaults }: RunEnd): void {
+  ended({ stuck }: RunEnd): void {
     if (this.#isReduced) {
-      for (const { id, cause, declared } of [...stuck, ...waitingFaults]) {
+      for (const { id, cause, declared } of stuck) {
         this.#findRace(id, cause, 0, declared);
       }
     }
@@ -158,7 +158,8 @@ export class Exhaustive implements Strategy {
       preemptions,
       chosen,
       done: 1 << chosen,
-      backtrack: this.#isReduced ? 1 << chosen : enabled,
+      // A fault commutes with nothing and needs no turn: it is tried in every place where it may happen.
+      backtrack: this.#isReduced ? (1 << chosen) | bitsOf(ids.slice(turn.plainCount)) : enabled,
     };
     this.#stack.push(node);
     return node;

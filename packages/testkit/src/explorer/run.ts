@@ -157,7 +157,7 @@ class Run {
       judgeEnd(this.#world, this.#play, stuck, this.#checker === undefined);
       this.#checker?.finish();
     }
-    this.#strategy.ended?.({ stuck, waitingFaults: this.#faults.filter((each) => each.isReady()) });
+    this.#strategy.ended?.({ stuck });
     const { violations, faults, story } = this.#world;
     const all =
       this.#checker === undefined ? violations : [...violations, ...this.#checker.violations];

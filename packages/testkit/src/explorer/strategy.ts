@@ -25,8 +25,6 @@ export interface Turn {
 export interface RunEnd {
   /** Actors that have not finished and never will. */
   readonly stuck: readonly Process[];
-  /** Faults that could still have happened. */
-  readonly waitingFaults: readonly Process[];
 }
 
 export interface Strategy {
