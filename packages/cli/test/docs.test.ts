@@ -179,6 +179,8 @@ describe("docs/cli.md", () => {
       "capture",
       "fleet",
       "bufs",
+      "check",
+      "explore",
       "bench",
     ]);
     for (const command of commands) {

@@ -1,6 +1,7 @@
 /** Threads that end in the middle of everything: the process and the other threads go on. */
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
-import { sharedMemory } from "@peerbuf/linux";
 import { describe, expect, it } from "vitest";
 import { openDescriptorCount } from "./open-descriptors.ts";
 
@@ -19,43 +20,26 @@ function start(code: string): { worker: Worker; said: Promise<unknown>; ended: P
   return { worker, said, ended };
 }
 
-const WAITING = `
-  const [ours, theirs] = channelPair();
-  const buffer = sharedMemory(65536);
-  const access = buffer.beginCpuAccess("write");
-  const waits = [ours.receive(), ours.receive({ timeoutMs: 60_000 })];
-  parentPort.postMessage("waiting");
-  await Promise.all(waits);`;
+const TERMINATED = fileURLToPath(new URL("terminated-threads.mjs", import.meta.url));
+
+/**
+ * What a process says in which threads were terminated; it runs again when Node itself gave up: Node 20 aborts
+ * now and then when a thread ends while V8 compiles for it (node_platform.cc), whatever the thread did.
+ */
+function terminatedWhile(what: string): string {
+  for (;;) {
+    const { stdout, stderr, status } = spawnSync(process.execPath, [TERMINATED, what], {
+      encoding: "utf8",
+    });
+    if (status === 0 || !stderr.includes("node_platform.cc")) {
+      return `${stdout}${status === 0 ? "" : stderr}`;
+    }
+  }
+}
 
 describe.skipIf(process.platform !== "linux")("a thread", () => {
-  it("may be terminated in mid-wait, under an open bracket", async () => {
-    for (let round = 0; round < 5; round++) {
-      const { worker, said, ended } = start(WAITING);
-      expect(await said).toBe("waiting");
-      await worker.terminate();
-      await ended;
-    }
-    using buffer = sharedMemory(4096);
-    expect(buffer.withBytesSync("write", (bytes) => bytes.fill(1)[4095])).toBe(1);
-  });
-
-  it("may be terminated at any moment of sharing, many at once", async () => {
-    const busy = `
-      const [ours, theirs] = channelPair();
-      parentPort.postMessage("busy");
-      for (;;) {
-        const buffer = sharedMemory(4096);
-        buffer.withBytesSync("write", (bytes) => bytes.fill(1));
-        await ours.share({ buffer }, null, { timeoutMs: 1 }).catch(() => undefined);
-        buffer.close();
-      }`;
-    const running = Array.from({ length: 4 }, () => start(busy));
-    await Promise.all(running.map(({ said }) => said));
-    for (const [index, { worker }] of running.entries()) {
-      await new Promise((resolve) => setTimeout(resolve, 3 * index));
-      await worker.terminate();
-    }
-    await Promise.all(running.map(({ ended }) => ended));
+  it.each(["waiting", "sharing"])("may be terminated while it is %s", (what) => {
+    expect(terminatedWhile(what)).toBe("well 1\n");
   });
 
   it("that ends by process.exit, or by an error in a callback, gives back its waits", async () => {

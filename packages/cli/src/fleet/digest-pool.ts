@@ -48,6 +48,9 @@ async function digestHere(
   return digests;
 }
 
+/** Longer than V8 needs to finish what it is compiling. */
+const QUIET_MS = 100;
+
 async function digestInThreads(
   captures: readonly CaptureFile[],
   { kernel, threadCount, onDone }: PoolOptions,
@@ -61,6 +64,8 @@ async function digestInThreads(
   try {
     return await collect(captures, workers, onDone);
   } finally {
+    // Not at once: Node 20 aborts when a thread ends while V8 still compiles for it (node_platform.cc).
+    await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
 }

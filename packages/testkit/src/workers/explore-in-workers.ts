@@ -74,7 +74,7 @@ class Crew {
         }
       }
     } finally {
-      await worker.terminate();
+      await endQuietly(worker);
     }
   }
 
@@ -164,3 +164,15 @@ const WORKER_FILE = new URL(
 
 const refusal = ({ text, code }: { text: string; code: string | undefined }): PeerbufError =>
   new PeerbufError((code ?? "DRIVER_BROKEN") as PeerbufErrorCode, text);
+
+/** Longer than V8 needs to finish what it is compiling. */
+const QUIET_MS = 100;
+
+/**
+ * Ends an idle thread. Not at once: Node 20 aborts the process when a thread ends while V8 still compiles
+ * for it in the background (node_platform.cc, `ForIsolate`; seen with 20.20).
+ */
+async function endQuietly(worker: Worker): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+  await worker.terminate();
+}
