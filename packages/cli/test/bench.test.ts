@@ -36,6 +36,8 @@ const NAMES = [
         "linux.bracket",
       ]
     : []),
+  "testkit.schedules",
+  "testkit.reduction",
 ];
 
 describe("bench", () => {
