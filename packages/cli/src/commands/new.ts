@@ -95,8 +95,9 @@ async function writeTemplate(role: string, name: string, folder: string): Promis
   for (const part of ["shared", role]) {
     await cp(join(TEMPLATES, part), folder, { recursive: true });
   }
-  // Under its real name npm would leave it out of this command's own package.
+  // Under their real names npm would leave the one out of this command's own package, and take the other for one.
   await rename(join(folder, "gitignore"), join(folder, ".gitignore"));
+  await rename(join(folder, "manifest.json"), join(folder, "package.json"));
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const paths = entries
     .filter((entry) => entry.isFile())
