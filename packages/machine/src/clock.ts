@@ -13,13 +13,14 @@
  * Work that never ends is refused: more events than the limit in one call of `run`, or in one moment
  * of the pump, is `CLOCK_RUNAWAY`.
  */
-import { type Clock, PeerbufError, type ScheduledEvent } from "@peerbuf/core";
+import { PeerbufError, type ScheduledEvent } from "@peerbuf/core";
 import { EventHeap, HeapEvent } from "./event-heap.ts";
+import type { MachineClock } from "./machine-clock.ts";
 
 /** Events that one drain may run unless the machine says otherwise. */
 export const EVENTS_PER_DRAIN_MAX = 10_000_000;
 
-export class VirtualClock implements Clock {
+export class VirtualClock implements MachineClock {
   readonly #heap = new EventHeap();
   readonly #eventsMax: number;
   #nowNs = 0;
@@ -64,6 +65,11 @@ export class VirtualClock implements Clock {
       this.#armPump();
     }
     return event;
+  }
+
+  /** One order for all. */
+  lane(_name: string): VirtualClock {
+    return this;
   }
 
   /** Runs events until none is left. Returns how many ran. */

@@ -18,6 +18,7 @@ import { checkFlushQueue, type FlushQueueOptions } from "./iommu/flush-queue.ts"
 import { Iommu } from "./iommu/iommu.ts";
 import { reservedRanges } from "./iommu/reserved-ranges.ts";
 import type { Machine } from "./machine.ts";
+import { IOMMU_LANE } from "./machine-clock.ts";
 import type { OnFabric } from "./modelled-device.ts";
 
 export type DmaPlatform = "direct" | "iommu" | "iommu-lazy" | "pass-through" | "swiotlb";
@@ -109,7 +110,8 @@ function openIommu(
   invalidation: Invalidation,
   { flushQueue = {}, peerToPeer = true }: DmaPlatformOptions,
 ): Opened {
-  const { topology, fabric, clock } = machine;
+  const { topology, fabric } = machine;
+  const clock = machine.clock.lane(IOMMU_LANE);
   const iommu = new Iommu(topology);
   const domainOf = (device: Device): Domain => {
     const { row } = direct.known(device);

@@ -56,6 +56,7 @@ export type { LinkOptions, LinkSpeed } from "./links/link-options.ts";
 export type { LinkUsage, MachineLinks, TransferTimes } from "./links/machine-links.ts";
 export type { DeviceLimit, TransferLeg, TransferPlan } from "./links/transfer-plan.ts";
 export { createMachine, type Machine, type MachineOptions, type PortWrapper } from "./machine.ts";
+export type { LaneClock, MachineClock } from "./machine-clock.ts";
 export type { NonPciDeviceOptions } from "./non-pci-device.ts";
 export { createModelledPlatform, type ModelledPlatform, type PlatformOptions } from "./platform.ts";
 export type { RequestAttributes } from "./requester.ts";

@@ -26,6 +26,7 @@ import { InterruptLines } from "./interrupts.ts";
 import type { Iommu } from "./iommu/iommu.ts";
 import type { LinkOptions } from "./links/link-options.ts";
 import { MachineLinks } from "./links/machine-links.ts";
+import { driverLane, engineLane, type MachineClock } from "./machine-clock.ts";
 import { FabricPort } from "./port.ts";
 import { Random } from "./random.ts";
 import { checkedProfile, type RootComplexProfile } from "./root-complex.ts";
@@ -47,8 +48,8 @@ export interface MachineOptions {
   readonly seed?: number;
   /** What its links can do where the capture does not say. */
   readonly links?: LinkOptions;
-  /** Time shared with another machine; one of its own unless given. */
-  readonly clock?: VirtualClock;
+  /** Time shared with another machine, or kept by a harness; one of its own unless given. */
+  readonly clock?: MachineClock;
   /** Events that the clock of its own runs in one go before it is a runaway. */
   readonly eventsPerDrainMax?: number;
 }
@@ -62,7 +63,7 @@ export function createMachine(options: MachineOptions): Machine {
 
 export class Machine {
   readonly topology: Topology;
-  readonly clock: VirtualClock;
+  readonly clock: MachineClock;
   readonly memory: ModelledHostMemory;
   readonly fabric: Fabric;
   readonly faultLog: FaultLog = new FaultLog();
@@ -111,7 +112,8 @@ export class Machine {
     if (this.#slots.has(row)) {
       throw new PeerbufError("WRONG_ORDER", `${bdf} has a model already`);
     }
-    const link = new FabricPort(row, this.fabric, this.interruptsOf(row), this.clock, this.links);
+    const clock = this.clock.lane(engineLane(this.topology.bdfOf(row)));
+    const link = new FabricPort(row, this.fabric, this.interruptsOf(row), clock, this.links);
     const bars = this.fabric.map.slots.filter((slot) => slot.row === row);
     const slot = new DeviceSlot(model, link, bars, this.failures);
     this.#slots.set(row, slot);
@@ -213,7 +215,8 @@ export class Machine {
   interruptsOf(row: number): InterruptLines {
     let lines = this.#interrupts.get(row);
     if (lines === undefined) {
-      lines = new InterruptLines(this.topology.bdfOf(row), this.clock, this.failures);
+      const bdf = this.topology.bdfOf(row);
+      lines = new InterruptLines(bdf, this.clock.lane(driverLane(bdf)), this.failures);
       this.#interrupts.set(row, lines);
     }
     return lines;

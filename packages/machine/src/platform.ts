@@ -28,6 +28,7 @@ import { CpuBar } from "./cpu-bar.ts";
 import { ModelledDeviceDma } from "./device-dma.ts";
 import { type DmaPlatformOptions, type DmaSetup, setUpDma } from "./dma-platforms.ts";
 import type { Machine } from "./machine.ts";
+import { driverLane, SOFTWARE_LANE } from "./machine-clock.ts";
 import { ModelledDevice, type OnFabric } from "./modelled-device.ts";
 import { NonPciDevice, type NonPciDeviceOptions } from "./non-pci-device.ts";
 
@@ -93,11 +94,12 @@ class MachinePlatform implements ModelledPlatform {
   provide(device: Device | undefined, registry: ServiceRegistry): void {
     const { machine } = this;
     registry.set(HOST_MEMORY, machine.memory);
-    registry.set(CLOCK, machine.clock);
     if (device === undefined) {
+      registry.set(CLOCK, machine.clock.lane(SOFTWARE_LANE));
       return;
     }
     const { row } = this.#find(device.id);
+    registry.set(CLOCK, machine.clock.lane(driverLane(machine.topology.bdfOf(row))));
     machine.hotPlug.enable(row);
     registry.set(DEVICE, device);
     registry.set(BARS, barsOf(machine, row));

@@ -15,6 +15,7 @@ import type { Fabric } from "./fabric.ts";
 import type { InterruptLines } from "./interrupts.ts";
 import type { MachineLinks } from "./links/machine-links.ts";
 import type { TransferPlan } from "./links/transfer-plan.ts";
+import type { LaneClock } from "./machine-clock.ts";
 import { type RequestAttributes, Requester } from "./requester.ts";
 import type { SparseMemory } from "./sparse-memory.ts";
 
@@ -25,7 +26,7 @@ export const lost = (lostBytes: number): Completion =>
 
 export class FabricPort implements DevicePort {
   readonly bdf: string;
-  readonly clock: Clock;
+  readonly clock: LaneClock;
   readonly #row: number;
   readonly #fabric: Fabric;
   readonly #interrupts: InterruptLines;
@@ -36,7 +37,7 @@ export class FabricPort implements DevicePort {
     row: number,
     fabric: Fabric,
     interrupts: InterruptLines,
-    clock: Clock,
+    clock: LaneClock,
     links: MachineLinks,
     attributes: RequestAttributes = {},
   ) {
@@ -85,7 +86,7 @@ export class FabricPort implements DevicePort {
   }
 
   transfer(plan: TransferPlan, done: () => void): ScheduledEvent {
-    return this.#links.transfer(this.#row, plan, done);
+    return this.#links.transfer(this.#row, plan, done, this.clock);
   }
 
   /** A message is a write: it is lost where the function may not issue one. */

@@ -11,7 +11,7 @@
  * one that is over but the sums in `carried`.
  */
 import type { ScheduledEvent } from "@peerbuf/core";
-import type { VirtualClock } from "../clock.ts";
+import type { LaneClock } from "../machine-clock.ts";
 import { FairShare } from "./fair-share.ts";
 
 /** What a transfer takes of each resource, in the resource's units. */
@@ -27,12 +27,22 @@ class Flow implements ScheduledEvent {
   readonly weights: readonly number[];
   readonly arriveNs: number;
   readonly done: () => void;
+  /** Where it arrives. */
+  readonly lane: LaneClock;
   readonly #stream: Stream;
   /** The event in which it arrives, once all of it is sent. */
   arrival: ScheduledEvent | undefined;
 
-  constructor(stream: Stream, load: Load, units: number, arriveNs: number, done: () => void) {
+  constructor(
+    stream: Stream,
+    load: Load,
+    units: number,
+    arriveNs: number,
+    done: () => void,
+    lane: LaneClock,
+  ) {
     this.#stream = stream;
+    this.lane = lane;
     this.load = load;
     this.units = units;
     this.weights = load.amounts.map((amount) => amount / units);
@@ -81,7 +91,7 @@ class Stream {
 export class FlowNetwork {
   /** Units that have gone through each resource, by transfers that are sent. */
   readonly carried: number[] = [];
-  readonly #clock: VirtualClock;
+  readonly #clock: LaneClock;
   readonly #fairShare: FairShare;
   readonly #streams = new Map<string, Stream>();
   readonly #active: Stream[] = [];
@@ -91,14 +101,15 @@ export class FlowNetwork {
   #next: ScheduledEvent | undefined;
 
   /** Capacities by resource, in units a nanosecond; the caller may append to them, never change them. */
-  constructor(clock: VirtualClock, capacities: readonly number[]) {
+  constructor(clock: LaneClock, capacities: readonly number[]) {
     this.#clock = clock;
     this.#fairShare = new FairShare(capacities);
   }
 
   /**
    * Begins a transfer of `units` in the stream `key`, whose transfers all use the same resources. `done` runs when it has
-   * arrived: `arriveNs` after its last unit is sent, never within this call.
+   * arrived: `arriveNs` after its last unit is sent, as an event of `lane` (the network's own unless given), never within
+   * this call.
    */
   start(
     key: string,
@@ -106,9 +117,10 @@ export class FlowNetwork {
     units: number,
     arriveNs: number,
     done: () => void,
+    lane: LaneClock = this.#clock,
   ): ScheduledEvent {
     const stream = this.#streams.get(key) ?? this.#open(key);
-    const flow = new Flow(stream, load, units, arriveNs, done);
+    const flow = new Flow(stream, load, units, arriveNs, done, lane);
     stream.waiting.push(flow);
     if (stream.waiting.length === 1) {
       this.#settle();
@@ -201,7 +213,7 @@ export class FlowNetwork {
       const resource = resources[index] as number;
       this.carried[resource] = (this.carried[resource] ?? 0) + (amounts[index] as number);
     }
-    flow.arrival = this.#clock.scheduleAt(this.#wholeNs(flow.arriveNs), flow.done);
+    flow.arrival = flow.lane.scheduleAt(this.#wholeNs(flow.arriveNs), flow.done);
     return this.#begin(stream, flow);
   }
 

@@ -6,7 +6,7 @@
  * interrupts, and each request that a model issues outside of a transfer.
  */
 import type { ScheduledEvent } from "@peerbuf/core";
-import type { VirtualClock } from "../clock.ts";
+import { type LaneClock, LINKS_LANE, type MachineClock } from "../machine-clock.ts";
 import { FlowNetwork } from "./flow-network.ts";
 import { LinkMap } from "./link-map.ts";
 import { checkedLinkOptions, type LinkOptions } from "./link-options.ts";
@@ -41,7 +41,7 @@ interface Tally {
 }
 
 export class MachineLinks {
-  readonly #clock: VirtualClock;
+  readonly #clock: MachineClock;
   readonly #fabric: Tracer;
   readonly #resources = new ResourceTable();
   readonly #network: FlowNetwork;
@@ -49,33 +49,35 @@ export class MachineLinks {
   readonly #tallies = new Map<number, Tally>();
 
   /** `InputError` for options that are no rates or packet sizes. */
-  constructor(fabric: Tracer, clock: VirtualClock, options: LinkOptions) {
+  constructor(fabric: Tracer, clock: MachineClock, options: LinkOptions) {
     const checked = checkedLinkOptions(options);
     const links = new LinkMap(fabric.topology, checked, this.#resources);
     const ways = new WayFinder(fabric, links, checked, this.#resources);
     this.#clock = clock;
     this.#fabric = fabric;
-    this.#network = new FlowNetwork(clock, this.#resources.capacities);
+    this.#network = new FlowNetwork(clock.lane(LINKS_LANE), this.#resources.capacities);
     this.#builder = new LoadBuilder(links, ways, this.#resources);
   }
 
   /**
-   * Begins a transfer of the function in `row`; `done` runs when all of it has arrived, never within this call.
+   * Begins a transfer of the function in `row`; `done` runs when all of it has arrived, as an event of `lane`, never within this
+   * call.
    * `ARGUMENT_INVALID` for a plan that is none.
    */
-  transfer(row: number, plan: TransferPlan, done: () => void): ScheduledEvent {
+  transfer(row: number, plan: TransferPlan, done: () => void, lane: LaneClock): ScheduledEvent {
     const device = this.#fabric.topology.bdfOf(row);
     checkPlan(plan, device);
     const load = this.#builder.build(row, device, plan);
     const tally = this.#tallyOf(row);
     const units = Math.max(1, load.payloadBytes);
     const key = `${row}:${load.resources.join(",")}`;
-    return this.#network.start(key, load, units, load.latencyNs, () => {
+    const arrived = (): void => {
       tally.count++;
       tally.bytes += load.payloadBytes;
       tally.untilNs = this.#clock.nowNs;
       done();
-    });
+    };
+    return this.#network.start(key, load, units, load.latencyNs, arrived, lane);
   }
 
   /** Transfers of a function that have arrived. `InputError` for an unknown function. */
