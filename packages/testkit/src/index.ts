@@ -62,7 +62,14 @@ export {
   type ScenarioSet,
   type ScenarioSource,
   type Share,
+  type ShareOptions,
   type ShareReport,
   sharesOf,
 } from "./workers/campaign.ts";
-export { exploreInWorkers, type WorkersOptions } from "./workers/explore-in-workers.ts";
+export {
+  exploreAllInWorkers,
+  exploreInWorkers,
+  type WorkersOptions,
+} from "./workers/explore-in-workers.ts";
+export { HandLost, Hands, type HandsOptions } from "./workers/hands.ts";
+export { ShareBook, shareSizeFor, tooOften, type Work } from "./workers/share-book.ts";

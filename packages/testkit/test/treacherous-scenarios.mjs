@@ -40,3 +40,15 @@ export function rarelyWrong() {
   };
   return { scenarios: [{ name: "rarely-wrong", play }] };
 }
+
+/** Two actors with two steps each, and nothing is known of what they touch: six orders. */
+export function twoSteps() {
+  const actors = ["one", "other"].map((name) => ({
+    name,
+    *run() {
+      yield step("begins", ["all"]);
+      yield step("ends", ["all"]);
+    },
+  }));
+  return { scenarios: [{ name: "two-steps", play: () => ({ actors }) }] };
+}

@@ -58,28 +58,36 @@ export interface ShareReport extends Omit<ExploreReport, "transitions"> {
 
 /** Schedules in a share: large enough to be worth sending, small enough to be done again. */
 export const SHARE_SCHEDULES = 2_000;
+/** A campaign has at most so many shares; those of a long one are larger. */
+export const SHARES_MAX = 4_096;
 
-/** `ARGUMENT_INVALID`: exhaustive search goes on where it was, so it cannot be shared out. */
+/** Exhaustive search goes on where it was, so it is one share. */
 export function sharesOf(
   { schedules, strategy }: Campaign,
   shareSchedules: number = SHARE_SCHEDULES,
 ): Share[] {
   if (strategy === "exhaustive") {
-    const message = "exhaustive search cannot be shared out: use random, pct or portfolio";
-    throw new PeerbufError("ARGUMENT_INVALID", message);
+    return [{ first: 0, schedules }];
   }
+  const size = Math.max(1, shareSchedules, Math.ceil(schedules / SHARES_MAX));
   const shares: Share[] = [];
-  for (let first = 0; first < schedules; first += shareSchedules) {
-    shares.push({ first, schedules: Math.min(shareSchedules, schedules - first) });
+  for (let first = 0; first < schedules; first += size) {
+    shares.push({ first, schedules: Math.min(size, schedules - first) });
   }
   return shares;
 }
 
-/** Does a share, in this thread. */
+export interface ShareOptions {
+  readonly onProgress?: (progress: ExploreProgress) => void;
+  /** Ends the share early; its report is of what was done. */
+  readonly signal?: AbortSignal;
+}
+
+/** Does a share, in this thread. `ARGUMENT_INVALID` for a source that has no such function or scenario. */
 export async function runShare(
   campaign: Campaign,
   share: Share,
-  onProgress?: (progress: ExploreProgress) => void,
+  wishes: ShareOptions = {},
 ): Promise<ShareReport> {
   const { source, scenario: name, ...options } = campaign;
   const { scenarios, checker } = await loadScenarios(source);
@@ -91,8 +99,8 @@ export async function runShare(
   const { transitions, ...report } = await explore(scenario, {
     ...options,
     ...share,
+    ...wishes,
     ...(checker === undefined ? {} : { checker }),
-    ...(onProgress === undefined ? {} : { onProgress }),
   });
   return { ...report, first: share.first, transitions: [...transitions.table] };
 }
@@ -105,39 +113,61 @@ async function loadScenarios({ module, name, data }: ScenarioSource): Promise<Sc
   return (await found(data)) as ScenarioSet;
 }
 
-/** The whole of these shares, in whatever order they came. */
-export function mergeShares(reports: readonly ShareReport[]): ExploreReport {
-  const [first] = reports;
+/** A share that ends its campaign, unless that goes on. */
+export const isLast = ({ failure, nondeterminism }: ShareReport): boolean =>
+  failure !== undefined || nondeterminism !== undefined;
+
+/**
+ * The whole of these shares, in whatever order they came.
+ *
+ * Of a campaign that ends with its first failure, what other hands did beyond it meanwhile does not count: the
+ * report is the one that a single hand would have given.
+ */
+export function mergeShares(
+  reports: readonly ShareReport[],
+  { goesOn = false }: Pick<Campaign, "goesOn"> = {},
+): ExploreReport {
+  const ordered = [...reports].sort((one, other) => one.first - other.first);
+  const end = goesOn ? -1 : ordered.findIndex(isLast);
+  const counted = end < 0 ? ordered : ordered.slice(0, end + 1);
+  const [first] = counted;
   if (first === undefined) {
     throw new PeerbufError("ARGUMENT_INVALID", "a campaign without shares has no report");
   }
-  const transitions = new TransitionCounts();
-  const faults: Record<string, number> = {};
-  let hash = 0;
-  for (const report of reports) {
-    transitions.add(new TransitionCounts(Float64Array.from(report.transitions)));
-    hash = combined(hash, report.hash);
-    for (const [kind, count] of Object.entries(report.faults)) {
-      faults[kind] = (faults[kind] ?? 0) + count;
-    }
-  }
-  const ordered = [...reports].sort((one, other) => one.first - other.first);
-  const failed = ordered.find(({ failure }) => failure !== undefined);
+  const failed = counted.find(({ failure }) => failure !== undefined);
   return {
     scenario: first.scenario,
     strategy: first.strategy,
     seed: first.seed,
-    schedules: sum(reports, ({ schedules }) => schedules),
-    cut: sum(reports, ({ cut }) => cut),
-    failures: sum(reports, ({ failures }) => failures),
+    schedules: sum(counted, ({ schedules }) => schedules),
+    cut: sum(counted, ({ cut }) => cut),
+    failures: sum(counted, ({ failures }) => failures),
     failure: failed?.failure,
     failureAt: failed?.failureAt,
-    hash,
-    isComplete: false,
-    transitions,
-    faults,
-    nondeterminism: ordered.find((each) => each.nondeterminism !== undefined)?.nondeterminism,
+    hash: counted.reduce((hash, report) => combined(hash, report.hash), 0),
+    isComplete: counted.length === 1 && first.isComplete,
+    transitions: transitionsOf(counted),
+    faults: faultsOf(counted),
+    nondeterminism: counted.find((each) => each.nondeterminism !== undefined)?.nondeterminism,
   };
+}
+
+function transitionsOf(reports: readonly ShareReport[]): TransitionCounts {
+  const whole = new TransitionCounts();
+  for (const { transitions } of reports) {
+    whole.add(new TransitionCounts(Float64Array.from(transitions)));
+  }
+  return whole;
+}
+
+function faultsOf(reports: readonly ShareReport[]): Record<string, number> {
+  const whole: Record<string, number> = {};
+  for (const { faults } of reports) {
+    for (const [kind, count] of Object.entries(faults)) {
+      whole[kind] = (whole[kind] ?? 0) + count;
+    }
+  }
+  return whole;
 }
 
 const sum = (reports: readonly ShareReport[], of: (report: ShareReport) => number): number =>
