@@ -25,7 +25,9 @@ export function judgeEnd(
   attempt(world, () => play.check?.());
   attempt(world, () => play.close?.());
   attempt(world, () => world.framework.close());
-  if (countsLeaks) {
+  if (world.ground !== undefined) {
+    world.ground.judgeLeaks();
+  } else if (countsLeaks) {
     judgeLeaks(world);
   }
 }

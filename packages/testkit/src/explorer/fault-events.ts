@@ -119,8 +119,11 @@ const held = ({ buffers }: World): WatchedBuffer[] => buffers.filter((each) => !
 const mortals = (actors: readonly ActorProcess[]): ActorProcess[] =>
   actors.filter(({ mayDie, isFinished, isDead }) => mayDie && !isFinished && !isDead);
 
-/** Devices that are attached to something now. */
-function clients(world: World): string[] {
+/** Devices that are attached to something now, or that the ground can lose. */
+function clients(world: World): readonly string[] {
+  if (world.ground !== undefined) {
+    return world.ground.removable();
+  }
   const ids = new Set<string>();
   for (const { control } of held(world)) {
     for (const { client } of control.attachments) {

@@ -105,7 +105,7 @@ class Run {
 
   constructor(options: RunOptions) {
     this.#strategy = options.strategy;
-    this.#turnsMax = options.turnsMax ?? TURNS_MAX;
+    this.#turnsMax = options.turnsMax ?? options.scenario.turnsMax ?? TURNS_MAX;
     this.#checker = options.checker?.({ step: () => this.#turns });
     const { scenario, faults, faultsMax, counts, subjects, isTold } = options;
     this.#isTracked = scenario.isTracked ?? false;

@@ -40,6 +40,8 @@ export interface Scenario {
    * to touch everything. Only with this does partial-order reduction save much.
    */
   readonly isTracked?: boolean;
+  /** Turns before the faults are over; default 400. What starts hardware needs more. */
+  readonly turnsMax?: number;
   play(world: World): Play;
 }
 

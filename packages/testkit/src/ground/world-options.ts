@@ -11,10 +11,13 @@ import type {
 } from "@peerbuf/core";
 import type { Decisions } from "../explorer/decisions.ts";
 import type { FaultKind } from "./fault-kind.ts";
+import type { GroundMaker } from "./ground.ts";
 import type { TransitionCounts } from "./transition.ts";
 
 export interface WorldOptions {
   readonly decisions: Decisions;
+  /** What it stands on; default the light ground, which the next seven are about. */
+  readonly ground?: GroundMaker;
   /** Default: gpu0, nic0, nic1. Each has an engine and memory behind a BAR. */
   readonly devices?: readonly string[];
   /** What a device's DMA can follow; default anything. */

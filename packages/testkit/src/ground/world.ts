@@ -24,6 +24,7 @@ import type { Decisions } from "../explorer/decisions.ts";
 import type { RuleId } from "../rules/rule.ts";
 import { type DmaEngine, type EngineHost, GroundEngine } from "./dma-engine.ts";
 import { type CallFault, FAULT_LABELS, type FaultKind } from "./fault-kind.ts";
+import type { Ground } from "./ground.ts";
 import { GroundClock, type Lane } from "./ground-clock.ts";
 import { deviceOf, judgeOf } from "./ground-devices.ts";
 import { GroundDma } from "./ground-dma.ts";
@@ -32,11 +33,11 @@ import { provideServices } from "./ground-services.ts";
 import { Touches } from "./touches.ts";
 import { TRANSITIONS } from "./transition.ts";
 import { type WatchedBuffer, watchedExporter } from "./watched-exporter.ts";
+import { withoutPlaces } from "./without-places.ts";
 import type { StoryLine, WorldOptions } from "./world-options.ts";
 
-/** Findings kept of one run. */
+/** Findings kept of one run, and lines of its story. */
 export const VIOLATIONS_MAX = 64;
-/** Lines kept of one story. */
 const LINES_MAX = 10_000;
 
 export function createWorld(options: WorldOptions): World {
@@ -45,6 +46,8 @@ export function createWorld(options: WorldOptions): World {
 
 export class World implements EngineHost {
   readonly platform: Platform;
+  /** Undefined: the light one. */
+  readonly ground: Ground | undefined;
   readonly framework: Framework;
   readonly clock: GroundClock;
   readonly memory: GroundMemory;
@@ -96,8 +99,9 @@ export class World implements EngineHost {
     for (const id of options.devices ?? ["gpu0", "nic0", "nic1"]) {
       this.#devices.set(id, deviceOf(id, options.limits?.[id]));
     }
-    this.platform = this.#platformOf();
-    const parts = { platform: this.platform, judge: judgeOf(options.path) };
+    this.ground = options.ground?.(this);
+    this.platform = this.ground?.platform ?? this.#platformOf();
+    const parts = { platform: this.platform, judge: this.ground?.judge ?? judgeOf(options.path) };
     this.framework = options.checker?.framework(parts) ?? createFramework(parts);
   }
 
@@ -139,6 +143,9 @@ export class World implements EngineHost {
   }
 
   engineOf(device: Device): DmaEngine {
+    if (this.ground !== undefined) {
+      return this.ground.engineOf(device);
+    }
     let engine = this.#engines.get(device);
     if (engine === undefined) {
       engine = new GroundEngine(device, this.clock.lane(`engine of ${device.id}`), this);
@@ -184,7 +191,7 @@ export class World implements EngineHost {
       // What the kit's own client does wrong there a checker would find.
       !(kind === "sync-mismatch" && checker !== undefined) &&
       this.hasFaults &&
-      this.faults.length < this.#faultsMax &&
+      this.faults.length + (this.ground?.plannedFaults ?? 0) < this.#faultsMax &&
       faults.includes(kind)
     );
   }
@@ -198,7 +205,11 @@ export class World implements EngineHost {
 
   /** Surprise removal: accesses of the device fail from now on, and nothing is mapped for it. */
   unplug(id: string): void {
-    this.#gone.add(this.device(id));
+    if (this.ground === undefined) {
+      this.#gone.add(this.device(id));
+    } else {
+      this.ground.unplug(id);
+    }
   }
 
   /** The faults are over: what was held back by them comes to its end, as a failure. */
@@ -207,17 +218,18 @@ export class World implements EngineHost {
     for (const run of this.#parked.splice(0)) {
       this.#driverLane.schedule(0, run);
     }
+    this.ground?.endFaults();
   }
 
   /** Work whose end was lost to a fault: it comes when the faults are over. */
   get hasHeldBack(): boolean {
-    return this.#parked.length > 0;
+    return this.#parked.length > 0 || this.ground?.hasHeldBack === true;
   }
 
   // What engines ask.
 
   isGone(device: Device): boolean {
-    return this.#gone.has(device);
+    return this.ground?.isGone(device) ?? this.#gone.has(device);
   }
 
   park(run: () => void): void {
@@ -336,7 +348,3 @@ export class World implements EngineHost {
     this.report("PLT-034", text, "memory");
   }
 }
-
-/** Errors name the line that made a handle: another on each machine, and a story is the same on all of them. */
-const withoutPlaces = (text: string): string =>
-  text.replaceAll(/, made at (?:[^()]*\([^()]*\)|[^ ;,]+)/g, "");
