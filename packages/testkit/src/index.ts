@@ -50,6 +50,8 @@ export { settleWorld } from "./ground/settle.ts";
 export { TRANSITIONS, type Transition, TransitionCounts } from "./ground/transition.ts";
 export { createWorld, type World } from "./ground/world.ts";
 export type { RunChecker, StoryLine, WorldOptions } from "./ground/world-options.ts";
+export { MachineGround, type MachineGroundOptions, type Models } from "./machine/machine-ground.ts";
+export { type MachineScenario, machineScenario } from "./machine/machine-scenario.ts";
 export { Client, type ClientOptions } from "./partners/client.ts";
 export { type MovingExporterApi, movingExporter } from "./partners/moving-exporter.ts";
 export { rulesAsMarkdown } from "./rules/page.ts";

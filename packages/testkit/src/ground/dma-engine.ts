@@ -10,6 +10,7 @@ import { Token } from "typedi";
 import type { Lane } from "./ground-clock.ts";
 import { eachPart, type GroundDma } from "./ground-dma.ts";
 import { type GroundMemory, POISON } from "./ground-memory.ts";
+import { giveBytes, takeBytes } from "./spare-bytes.ts";
 
 /** A driver of the light world gets its device's engine here. */
 export const DMA_ENGINE: Token<DmaEngine> = new Token<DmaEngine>("DMA engine");
@@ -120,7 +121,7 @@ export class GroundEngine implements DmaEngine {
     let at = 0;
     for (let index = 0; index < parts.length; index += 2) {
       const length = parts[index + 1] as number;
-      const bytes = local.subarray(at, at + length);
+      const bytes = partOf(local, at, length);
       if (!this.#access(parts[index] as DmaAddress, bytes, kind)) {
         return this.#failed(kind, local);
       }
@@ -152,7 +153,7 @@ export class GroundEngine implements DmaEngine {
       if (piece !== undefined) {
         this.#host.touchMemory(piece.subject, kind === "write");
       }
-      const part = bytes.subarray(at, at + length);
+      const part = partOf(bytes, at, length);
       return kind === "read" ? memory.read(physical, part) : memory.write(physical, part);
     });
   }
@@ -161,10 +162,11 @@ export class GroundEngine implements DmaEngine {
     const { memory } = this.#host;
     this.#host.touchEverything();
     const isPartial = this.#host.fault("partial-copy", this.#device.id);
-    const bytes = new Uint8Array(from.sizeBytes);
+    const bytes = takeBytes(from.sizeBytes);
     let isWhole = this.#walk(from, bytes, false, (at, part) => memory.read(at, part));
     const carried = isPartial ? bytes.subarray(0, bytes.length >> 1) : bytes;
     isWhole = this.#walk(to, carried, true, (at, part) => memory.write(at, part)) && isWhole;
+    giveBytes(bytes, bytes.length);
     return isWhole && !isPartial;
   }
 
@@ -176,7 +178,7 @@ export class GroundEngine implements DmaEngine {
   ): boolean {
     let isWhole = true;
     for (let index = 0, at = 0; index < ranges.count && at < bytes.length; index++) {
-      const part = bytes.subarray(at, at + ranges.lengthBytes(index));
+      const part = partOf(bytes, at, ranges.lengthBytes(index));
       const piece = this.#host.memory.find(ranges.start(index), part.length);
       if (piece !== undefined) {
         this.#host.touchMemory(piece.subject, writes);
@@ -194,8 +196,12 @@ const WHY = {
   direction: "the mapping is for the other direction",
 } as const;
 
+/** A view costs more than a short transfer: the whole is itself. */
+const partOf = (bytes: Uint8Array, at: number, lengthBytes: number): Uint8Array =>
+  at === 0 && lengthBytes === bytes.length ? bytes : bytes.subarray(at, at + lengthBytes);
+
 /** [address, length, ...] of a part of a list: what a descriptor would hold. */
-function partsOf(segments: SegmentList, offset: number, lengthBytes: number): number[] {
+export function partsOf(segments: SegmentList, offset: number, lengthBytes: number): number[] {
   const parts: number[] = [];
   let before = 0;
   for (let index = 0; index < segments.count; index++) {

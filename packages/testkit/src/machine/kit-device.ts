@@ -1,0 +1,202 @@
+/**
+ * Kit device: the kit's own hardware for slots of a machine that have no model: memory behind a BAR, and a DMA engine.
+ *
+ * Does what the kit's partners tell it, one piece of work after the other, with addresses as they were when the work began:
+ * what was unmapped meanwhile is met by the bytes as they arrive. A reset fails what it was at.
+ */
+import {
+  type Bar,
+  type DeviceDma,
+  type DmaRefusal,
+  PeerbufError,
+  type PhysicalRanges,
+  type SegmentList,
+} from "@peerbuf/core";
+import {
+  type BarModel,
+  type BarShape,
+  type DeviceModel,
+  type DevicePort,
+  SparseMemory,
+} from "@peerbuf/machine";
+import { type DmaEngine, partsOf } from "../ground/dma-engine.ts";
+import { POISON } from "../ground/ground-memory.ts";
+
+/** What the platform gives to whoever drives the device; fetched when it first copies. */
+export interface KitServices {
+  readonly dma: DeviceDma;
+  readonly bar: Bar | undefined;
+}
+
+/** `run(false)`: the device lost it. */
+interface Work {
+  readonly kind: "read" | "write";
+  readonly runs: readonly number[];
+  run(isLost: boolean): void;
+}
+
+/** Work waiting or running. */
+const WORK_MAX = 256;
+
+export class KitDevice implements DeviceModel, DmaEngine {
+  readonly name = "kit-device";
+  readonly #services: () => KitServices;
+  readonly #works: Work[] = [];
+  #port: DevicePort | undefined;
+  #memory: SparseMemory | undefined;
+
+  constructor(services: () => KitServices) {
+    this.#services = services;
+  }
+
+  /** The largest memory BAR shows the memory; the device may have none. */
+  connect(port: DevicePort, bars: readonly BarShape[]): ReadonlyMap<number, BarModel> {
+    this.#port = port;
+    const [largest] = [...bars].sort((one, other) => other.sizeBytes - one.sizeBytes);
+    if (largest === undefined) {
+      return new Map();
+    }
+    this.#memory = new SparseMemory(largest.sizeBytes);
+    return new Map([[largest.index, { kind: "memory", memory: this.#memory, base: 0 }]]);
+  }
+
+  reset(): void {
+    this.#memory?.clear();
+    const port = this.#connected();
+    for (const work of this.#works.splice(0)) {
+      port.clock.schedule(0, () => work.run(true));
+    }
+  }
+
+  start(
+    segments: SegmentList,
+    offset: number,
+    lengthBytes: number,
+    kind: "read" | "write",
+    local: Uint8Array,
+    done: (ok: boolean) => void,
+  ): void {
+    const runs = partsOf(segments, offset, lengthBytes);
+    this.#enqueue({
+      kind,
+      runs,
+      run: (isLost) => {
+        const isWhole = !isLost && this.#access(runs, kind, local);
+        if (!isWhole && kind === "read") {
+          local.fill(POISON);
+        }
+        done(isWhole);
+      },
+    });
+  }
+
+  copy(from: PhysicalRanges, to: PhysicalRanges, done: (ok: boolean) => void): void {
+    const source = this.#place(from);
+    const target = this.#place(to);
+    const end = (ok: boolean): void => {
+      source.end();
+      target.end();
+      done(ok);
+    };
+    const runs = [...source.runs, ...target.runs];
+    const kind = source.runs.length > 0 ? "read" : "write";
+    this.#enqueue({
+      kind,
+      runs,
+      run: (isLost) => {
+        const bytes = new Uint8Array(from.sizeBytes);
+        end(!isLost && source.access("read", bytes) && target.access("write", bytes));
+      },
+    });
+  }
+
+  #enqueue(work: Work): void {
+    if (this.#works.length === WORK_MAX) {
+      throw new PeerbufError("MEMORY_EXHAUSTED", `${WORK_MAX} pieces of work are waiting`);
+    }
+    this.#works.push(work);
+    if (this.#works.length === 1) {
+      this.#begin(work);
+    }
+  }
+
+  #begin(work: Work): void {
+    const { kind, runs } = work;
+    this.#connected().transfer({ legs: [{ kind, runs }] }, () => {
+      if (this.#works[0] !== work) {
+        return; // Lost in a reset.
+      }
+      this.#works.shift();
+      work.run(false);
+      const [next] = this.#works;
+      if (next !== undefined) {
+        this.#begin(next);
+      }
+    });
+  }
+
+  #access(runs: readonly number[], kind: "read" | "write", bytes: Uint8Array): boolean {
+    const port = this.#connected();
+    let isWhole = true;
+    for (let index = 0, at = 0; index < runs.length; index += 2) {
+      const length = runs[index + 1] as number;
+      isWhole = port[kind](runs[index] as number, bytes, at, length).ok && isWhole;
+      at += length;
+    }
+    return isWhole;
+  }
+
+  /** Memory of its own behind the BAR, or host pages, which it maps for as long as it needs them. */
+  #place(ranges: PhysicalRanges): CopyPlace {
+    const { dma, bar } = this.#services();
+    const first = ranges.start(0) - (bar?.start ?? 0);
+    const memory = this.#memory;
+    if (bar !== undefined && memory !== undefined && first >= 0 && first < bar.sizeBytes) {
+      return ownPlace(memory, bar.start, ranges);
+    }
+    const segments = dma.map(ranges, "bidirectional");
+    return "answer" in segments
+      ? unreachable(segments)
+      : {
+          runs: partsOf(segments, 0, ranges.sizeBytes),
+          access: (kind, bytes) => this.#access(partsOf(segments, 0, bytes.length), kind, bytes),
+          end: () => dma.unmap(segments, "bidirectional"),
+        };
+  }
+
+  #connected(): DevicePort {
+    if (this.#port === undefined) {
+      throw new PeerbufError("WRONG_ORDER", "this device is not placed yet");
+    }
+    return this.#port;
+  }
+}
+
+/** One end of a copy. */
+interface CopyPlace {
+  /** What it takes of the links. */
+  readonly runs: readonly number[];
+  access(kind: "read" | "write", bytes: Uint8Array): boolean;
+  end(): void;
+}
+
+function ownPlace(memory: SparseMemory, start: number, ranges: PhysicalRanges): CopyPlace {
+  return {
+    runs: [],
+    access(kind, bytes) {
+      for (let index = 0, at = 0; index < ranges.count; index++) {
+        const part = bytes.subarray(at, at + ranges.lengthBytes(index));
+        memory[kind](ranges.start(index) - start, part);
+        at += part.length;
+      }
+      return true;
+    },
+    end() {},
+  };
+}
+
+const unreachable = (_refusal: DmaRefusal): CopyPlace => ({
+  runs: [],
+  access: () => false,
+  end() {},
+});
