@@ -23,7 +23,10 @@ export class PhysicalRanges {
 
   /** One contiguous range. */
   static of(start: PhysicalAddress, lengthBytes: number): PhysicalRanges {
-    return new PhysicalRanges(Float64Array.of(start, lengthBytes));
+    const table = new Float64Array(2); // Two stores: `Float64Array.of` takes ten times as long.
+    table[0] = start;
+    table[1] = lengthBytes;
+    return new PhysicalRanges(table);
   }
 
   start(index: number): PhysicalAddress {

@@ -42,7 +42,8 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
   readonly reservation: Reservation;
   readonly #owner: BufferOwner;
   readonly #attachments: LiveAttachment[] = [];
-  readonly #cpuAccesses = new Set<LiveCpuAccess>();
+  /** Made with the first of them: most buffers see none. */
+  #cpuAccesses: Set<LiveCpuAccess> | undefined;
   #attachmentsMade = 0;
   /** Attaches under way, further up the stack. */
   #attaching = 0;
@@ -61,7 +62,7 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
     this.reservation = new Reservation(owner.fences, this.label);
     this.motion = new Motion(this);
     const storage = allocate(this.motion);
-    this.exported = { ...facts, fences: this.motion, rounds: new Rounds(), storage };
+    this.exported = exportedOf(facts, this.motion, storage);
   }
 
   /** No handle is out; the memory may still wait for work on it. */
@@ -95,7 +96,7 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
 
   /** CPU accesses not yet ended. */
   get cpuAccesses(): readonly LiveCpuAccess[] {
-    return [...this.#cpuAccesses];
+    return this.#cpuAccesses === undefined ? [] : [...this.#cpuAccesses];
   }
 
   get attachments(): readonly LiveAttachment[] {
@@ -133,6 +134,7 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
     }
     const label = `CPU access (${use}) to ${this.label}`;
     const access = new LiveCpuAccess(this, use, new Origin(label, this.beginCpuAccess));
+    this.#cpuAccesses ??= new Set();
     this.#cpuAccesses.add(access);
     try {
       await access.begin(options);
@@ -144,7 +146,7 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
   }
 
   cpuAccessEnded(access: LiveCpuAccess): void {
-    this.#cpuAccesses.delete(access);
+    this.#cpuAccesses?.delete(access);
   }
 
   async read(offset: number, lengthBytes: number): Promise<Uint8Array> {
@@ -159,14 +161,7 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
 
   close(): void {
     this.#requireOpen();
-    const held = [...this.#attachments, ...this.#cpuAccesses].map(({ origin }) => `${origin}`);
-    if (this.#attaching > 0 || this.motion.isMoving) {
-      held.push("it is being attached to or moved");
-    }
-    if (held.length > 0) {
-      const holders = held.join(", ");
-      throw new PeerbufError("BUFFER_BUSY", `${this.origin} cannot be closed: ${holders}`);
-    }
+    this.#requireFree();
     this.#open = false;
     this.#releaseWhenOver();
   }
@@ -194,6 +189,20 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
     } catch (error) {
       throw asDriverFault(error, this.exporter);
     }
+  }
+
+  #requireFree(): void {
+    const accesses = this.#cpuAccesses?.size ?? 0;
+    const isBusy = this.#attaching > 0 || this.motion.isMoving;
+    if (this.#attachments.length + accesses === 0 && !isBusy) {
+      return;
+    }
+    const held = [...this.#attachments, ...this.cpuAccesses].map(({ origin }) => `${origin}`);
+    if (isBusy) {
+      held.push("it is being attached to or moved");
+    }
+    const holders = held.join(", ");
+    throw new PeerbufError("BUFFER_BUSY", `${this.origin} cannot be closed: ${holders}`);
   }
 
   /** The exporter gets its memory back only when nothing can touch it any more. */
@@ -236,6 +245,24 @@ export class LiveDmaBuf implements DmaBuf, AttachmentOwner, CpuAccessOwner {
       { errno: "EINVAL" },
     );
   }
+}
+
+/** Part by part: a spread would cost more than all the rest of a buffer. */
+function exportedOf(facts: BufferParts, fences: Motion, storage: Storage): Exported {
+  const { name, sizeBytes, exporter, device, platform, judge, events } = facts;
+  const rounds = new Rounds();
+  return {
+    name,
+    sizeBytes,
+    exporter,
+    device,
+    storage,
+    platform,
+    judge,
+    events,
+    rounds,
+    fences,
+  };
 }
 
 /** Buffers are whole pages, as mappings are (Linux: dma_buf sizes and sg entries are PAGE_SIZE aligned). */

@@ -10,7 +10,7 @@ import type { Device } from "../device.ts";
 import { asDriverFault } from "../driver.ts";
 import { PeerbufError } from "../error.ts";
 import { EventSource, type FrameworkEvent } from "../events.ts";
-import type { Exporter, ExporterDriver, Storage } from "../exporter.ts";
+import type { AllocateOptions, Exporter, ExporterDriver, Storage } from "../exporter.ts";
 import type {
   Framework,
   FrameworkOptions,
@@ -75,7 +75,8 @@ class LiveFramework implements Framework {
       isOpen = false;
     };
     const allocate = this.#allocator(name, device, exporter, () => isOpen);
-    return { ...this.#opened(name, device, exporter.api, close), allocate };
+    const opened = this.#opened(name, device, exporter.api, close);
+    return { api: opened.api, close: opened.close, [Symbol.dispose]: opened.close, allocate };
   }
 
   openImporter<Options, Api>(
@@ -255,7 +256,7 @@ class LiveFramework implements Framework {
     exporter: Exporter<Api>,
     isOpen: () => boolean,
   ): OpenedExporter<Api>["allocate"] {
-    const allocate: OpenedExporter<Api>["allocate"] = (sizeBytes, options = {}) => {
+    const allocate: OpenedExporter<Api>["allocate"] = (sizeBytes, options) => {
       if (!this.#open) {
         throw new PeerbufError(
           "FRAMEWORK_CLOSED",
@@ -266,7 +267,8 @@ class LiveFramework implements Framework {
         throw new PeerbufError("HANDLE_CLOSED", `${exporterName} cannot allocate: it is closed`);
       }
       requireSize(sizeBytes);
-      const { name = `buffer-${++this.#buffersMade}`, ...wishes } = options;
+      const name = options?.name ?? `buffer-${++this.#buffersMade}`;
+      const wishes = wishesIn(options);
       const facts = {
         name,
         sizeBytes,
@@ -319,6 +321,15 @@ class LiveFramework implements Framework {
       this.#events.send({ kind, driver });
     }
   }
+}
+
+/** All but the name, which is the framework's. */
+function wishesIn(options: Parameters<OpenedExporter<object>["allocate"]>[1]): AllocateOptions {
+  if (options === undefined) {
+    return {};
+  }
+  const { name: _, ...wishes } = options;
+  return wishes;
 }
 
 /** One step of many at the end: what it throws keeps none of the others from being done. */

@@ -51,8 +51,8 @@ export class Motion implements BufferControl {
   #revoked: Reason | undefined;
   #revoking = 0;
   #motions = 0;
-  /** Those who wait until nothing is mapped any more. */
-  readonly #waitingForUnmap = new Set<PendingWait<void>>();
+  /** Those who wait until nothing is mapped any more; made with the first. */
+  #waitingForUnmap: Set<PendingWait<void>> | undefined;
 
   constructor(buffer: MotionOwner) {
     this.#buffer = buffer;
@@ -68,7 +68,13 @@ export class Motion implements BufferControl {
   }
 
   get isPinned(): boolean {
-    return this.attachments.some((attachment) => attachment.isPinned);
+    const { attachments } = this;
+    for (let index = 0; index < attachments.length; index++) {
+      if (attachments[index]?.isPinned === true) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** Importers are being told, or the exporter starts the copy. */
@@ -167,13 +173,14 @@ export class Motion implements BufferControl {
 
   /** A mapping is gone; perhaps it was the last. */
   unmapped(): void {
-    if (this.#waitingForUnmap.size === 0 || this.#holders().length > 0) {
+    const waiting = this.#waitingForUnmap;
+    if (waiting === undefined || waiting.size === 0 || this.#holders().length > 0) {
       return;
     }
-    for (const wait of this.#waitingForUnmap) {
+    for (const wait of waiting) {
       wait.resolve();
     }
-    this.#waitingForUnmap.clear();
+    waiting.clear();
   }
 
   /** Refuses what needs the reservation while somebody else holds it: `BUFFER_BUSY` with the name. */
@@ -266,19 +273,20 @@ export class Motion implements BufferControl {
   }
 
   #requireUnpinned(why: Reason): void {
-    const holders = this.attachments.filter(({ isPinned }) => isPinned);
-    if (holders.length > 0) {
-      const names = holders.map(({ origin }) => `${origin}`).join(", ");
-      throw new PeerbufError(
-        "BUFFER_PINNED",
-        `${this.#buffer.label} cannot be moved (${why.text}): pinned by ${names}`,
-      );
+    if (!this.isPinned) {
+      return;
     }
+    const holders = this.attachments.filter(({ isPinned }) => isPinned);
+    const names = holders.map(({ origin }) => `${origin}`).join(", ");
+    throw new PeerbufError(
+      "BUFFER_PINNED",
+      `${this.#buffer.label} cannot be moved (${why.text}): pinned by ${names}`,
+    );
   }
 
   #forget(wait: PendingWait<void> | undefined): void {
     if (wait !== undefined) {
-      this.#waitingForUnmap.delete(wait);
+      this.#waitingForUnmap?.delete(wait);
     }
   }
 
@@ -299,6 +307,7 @@ export class Motion implements BufferControl {
     let wait: PendingWait<void> | undefined;
     wait = new PendingWait<void>(clock, options, what, giveUp);
     if (!wait.isSettled) {
+      this.#waitingForUnmap ??= new Set();
       this.#waitingForUnmap.add(wait);
     }
     return wait.promise;

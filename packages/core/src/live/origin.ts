@@ -10,7 +10,8 @@ export class Origin {
 
   constructor(label: string, madeBy?: (...args: never[]) => unknown) {
     this.label = label;
-    if (madeBy !== undefined) {
+    // A limit of 0 asks for no stacks at all, and even an empty one costs as much as a mapping.
+    if (madeBy !== undefined && Error.stackTraceLimit !== 0) {
       this.#trace = {};
       Error.captureStackTrace(this.#trace, madeBy);
     }

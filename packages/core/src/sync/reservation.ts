@@ -32,13 +32,14 @@ export class Reservation {
   readonly label: string;
   private readonly ownLock: WaitDieLock;
   private slots: FenceSlots = NO_SLOTS;
-  /** Slots below this one may be used; falls back to the count at unlock. */
+  /** Slots below this one may be used in this tenure of the lock; in a later one, those that are filled. */
   private reservedCount = 0;
+  private reservedIn = 0;
 
   constructor(domain: FenceDomain, label: string) {
     this.domain = domain;
     this.label = label;
-    this.ownLock = new WaitDieLock(domain, label, () => this.dropReserved());
+    this.ownLock = new WaitDieLock(domain, label);
   }
 
   // The lock.
@@ -93,7 +94,7 @@ export class Reservation {
     if (this.slots.count + count > this.slots.capacity) {
       this.grow(this.slots.count + count);
     }
-    this.reservedCount = Math.max(this.reservedCount, this.slots.count + count);
+    this.reserve(Math.max(this.usableCount(), this.slots.count + count));
   }
 
   /**
@@ -106,7 +107,7 @@ export class Reservation {
     this.refuseContainer(fence);
     const level = USAGE_LEVEL[usage];
     const slot = this.slots.slotFor(fence, level);
-    if (slot >= this.reservedCount) {
+    if (slot >= this.usableCount()) {
       const message = `"${this.label}": no slot was reserved since the lock was taken`;
       throw new PeerbufError("SLOT_NOT_RESERVED", message);
     }
@@ -133,13 +134,13 @@ export class Reservation {
   copyFences(source: Reservation): void {
     this.requireLock("copy fences");
     this.slots = source.slots.grownTo(source.slots.count);
-    this.reservedCount = this.slots.count;
+    this.reserve(this.slots.count);
   }
 
   /** The buffer is gone: drops all fences. */
   close(): void {
     this.slots = NO_SLOTS;
-    this.reservedCount = 0;
+    this.reserve(0);
   }
 
   // Looking: a query for a usage sees it and all stronger ones.
@@ -238,8 +239,13 @@ export class Reservation {
     this.slots = this.slots.grownTo(count);
   }
 
-  private dropReserved(): void {
-    this.reservedCount = this.slots.count;
+  private reserve(slotCount: number): void {
+    this.reservedCount = slotCount;
+    this.reservedIn = this.ownLock.tenure;
+  }
+
+  private usableCount(): number {
+    return this.reservedIn === this.ownLock.tenure ? this.reservedCount : this.slots.count;
   }
 
   private requireLock(what: string): void {

@@ -33,19 +33,23 @@ const NO_OPTIONS: WaitOptions = {};
 export class WaitDieLock implements HeldLock {
   readonly label: string;
   private readonly domain: FenceDomain;
-  private readonly onUnlock: () => void;
   private current: LockHolder | undefined = undefined;
+  private unlocks = 0;
   /** First come, first served, except that contexts go by stamp. */
   private readonly queue: LockWaiter[] = [];
 
-  constructor(domain: FenceDomain, label: string, onUnlock: () => void) {
+  constructor(domain: FenceDomain, label: string) {
     this.domain = domain;
     this.label = label;
-    this.onUnlock = onUnlock;
   }
 
   get holder(): LockHolder | undefined {
     return this.current;
+  }
+
+  /** How often it was given back: what was agreed on under it holds until this changes. */
+  get tenure(): number {
+    return this.unlocks;
   }
 
   /** Who waits, in the order in which they will get the lock. */
@@ -95,7 +99,6 @@ export class WaitDieLock implements HeldLock {
       throw new PeerbufError("LOCK_NOT_HELD", message);
     }
     this.release(holder);
-    this.onUnlock();
     const next = this.queue.shift();
     if (next !== undefined) {
       stopWaiting(next);
@@ -116,6 +119,7 @@ export class WaitDieLock implements HeldLock {
 
   private release(holder: LockHolder): void {
     this.current = undefined;
+    this.unlocks++;
     const { held } = booksOf(ownerOf(holder));
     held.splice(held.lastIndexOf(this), 1);
     if (holder instanceof AcquireContext) {
