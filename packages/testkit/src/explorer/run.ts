@@ -158,6 +158,7 @@ class Run {
       this.#checker?.finish();
     }
     this.#strategy.ended?.({ stuck });
+    this.#world.close();
     const { violations, faults, story } = this.#world;
     const all =
       this.#checker === undefined ? violations : [...violations, ...this.#checker.violations];

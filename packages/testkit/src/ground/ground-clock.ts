@@ -9,11 +9,28 @@
  */
 import type { Clock, ScheduledEvent } from "@peerbuf/core";
 
-interface LaneEvent {
+/** Told of every event: two that go into one lane come in the order in which they were scheduled. */
+export interface ScheduleListener {
+  scheduled(lane: Lane): void;
+}
+
+class LaneEvent implements ScheduledEvent {
   readonly dueNs: number;
   /** The turn in which it was scheduled. */
   readonly bornAt: number;
   readonly run: () => void;
+  readonly #lane: Lane;
+
+  constructor(lane: Lane, dueNs: number, bornAt: number, run: () => void) {
+    this.#lane = lane;
+    this.dueNs = dueNs;
+    this.bornAt = bornAt;
+    this.run = run;
+  }
+
+  cancel(): void {
+    this.#lane.cancel(this);
+  }
 }
 
 /** A queue of events that belong together. */
@@ -47,15 +64,11 @@ export class Lane implements Clock {
   }
 
   schedule(delayNs: number, run: () => void): ScheduledEvent {
-    const dueNs = this.#clock.nowNs + Math.max(0, delayNs);
-    this.#clock.onSchedule?.(this);
-    const event = { dueNs, bornAt: this.#clock.turn, run };
-    let place = this.#events.length;
-    while (place > 0 && (this.#events[place - 1] as LaneEvent).dueNs > event.dueNs) {
-      place--;
-    }
-    this.#events.splice(place, 0, event);
-    return { cancel: () => this.#cancel(event) };
+    const clock = this.#clock;
+    clock.listener?.scheduled(this);
+    const event = new LaneEvent(this, clock.nowNs + Math.max(0, delayNs), clock.turn, run);
+    this.#insert(event);
+    return event;
   }
 
   /** Runs the first event. */
@@ -67,10 +80,24 @@ export class Lane implements Clock {
     }
   }
 
-  #cancel(event: LaneEvent): void {
-    const place = this.#events.indexOf(event);
+  /** An event that has run, or was called off before, is none of it. */
+  cancel(event: ScheduledEvent): void {
+    const place = this.#events.indexOf(event as LaneEvent);
     if (place >= 0) {
       this.#events.splice(place, 1);
+    }
+  }
+
+  #insert(event: LaneEvent): void {
+    const events = this.#events;
+    let place = events.length;
+    while (place > 0 && (events[place - 1] as LaneEvent).dueNs > event.dueNs) {
+      place--;
+    }
+    if (place === events.length) {
+      events.push(event);
+    } else {
+      events.splice(place, 0, event);
     }
   }
 }
@@ -80,8 +107,7 @@ export class GroundClock implements Clock {
   readonly lanes: Lane[] = [];
   /** The turn that runs, counted from 0 by whoever gives turns. */
   turn = -1;
-  /** Told of every event: two that go into one lane come in the order in which they were scheduled. */
-  onSchedule: ((lane: Lane) => void) | undefined;
+  listener: ScheduleListener | undefined;
   readonly #slackNs: number;
   readonly #own: Lane;
   #nowNs = 0;
@@ -110,7 +136,7 @@ export class GroundClock implements Clock {
   get horizonNs(): number {
     let earliest = Number.POSITIVE_INFINITY;
     for (const { dueNs } of this.lanes) {
-      earliest = Math.min(earliest, dueNs);
+      earliest = dueNs < earliest ? dueNs : earliest;
     }
     return earliest + this.#slackNs;
   }

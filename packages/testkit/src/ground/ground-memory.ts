@@ -3,11 +3,13 @@
  *
  * Addresses are given out once and never again, so whoever uses memory that was freed is found out,
  * every time: it reads poison, writes nothing, and is reported. Memory is found by walking the pieces of
- * a region: a world has a handful.
+ * a region: a world has a handful. The bytes themselves come from the worlds before and go to those after
+ * (`spare-bytes.ts`): they never leave this file.
  *
  * Not here: what devices see (see `ground-dma.ts`).
  */
 import { PAGE_BYTES, PeerbufError, type PhysicalAddress, PhysicalRanges } from "@peerbuf/core";
+import { copyBytes, giveBytes, takeBytes } from "./spare-bytes.ts";
 
 /** What reads of memory give that nobody may read. */
 export const POISON = 0xdb;
@@ -15,7 +17,7 @@ export const POISON = 0xdb;
 /** One piece of memory that was given out. */
 export interface Piece {
   readonly start: PhysicalAddress;
-  readonly bytes: Uint8Array;
+  readonly sizeBytes: number;
   /** Whose it is: host memory, or the memory of the device with this id. */
   readonly owner: string;
   /** Its bit among the world's subjects. */
@@ -23,26 +25,36 @@ export interface Piece {
   isFree: boolean;
 }
 
-/** Told of every access that leads nowhere. */
-export type BadAccess = (address: number, what: string) => void;
+interface HeldPiece extends Piece {
+  bytes: Uint8Array;
+  /** Bytes from here on were never written. */
+  writtenBytes: number;
+}
+
+/** The world around it. */
+export interface MemoryHost {
+  /** The bit of a piece. */
+  subjectOf(name: string): number;
+  /** Told of every access that leads nowhere. */
+  badAccess(address: number, what: string): void;
+}
 
 const HOST_START = 0x4000_0000;
 const DEVICE_START = 0x10_0000_0000;
 const REGION_BYTES = 0x10_0000_0000;
 
 export class GroundMemory {
-  readonly #pieces: Piece[] = [];
-  readonly #onBadAccess: BadAccess;
-  readonly #subjectOf: (name: string) => number;
+  readonly #pieces: HeldPiece[] = [];
+  readonly #host: MemoryHost;
   readonly #hostBytesMax: number;
   #hostBytes = 0;
   #nextHost = HOST_START;
-  readonly #nextDevice = new Map<number, number>();
+  readonly #nextDevice: number[] = [];
+  #isOver = false;
 
-  constructor(hostBytesMax: number, subjectOf: (name: string) => number, onBadAccess: BadAccess) {
+  constructor(hostBytesMax: number, host: MemoryHost) {
     this.#hostBytesMax = hostBytesMax;
-    this.#subjectOf = subjectOf;
-    this.#onBadAccess = onBadAccess;
+    this.#host = host;
   }
 
   /** Host bytes given out and not yet back. */
@@ -73,8 +85,8 @@ export class GroundMemory {
   /** Contiguous memory behind a device's BAR. */
   allocateDevice(owner: string, index: number, sizeBytes: number): PhysicalAddress {
     const base = DEVICE_START + index * REGION_BYTES;
-    const start = (this.#nextDevice.get(index) ?? base) as PhysicalAddress;
-    this.#nextDevice.set(index, start + sizeBytes + PAGE_BYTES);
+    const start = (this.#nextDevice[index] ?? base) as PhysicalAddress;
+    this.#nextDevice[index] = start + sizeBytes + PAGE_BYTES;
     this.#add(start, sizeBytes, owner);
     return start;
   }
@@ -88,8 +100,8 @@ export class GroundMemory {
         wasHeld = false;
       } else {
         piece.isFree = true;
-        piece.bytes.fill(POISON);
-        this.#hostBytes -= piece.owner === "host" ? piece.bytes.length : 0;
+        this.#hostBytes -= piece.owner === "host" ? piece.sizeBytes : 0;
+        spareBytes(piece);
       }
     }
     return wasHeld;
@@ -97,32 +109,54 @@ export class GroundMemory {
 
   /** The live piece that holds all of these bytes. */
   find(address: number, lengthBytes: number): Piece | undefined {
-    const piece = this.#pieceAt(address);
-    return piece === undefined || piece.isFree || address + lengthBytes > end(piece)
-      ? undefined
-      : piece;
+    return this.#heldAt(address, lengthBytes);
   }
 
   read(address: number, target: Uint8Array): boolean {
-    const piece = this.find(address, target.length);
+    const piece = this.#heldAt(address, target.length);
     if (piece === undefined) {
       target.fill(POISON);
-      this.#onBadAccess(address, `a read of ${target.length} bytes`);
+      this.#miss(address, "read", target.length);
       return false;
     }
-    const offset = address - piece.start;
-    target.set(piece.bytes.subarray(offset, offset + target.length));
+    copyBytes(piece.bytes, address - piece.start, target);
     return true;
   }
 
   write(address: number, source: Uint8Array): boolean {
-    const piece = this.find(address, source.length);
+    const piece = this.#heldAt(address, source.length);
     if (piece === undefined) {
-      this.#onBadAccess(address, `a write of ${source.length} bytes`);
+      this.#miss(address, "write", source.length);
       return false;
     }
-    piece.bytes.set(source, address - piece.start);
+    const offset = address - piece.start;
+    piece.bytes.set(source, offset);
+    piece.writtenBytes = Math.max(piece.writtenBytes, offset + source.length);
     return true;
+  }
+
+  /** The world is over: its bytes go to another one. Who comes later finds nothing, and nobody is told. */
+  close(): void {
+    this.#isOver = true;
+    for (const piece of this.#pieces) {
+      if (!piece.isFree) {
+        piece.isFree = true;
+        spareBytes(piece);
+      }
+    }
+  }
+
+  #miss(address: number, what: string, lengthBytes: number): void {
+    if (!this.#isOver) {
+      this.#host.badAccess(address, `a ${what} of ${lengthBytes} bytes`);
+    }
+  }
+
+  #heldAt(address: number, lengthBytes: number): HeldPiece | undefined {
+    const piece = this.#pieceAt(address);
+    return piece === undefined || piece.isFree || address + lengthBytes > end(piece)
+      ? undefined
+      : piece;
   }
 
   #takeHost(pages: number): PhysicalAddress {
@@ -133,11 +167,13 @@ export class GroundMemory {
   }
 
   #add(start: PhysicalAddress, sizeBytes: number, owner: string): void {
-    const subject = this.#subjectOf(`memory ${this.#pieces.length}`);
-    this.#pieces.push({ start, bytes: new Uint8Array(sizeBytes), owner, subject, isFree: false });
+    const subject = this.#host.subjectOf(`memory ${this.#pieces.length}`);
+    const bytes = takeBytes(sizeBytes);
+    const isFree = false;
+    this.#pieces.push({ start, sizeBytes, bytes, owner, subject, isFree, writtenBytes: 0 });
   }
 
-  #pieceAt(address: number): Piece | undefined {
+  #pieceAt(address: number): HeldPiece | undefined {
     for (const piece of this.#pieces) {
       if (address >= piece.start && address < end(piece)) {
         return piece;
@@ -147,4 +183,11 @@ export class GroundMemory {
   }
 }
 
-const end = (piece: Piece): number => piece.start + piece.bytes.length;
+const end = (piece: Piece): number => piece.start + piece.sizeBytes;
+
+const NO_BYTES = new Uint8Array(0);
+
+function spareBytes(piece: HeldPiece): void {
+  giveBytes(piece.bytes, piece.writtenBytes);
+  piece.bytes = NO_BYTES;
+}

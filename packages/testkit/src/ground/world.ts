@@ -25,10 +25,10 @@ import type { RuleId } from "../rules/rule.ts";
 import { type DmaEngine, type EngineHost, GroundEngine } from "./dma-engine.ts";
 import { type CallFault, FAULT_LABELS, type FaultKind } from "./fault-kind.ts";
 import type { Ground } from "./ground.ts";
-import { GroundClock, type Lane } from "./ground-clock.ts";
+import { GroundClock, type Lane, type ScheduleListener } from "./ground-clock.ts";
 import { deviceOf, judgeOf } from "./ground-devices.ts";
 import { GroundDma } from "./ground-dma.ts";
-import { GroundMemory } from "./ground-memory.ts";
+import { GroundMemory, type MemoryHost } from "./ground-memory.ts";
 import { provideServices } from "./ground-services.ts";
 import { Touches } from "./touches.ts";
 import { TRANSITIONS } from "./transition.ts";
@@ -44,7 +44,7 @@ export function createWorld(options: WorldOptions): World {
   return new World(options);
 }
 
-export class World implements EngineHost {
+export class World implements EngineHost, MemoryHost, ScheduleListener {
   readonly platform: Platform;
   /** Undefined: the light one. */
   readonly ground: Ground | undefined;
@@ -82,12 +82,8 @@ export class World implements EngineHost {
     this.touches = new Touches(options.subjects);
     this.clock = new GroundClock(options.slackNs ?? 10_000);
     this.#driverLane = this.clock.lane("drivers");
-    this.clock.onSchedule = ({ name }) => this.touches.add(this.touches.subject(name), true);
-    this.memory = new GroundMemory(
-      options.hostBytesMax ?? 2 ** 24,
-      (name) => this.touches.subject(name),
-      (address, what) => this.#badAccess(address, what),
-    );
+    this.clock.listener = this;
+    this.memory = new GroundMemory(options.hostBytesMax ?? 2 ** 24, this);
     this.dma = new GroundDma(options.isDirect ?? false, {
       refuse: ({ client }) => this.#refusal(client),
       changed: (client, what) => this.#dmaChanged(client, what),
@@ -226,7 +222,25 @@ export class World implements EngineHost {
     return this.#parked.length > 0 || this.ground?.hasHeldBack === true;
   }
 
-  // What engines ask.
+  /** The run is over, and judged. */
+  close(): void {
+    this.memory.close();
+  }
+
+  // What memory and engines ask.
+
+  scheduled({ name }: Lane): void {
+    this.touches.add(this.touches.subject(name), true);
+  }
+
+  subjectOf(name: string): number {
+    return this.touches.subject(name);
+  }
+
+  badAccess(address: number, what: string): void {
+    const text = `${what} at 0x${address.toString(16)}: nobody holds this memory`;
+    this.report("PLT-034", text, "memory");
+  }
 
   isGone(device: Device): boolean {
     return this.ground?.isGone(device) ?? this.#gone.has(device);
@@ -341,10 +355,5 @@ export class World implements EngineHost {
     if (this.#options.isTold === true) {
       this.say(`DMA ${what} for ${client.id}`);
     }
-  }
-
-  #badAccess(address: number, what: string): void {
-    const text = `${what} at 0x${address.toString(16)}: nobody holds this memory`;
-    this.report("PLT-034", text, "memory");
   }
 }

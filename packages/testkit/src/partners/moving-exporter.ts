@@ -42,6 +42,8 @@ export interface MovingExporterApi {
 
 type Place = "device" | "system";
 
+const TYPES: Storage["types"] = Object.freeze([{ type: P2P }, { type: DMA }]);
+
 /** Tries of one copy. */
 const TRIES_MAX = 4;
 const EVICTED = reason("EVICTED", "its memory is needed elsewhere");
@@ -102,7 +104,7 @@ interface Parts {
 
 function storageOf(buffer: MovingBuffer, released: () => void): Storage {
   return {
-    types: [{ type: P2P }, { type: DMA }],
+    types: TYPES,
     place: (request) => buffer.placement(request),
     pin: (request) => buffer.placement(request),
     unpin() {},
