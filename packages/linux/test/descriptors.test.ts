@@ -179,13 +179,28 @@ describe.skipIf(process.platform !== "linux")("a process that may open no more",
       timeout: 30_000,
     });
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-    expect(JSON.parse(stdout)).toEqual({
+    const [full, ...steps] = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(full).toEqual({
       filling: "SYSCALL_FAILED EMFILE",
       pair: "SYSCALL_FAILED EMFILE",
       share: "no error",
       receive: "MESSAGE_INVALID EBADMSG",
       wait: "WAIT_TIMED_OUT ETIME",
+      looking: ["PLATFORM_MISSING ENODEV", "SYSCALL_FAILED EMFILE", "no error"],
       after: 1,
     });
+    expect(steps.map(({ free }) => free)).toEqual([0, 1, 2, 3, 4, 5]);
+    const answers = new Set(steps.flatMap(({ said }) => said));
+    expect([...answers].sort()).toEqual([
+      "MESSAGE_INVALID EBADMSG",
+      "SYSCALL_FAILED EMFILE",
+      "no error",
+    ]);
+    expect(steps.at(-1).said, "what was refused before holds nothing").toEqual(
+      Array(4).fill("no error"),
+    );
   });
 });

@@ -8,7 +8,7 @@ export function checkSize(sizeBytes: number): void {
   if (!(Number.isSafeInteger(sizeBytes) && sizeBytes > 0 && sizeBytes % PAGE_BYTES === 0)) {
     throw new PeerbufError(
       "SIZE_INVALID",
-      `${sizeBytes} bytes: a buffer is a whole number of pages of ${PAGE_BYTES} bytes, at least one`,
+      `${String(sizeBytes)} bytes: a buffer is a whole number of pages of ${PAGE_BYTES} bytes, at least one`,
     );
   }
 }

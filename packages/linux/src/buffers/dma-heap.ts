@@ -1,12 +1,13 @@
 /**
  * dma-heap: buffers of system memory from /dev/dma_heap/NAME (drivers/dma-buf/dma-heap.c, 6.12).
  */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { totalmem } from "node:os";
 import { PeerbufError } from "@peerbuf/core";
 import { Descriptor } from "../sys/descriptor.ts";
 import { missingNode } from "../sys/device-node.ts";
 import { ioctl, request } from "../sys/ioctl.ts";
+import { namesIn } from "../sys/kernel-files.ts";
 import { checkSize } from "./buffer-size.ts";
 import { LinuxBuffer } from "./linux-buffer.ts";
 
@@ -17,7 +18,7 @@ const O_RDWR = 2;
 const O_CLOEXEC = 0x80000;
 
 /** Names of the heaps of this machine; empty where there are none. */
-export const dmaHeapNames = (): string[] => (existsSync(FOLDER) ? readdirSync(FOLDER).sort() : []);
+export const dmaHeapNames = (): string[] => namesIn(FOLDER);
 
 /**
  * A zeroed buffer of `sizeBytes` (whole pages) from the heap `name`, usually `system`. `PLATFORM_MISSING`

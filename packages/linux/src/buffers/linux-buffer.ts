@@ -76,12 +76,13 @@ export class LinuxBuffer implements Disposable {
 
   /** At most 31 bytes of UTF-8, seen by everybody who looks at the buffer. A memfd keeps its first name. */
   setName(name: string): void {
-    const bytes = new TextEncoder().encode(`${name}\0`);
     this.descriptor.number;
-    if (bytes.length > NAME_BYTES_MAX + 1 || name.includes("\0")) {
+    const isText = typeof name === "string" && !name.includes("\0");
+    const bytes = new TextEncoder().encode(`${String(name)}\0`);
+    if (!isText || bytes.length > NAME_BYTES_MAX + 1) {
       throw new PeerbufError(
         "ARGUMENT_INVALID",
-        `the name "${name}" is no text of at most ${NAME_BYTES_MAX} bytes`,
+        `the name "${String(name)}" is no text of at most ${NAME_BYTES_MAX} bytes`,
       );
     }
     if (this.kind === "dma-buf") {

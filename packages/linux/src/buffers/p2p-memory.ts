@@ -5,11 +5,12 @@
  * It is no dma-buf: a process maps it and hands the mapped bytes to direct I/O, and the kernel says then
  * whether the two devices may reach each other. Root only, unless the file's mode was changed.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { PeerbufError } from "@peerbuf/core";
-import { type BracketedBuffer, Brackets, type CpuAccess } from "../cpu-access/bracket.ts";
+import { type BracketedBuffer, Brackets, type CpuAccess, within } from "../cpu-access/bracket.ts";
 import { Descriptor } from "../sys/descriptor.ts";
 import { missingNode } from "../sys/device-node.ts";
+import { namesIn, textOf } from "../sys/kernel-files.ts";
 import { MemoryMap } from "../sys/memory-map.ts";
 import { checkSize } from "./buffer-size.ts";
 import type { Use } from "./dma-buf-requests.ts";
@@ -27,14 +28,10 @@ export interface P2pProvider {
 
 /** Providers of this machine; empty where there are none, or the kernel has no CONFIG_PCI_P2PDMA. */
 export function p2pProviders(): P2pProvider[] {
-  if (!existsSync(DEVICES)) {
-    return [];
-  }
   const read = (bdf: string, name: string): number =>
-    Number(readFileSync(`${DEVICES}/${bdf}/p2pmem/${name}`, "utf8"));
-  return readdirSync(DEVICES)
+    Number(textOf(`${DEVICES}/${bdf}/p2pmem/${name}`));
+  return namesIn(DEVICES)
     .filter((bdf) => existsSync(`${DEVICES}/${bdf}/p2pmem/allocate`))
-    .sort()
     .map((bdf) => ({
       bdf,
       sizeBytes: read(bdf, "size"),
@@ -82,10 +79,9 @@ export class P2pMemory implements Disposable {
     return this.#brackets.begin(use);
   }
 
-  /** Runs `work` within a bracket that ends on every path. */
+  /** Runs `work` within a bracket that ends on every path. `ARGUMENT_INVALID` when `work` is asynchronous. */
   withBytesSync<T>(use: Use, work: (bytes: Uint8Array<ArrayBuffer>) => T): T {
-    using access = this.beginCpuAccess(use);
-    return work(access.bytes);
+    return within(this.beginCpuAccess(use), work);
   }
 
   /** As `withBytesSync`, until the promise of `work` ends. */

@@ -26,7 +26,7 @@ export const UDMABUF_ITEMS_MAX = 1024;
 /** Has this machine got udmabuf? */
 export const hasUdmabuf = (): boolean => existsSync(NODE);
 
-/** A piece of a memfd. Offset and size in bytes, whole pages. */
+/** A piece of a memfd. Offset and size in bytes, whole pages; the offset is 0 unless given. */
 export interface MemfdPiece {
   readonly memfd: Descriptor | LinuxBuffer;
   readonly offset?: number;
@@ -80,11 +80,18 @@ function writeItem(
   { memfd, offset = 0, sizeBytes }: MemfdPiece,
 ): void {
   checkSize(sizeBytes);
+  checkOffset(offset);
   const file = memfd instanceof LinuxBuffer ? memfd.descriptor : memfd;
   sealForSharing(file);
   argument.setUint32(at, file.number, true);
   argument.setBigUint64(at + 8, BigInt(offset), true);
   argument.setBigUint64(at + 16, BigInt(sizeBytes), true);
+}
+
+function checkOffset(offset: number): void {
+  if (offset !== 0) {
+    checkSize(offset);
+  }
 }
 
 function sealForSharing(file: Descriptor): void {

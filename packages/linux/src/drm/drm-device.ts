@@ -4,13 +4,14 @@
  * A handle is the device's own name for a buffer. One buffer has one handle on a node, however often it is
  * imported; `close` gives back every handle that was taken here.
  */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { PeerbufError } from "@peerbuf/core";
 import { checkSize } from "../buffers/buffer-size.ts";
 import { LinuxBuffer } from "../buffers/linux-buffer.ts";
 import { Descriptor } from "../sys/descriptor.ts";
 import { missingNode } from "../sys/device-node.ts";
 import { ioctl } from "../sys/ioctl.ts";
+import { namesIn } from "../sys/kernel-files.ts";
 import { addressOf } from "../sys/libc.ts";
 import {
   DRM_CAP_PRIME,
@@ -39,12 +40,9 @@ export interface DumbBuffer {
 
 /** Paths of the DRM nodes of this machine, cards before render nodes; empty where there are none. */
 export const drmNodes = (): string[] =>
-  existsSync(FOLDER)
-    ? readdirSync(FOLDER)
-        .filter((name) => /^(card|renderD)\d+$/.test(name))
-        .sort()
-        .map((name) => `${FOLDER}/${name}`)
-    : [];
+  namesIn(FOLDER)
+    .filter((name) => /^(card|renderD)\d+$/.test(name))
+    .map((name) => `${FOLDER}/${name}`);
 
 export class DrmDevice implements Disposable {
   readonly path: string;
@@ -116,6 +114,7 @@ export class DrmDevice implements Disposable {
 
   /** The buffer behind a handle as a dma-buf: the same one every time. `SYSCALL_FAILED`: ENOENT. */
   exportHandle(handle: number): LinuxBuffer {
+    checkHandle(handle);
     const argument = primeArgument(handle, PRIME_FLAGS, -1);
     ioctl(this.#node, DRM_IOCTL_PRIME_HANDLE_TO_FD, bytesOf(argument), `export handle ${handle}`);
     const fd = argument.getInt32(8, true);
@@ -142,6 +141,7 @@ export class DrmDevice implements Disposable {
 
   /** Gives a handle back: the device lets the buffer go. `SYSCALL_FAILED` (EINVAL) for one it has not. */
   closeHandle(handle: number): void {
+    checkHandle(handle);
     const argument = new DataView(new ArrayBuffer(8));
     argument.setUint32(0, handle, true);
     ioctl(this.#node, DRM_IOCTL_GEM_CLOSE, bytesOf(argument), `close handle ${handle}`);
@@ -193,6 +193,11 @@ function requireCounts(values: readonly number[], what: string): void {
   if (!values.every((value) => Number.isInteger(value) && value >= 1 && value <= COUNT_MAX)) {
     throw new PeerbufError("ARGUMENT_INVALID", `${what}: 1 to ${COUNT_MAX} are possible`);
   }
+}
+
+/** `ARGUMENT_INVALID` for what cannot be a handle: cut to 32 bits it could be another one. */
+export function checkHandle(handle: number): void {
+  requireCounts([handle], `handle ${handle}`);
 }
 
 function asMemoryError(error: unknown): unknown {

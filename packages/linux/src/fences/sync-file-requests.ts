@@ -1,7 +1,7 @@
 /**
  * Sync-file requests: the ioctls of a sync_file descriptor (include/uapi/linux/sync_file.h, 6.12).
  */
-import type { SyncFenceInfo } from "@peerbuf/core";
+import { PeerbufError, type SyncFenceInfo } from "@peerbuf/core";
 import { Descriptor } from "../sys/descriptor.ts";
 import { ioctl, request } from "../sys/ioctl.ts";
 import { addressOf } from "../sys/libc.ts";
@@ -59,8 +59,11 @@ export function merge(one: Descriptor, other: Descriptor, name: string): Descrip
   return new Descriptor(argument.getInt32(36, true), `sync file "${name}"`);
 }
 
-/** A hint, in ns of CLOCK_MONOTONIC. */
+/** A hint, in ns of CLOCK_MONOTONIC. `ARGUMENT_INVALID` for what is no time. */
 export function setDeadline(file: Descriptor, deadlineNs: number): void {
+  if (!Number.isFinite(deadlineNs)) {
+    throw new PeerbufError("ARGUMENT_INVALID", `${String(deadlineNs)} is no time in ns`);
+  }
   const argument = new DataView(new ArrayBuffer(16));
   argument.setBigUint64(0, BigInt(Math.max(0, Math.round(deadlineNs))), true);
   ioctl(file, SYNC_IOC_SET_DEADLINE, new Uint8Array(argument.buffer), "set a deadline");

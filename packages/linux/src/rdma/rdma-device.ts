@@ -4,12 +4,13 @@
  * A protection domain of its own holds the regions. Queue pairs and completions belong to the user's RDMA
  * library; what is given out here are the keys that they use.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { type Direction, deviceReads, deviceWrites, PeerbufError } from "@peerbuf/core";
 import type { LinuxBuffer } from "../buffers/linux-buffer.ts";
 import { Descriptor } from "../sys/descriptor.ts";
 import { missingNode } from "../sys/device-node.ts";
+import { namesIn, textOf } from "../sys/kernel-files.ts";
 import { addressOf } from "../sys/libc.ts";
 import { MemoryMap } from "../sys/memory-map.ts";
 import { contextDataOf, regionData } from "./driver-data.ts";
@@ -41,12 +42,9 @@ const ACCESS = { LOCAL_WRITE: 1, REMOTE_WRITE: 2, REMOTE_READ: 4 } as const;
 
 /** Paths of the RDMA devices of this machine; empty where there are none. */
 export const rdmaNodes = (): string[] =>
-  existsSync(FOLDER)
-    ? readdirSync(FOLDER)
-        .filter((name) => /^uverbs\d+$/.test(name))
-        .sort()
-        .map((name) => `${FOLDER}/${name}`)
-    : [];
+  namesIn(FOLDER)
+    .filter((name) => /^uverbs\d+$/.test(name))
+    .map((name) => `${FOLDER}/${name}`);
 
 export class RdmaDevice implements Disposable {
   readonly path: string;
@@ -237,5 +235,5 @@ function nameOf(path: string): string {
   if (!existsSync(file)) {
     throw new PeerbufError("SYSCALL_FAILED", `${path} is no RDMA device`, { errno: "ENOTTY" });
   }
-  return readFileSync(file, "utf8").trim();
+  return textOf(file).trim();
 }

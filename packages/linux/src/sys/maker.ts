@@ -13,14 +13,22 @@ const FRAMES_MAX = 8;
 /** `file:line:column` of the first frame outside of this package. */
 export function findMaker(): string {
   const { prepareStackTrace, stackTraceLimit } = Error;
-  Error.prepareStackTrace = firstStranger;
-  Error.stackTraceLimit = FRAMES_MAX;
+  // Refused where a program has frozen Error: handles are made all the same.
+  const isOurs = Reflect.set(Error, "prepareStackTrace", firstStranger);
+  Reflect.set(Error, "stackTraceLimit", FRAMES_MAX);
+  try {
+    return isOurs ? stackOf() : UNKNOWN;
+  } finally {
+    Reflect.set(Error, "prepareStackTrace", prepareStackTrace);
+    Reflect.set(Error, "stackTraceLimit", stackTraceLimit);
+  }
+}
+
+/** What `firstStranger` says. */
+function stackOf(): string {
   const trace: { stack?: string } = {};
   Error.captureStackTrace(trace, findMaker);
-  const maker = trace.stack ?? UNKNOWN;
-  Error.prepareStackTrace = prepareStackTrace;
-  Error.stackTraceLimit = stackTraceLimit;
-  return maker;
+  return trace.stack ?? UNKNOWN;
 }
 
 const UNKNOWN = "an unknown place";

@@ -4,6 +4,7 @@
  * Made so that it can become a udmabuf: sealing allowed, and sealed against shrinking before anybody maps
  * it, because touching a mapped page that was cut off ends the process (SIGBUS).
  */
+import { PeerbufError } from "@peerbuf/core";
 import { Descriptor } from "./descriptor.ts";
 import { checked } from "./errno.ts";
 import { libc } from "./libc.ts";
@@ -16,8 +17,12 @@ const F_GET_SEALS = 1034;
 /** Bits of F_ADD_SEALS (include/uapi/linux/fcntl.h). */
 export const SEAL = { SEAL: 1, SHRINK: 2, GROW: 4, WRITE: 8, FUTURE_WRITE: 16 } as const;
 
-/** `sizeBytes` of zeros, sealed against shrinking and growing. */
+/** memfd_create(2): NAME_MAX without "memfd:". */
+const NAME_BYTES_MAX = 249;
+
+/** `sizeBytes` of zeros, sealed against shrinking and growing. `ARGUMENT_INVALID` for what is no name. */
 export function createMemfd(name: string, sizeBytes: number): Descriptor {
+  checkName(name);
   const memfd = new Descriptor(
     checked(
       () => libc().memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING),
@@ -35,6 +40,16 @@ export function createMemfd(name: string, sizeBytes: number): Descriptor {
   } catch (error) {
     memfd.close();
     throw error;
+  }
+}
+
+function checkName(name: string): void {
+  const isName = typeof name === "string" && !name.includes("\0");
+  if (!isName || Buffer.byteLength(name) > NAME_BYTES_MAX) {
+    throw new PeerbufError(
+      "ARGUMENT_INVALID",
+      `"${String(name)}" is no name: text of at most ${NAME_BYTES_MAX} bytes is one`,
+    );
   }
 }
 

@@ -36,9 +36,9 @@ export function socketPair(): [Descriptor, Descriptor] {
 
 /** A socket that listens at a path, which must not exist yet (EADDRINUSE). */
 export function listenAt(path: string): Descriptor {
+  const address = addressOf(path);
   const socket = newSocket(`listening at ${path}`);
   try {
-    const address = addressOf(path);
     checked(
       () => libc().bind(socket.number, address, address.length),
       () => `listen at ${path}`,
@@ -56,9 +56,9 @@ export function listenAt(path: string): Descriptor {
 
 /** A socket connected to who listens at a path: ENOENT or ECONNREFUSED when nobody does. */
 export function connectTo(path: string): Descriptor {
+  const address = addressOf(path);
   const socket = newSocket(`a channel to ${path}`);
   try {
-    const address = addressOf(path);
     checked(
       () => libc().connect(socket.number, address, address.length),
       () => `connect to ${path}`,
@@ -132,11 +132,12 @@ function newSocket(what: string): Descriptor {
 }
 
 function addressOf(path: string): Uint8Array {
-  const bytes = new TextEncoder().encode(path);
-  if (bytes.length === 0 || bytes.length > PATH_BYTES_MAX || path.includes("\0")) {
+  const isPath = typeof path === "string" && !path.includes("\0");
+  const bytes = new TextEncoder().encode(isPath ? path : "");
+  if (bytes.length === 0 || bytes.length > PATH_BYTES_MAX) {
     throw new PeerbufError(
       "ARGUMENT_INVALID",
-      `"${path}" is no socket path: 1 to ${PATH_BYTES_MAX} bytes`,
+      `"${String(path)}" is no socket path: 1 to ${PATH_BYTES_MAX} bytes`,
     );
   }
   const address = new Uint8Array(2 + bytes.length + 1);

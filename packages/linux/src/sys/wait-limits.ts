@@ -40,19 +40,30 @@ export function limitsOf(options: ReadinessOptions | undefined, what: string): W
   if (options === undefined) {
     return NO_LIMITS;
   }
-  const { signal, timeoutMs } = options;
-  if (timeoutMs !== undefined && !(timeoutMs >= 0 && timeoutMs <= TIMEOUT_MS_MAX)) {
-    throw new PeerbufError(
-      "ARGUMENT_INVALID",
-      `a wait of ${timeoutMs} ms: 0 to ${TIMEOUT_MS_MAX} is possible`,
-    );
-  }
+  const { signal, timeoutMs } = options ?? {};
+  checkTime(timeoutMs);
+  checkSignal(signal);
   if (signal?.aborted === true) {
     throw interrupted(what, signal);
   }
   const deadlineNs =
     timeoutMs === undefined ? NO_LIMITS.deadlineNs : clock.nowNs + timeoutMs * NS_PER_MS;
   return { signal, timeoutMs, deadlineNs };
+}
+
+function checkTime(timeoutMs: number | undefined = 0): void {
+  if (!(typeof timeoutMs === "number" && timeoutMs >= 0 && timeoutMs <= TIMEOUT_MS_MAX)) {
+    throw new PeerbufError(
+      "ARGUMENT_INVALID",
+      `a wait of ${String(timeoutMs)} ms: 0 to ${TIMEOUT_MS_MAX} is possible`,
+    );
+  }
+}
+
+function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal !== undefined && typeof signal?.addEventListener !== "function") {
+    throw new PeerbufError("ARGUMENT_INVALID", "what is to end a wait is no AbortSignal");
+  }
 }
 
 /**

@@ -4,12 +4,13 @@
  * Speaks V4L2 with single-planar and multi-planar nodes alike. Streams nothing by itself: `V4l2Capture`
  * decides what is asked when.
  */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { PeerbufError } from "@peerbuf/core";
 import { LinuxBuffer } from "../buffers/linux-buffer.ts";
 import { Descriptor } from "../sys/descriptor.ts";
 import { missingNode } from "../sys/device-node.ts";
 import { ioctl } from "../sys/ioctl.ts";
+import { namesIn } from "../sys/kernel-files.ts";
 import {
   applyWish,
   newFormat,
@@ -38,7 +39,7 @@ const O_CLOEXEC = 0x80000;
 
 /** Paths of the video nodes of this machine, in order of their numbers; empty where there are none. */
 export const videoNodes = (): string[] =>
-  readdirSync("/dev")
+  namesIn("/dev")
     .filter((name) => /^video\d+$/.test(name))
     .sort((one, other) => numberOf(one) - numberOf(other))
     .map((name) => `/dev/${name}`);
