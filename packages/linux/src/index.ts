@@ -58,7 +58,7 @@ export {
 export type { ExporterTotal, ProcessTotal } from "./survey/totals.ts";
 export { Descriptor } from "./sys/descriptor.ts";
 export { type OpenHandle, openHandles } from "./sys/handle-ledger.ts";
-export { MESSAGE_BYTES_MAX } from "./sys/message.ts";
+export { MESSAGE_BYTES_MAX } from "./sys/packet.ts";
 export { RawSocket, rawBracket, rawLookAndClose } from "./sys/raw-calls.ts";
 export type { ReadinessOptions } from "./sys/wait-limits.ts";
 export type { PictureFormat, PictureWish, PlaneLayout } from "./v4l2/picture-format.ts";

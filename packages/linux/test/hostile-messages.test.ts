@@ -7,11 +7,11 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createMemfd } from "../src/sys/memfd.ts";
 import { openDescriptorCount, warmUp } from "./open-descriptors.ts";
+import { rawEnvelope } from "./raw-envelope.ts";
 import { sendRaw } from "./raw-packet.ts";
 import { codeOf, codeOfAsync } from "./refusal.ts";
 
-const envelope = (items: unknown, meta: unknown = null, peerbuf: unknown = 1): string =>
-  JSON.stringify({ peerbuf, meta, items });
+const A = { name: "a", sizeBytes: 4096 };
 
 let ours: Channel;
 let hostile: Descriptor;
@@ -40,61 +40,67 @@ async function expectRefused(): Promise<void> {
 }
 
 async function expectStillWorks(): Promise<void> {
-  sendRaw(hostile, envelope([], "fine"), []);
+  sendRaw(hostile, rawEnvelope([], '"fine"'), []);
   expect((await ours.receive({ timeoutMs: 5000 }))?.meta).toBe("fine");
 }
 
 describe.skipIf(process.platform !== "linux")("a hostile message", () => {
-  const texts: Record<string, string> = {
-    "no JSON": "hello",
-    "half of a JSON text": '{"peerbuf":1,"meta":',
-    "a JSON text that is no object": "17",
-    null: "null",
-    "an array": "[]",
-    "another protocol": envelope([], null, 2),
-    "no items": JSON.stringify({ peerbuf: 1 }),
-    "items that are no array": envelope({ length: 0 }),
-    "items that are null": envelope([null]),
-    "items without a size": envelope([{ name: "a" }]),
-    "sizes that are no numbers": envelope([{ name: "a", sizeBytes: "4096" }]),
-    "names that are no text": envelope([{ name: 5, sizeBytes: 4096 }]),
-    "a buffer that did not come": envelope([{ name: "a", sizeBytes: 4096 }]),
-    "64 KiB of brackets": "[".repeat(65_536),
-    "nested arrays without an end in sight": "[".repeat(30_000) + "]".repeat(30_000),
-    "an inherited envelope": '{"__proto__":{"peerbuf":1,"meta":null,"items":[]}}',
+  const noise = (text: string): Uint8Array => new TextEncoder().encode(text);
+  const messages: Record<string, Uint8Array> = {
+    "a text": noise("hello"),
+    "one byte": Uint8Array.of(0x50),
+    "half of a head": rawEnvelope([]).subarray(0, 7),
+    "another protocol": rawEnvelope([], "", { protocol: 0x0001_4250 }),
+    "the protocol before this one": noise('{"peerbuf":1,"meta":null,"items":[]}'),
+    "a buffer that did not come": rawEnvelope([A]),
+    "more buffers than there can be": rawEnvelope([], "", { count: 2 ** 32 - 1 }),
+    "half of a JSON text": rawEnvelope([], '{"a":'),
+    "no JSON": rawEnvelope([], "hello"),
+    "JSON text that is no UTF-8": Buffer.concat([rawEnvelope([]), Uint8Array.of(0x22, 0xff, 0x22)]),
+    "64 KiB of brackets": rawEnvelope([], "[".repeat(65_528)),
+    "nested arrays without an end": rawEnvelope([], "[".repeat(32_000)),
   };
 
-  it.each(Object.entries(texts))("with %s is refused", async (_, text) => {
-    sendRaw(hostile, text, []);
+  it.each(Object.entries(messages))("with %s is refused", async (_, bytes) => {
+    sendRaw(hostile, bytes, []);
     await expectRefused();
     await expectStillWorks();
   });
 
-  it("with bytes that are no UTF-8 is refused", async () => {
-    sendRaw(hostile, Uint8Array.of(0x7b, 0xff, 0xfe, 0x7d), []);
+  const named: Record<string, Uint8Array> = {
+    "a name that is no UTF-8": rawEnvelope([{ ...A, name: Uint8Array.of(0x61, 0xff) }]),
+    "a name that ends behind the message": rawEnvelope([A], "", { nameBytes: 2 }),
+    "a name as long as can be said": rawEnvelope([A], "", { nameBytes: 0xffff }),
+    "half of an item": rawEnvelope([A]).subarray(0, 15),
+    "a size that is no number": rawEnvelope([{ ...A, sizeBytes: Number.NaN }]),
+    "a negative size": rawEnvelope([{ ...A, sizeBytes: -4096 }]),
+    "a size below the true one": rawEnvelope([{ ...A, sizeBytes: 4095 }]),
+    "a size above the true one": rawEnvelope([{ ...A, sizeBytes: 8192 }]),
+    "no word of the descriptor": rawEnvelope([]),
+  };
+
+  it.each(Object.entries(named))("with %s gives back its descriptor", async (_, bytes) => {
+    withMemfd((fd) => sendRaw(hostile, bytes, [fd]));
     await expectRefused();
     await expectStillWorks();
   });
 
   it("longer than a message may be is refused, whatever is in it", async () => {
-    sendRaw(hostile, envelope([], "x".repeat(70_000)), []);
+    sendRaw(hostile, rawEnvelope([], `"${"x".repeat(70_000)}"`), []);
     await expectRefused();
     await expectStillWorks();
   });
 
-  it("with a wrong size, a wrong count or one name twice gives back every descriptor", async () => {
-    withMemfd((fd) => sendRaw(hostile, envelope([{ name: "a", sizeBytes: 8192 }]), [fd]));
+  it("with a wrong count or one name twice gives back every descriptor", async () => {
+    withMemfd((fd) => sendRaw(hostile, rawEnvelope([A]), [fd, fd, fd]));
     await expectRefused();
-    withMemfd((fd) => sendRaw(hostile, envelope([{ name: "a", sizeBytes: 4096 }]), [fd, fd, fd]));
-    await expectRefused();
-    const twice = [0, 1].map(() => ({ name: "a", sizeBytes: 4096 }));
-    withMemfd((fd) => sendRaw(hostile, envelope(twice), [fd, fd]));
+    withMemfd((fd) => sendRaw(hostile, rawEnvelope([A, A]), [fd, fd]));
     await expectRefused();
     await expectStillWorks();
   });
 
   it("that floods with 253 descriptors nobody asked for gives them all back", async () => {
-    withMemfd((fd) => sendRaw(hostile, envelope([]), Array(253).fill(fd)));
+    withMemfd((fd) => sendRaw(hostile, rawEnvelope([]), Array(253).fill(fd)));
     await expectRefused();
     await expectStillWorks();
   });
@@ -105,7 +111,7 @@ describe.skipIf(process.platform !== "linux")("a hostile message", () => {
     ["a device", "/dev/zero"],
   ])("with %s instead of a buffer is refused", async (_, path) => {
     const file = Descriptor.open(path, 0);
-    sendRaw(hostile, envelope([{ name: "a", sizeBytes: 4096 }]), [file.number]);
+    sendRaw(hostile, rawEnvelope([A]), [file.number]);
     file.close();
     await expectRefused();
     await expectStillWorks();
@@ -113,7 +119,7 @@ describe.skipIf(process.platform !== "linux")("a hostile message", () => {
 
   it("with a socket, an end of a pair, is refused", async () => {
     const [channel, other] = channelPair();
-    sendRaw(hostile, envelope([{ name: "a", sizeBytes: 0 }]), [other.number]);
+    sendRaw(hostile, rawEnvelope([{ ...A, sizeBytes: 0 }]), [other.number]);
     channel.close();
     other.close();
     await expectRefused();
@@ -130,8 +136,7 @@ describe.skipIf(process.platform !== "linux")("a hostile message", () => {
   });
 
   it("may name a buffer __proto__: a name is only a name", async () => {
-    const text =
-      '{"peerbuf":1,"meta":{"__proto__":{"evil":1}},"items":[{"name":"__proto__","sizeBytes":4096}]}';
+    const text = rawEnvelope([{ ...A, name: "__proto__" }], '{"__proto__":{"evil":1}}');
     withMemfd((fd) => sendRaw(hostile, text, [fd]));
     const delivery = await ours.receive({ timeoutMs: 5000 });
     const buffer = delivery?.buffers.get("__proto__");
@@ -141,16 +146,15 @@ describe.skipIf(process.platform !== "linux")("a hostile message", () => {
   });
 
   it("of any bytes at all ends in a typed error or a delivery", async () => {
+    const item = fc.record({
+      name: fc.oneof(fc.string({ unit: "binary", maxLength: 9 }), fc.uint8Array({ maxLength: 9 })),
+      sizeBytes: fc.oneof(fc.constant(4096), fc.double()),
+    });
+    const head = fc.record({ count: fc.nat(4), nameBytes: fc.nat(20) }, { requiredKeys: [] });
     const anything = fc.oneof(
       fc.uint8Array({ minLength: 1, maxLength: 200 }),
-      fc.json().map((text) => new TextEncoder().encode(text)),
-      fc
-        .record({
-          peerbuf: fc.constantFrom(1, 2, "1"),
-          meta: fc.jsonValue(),
-          items: fc.jsonValue(),
-        })
-        .map((value) => new TextEncoder().encode(JSON.stringify(value))),
+      fc.tuple(fc.array(item, { maxLength: 3 }), fc.json(), head).map((all) => rawEnvelope(...all)),
+      fc.array(item, { maxLength: 3 }).map((items) => rawEnvelope(items)),
     );
     await fc.assert(
       fc.asyncProperty(anything, fc.integer({ min: 0, max: 3 }), async (bytes, count) => {
@@ -182,6 +186,9 @@ describe.skipIf(process.platform !== "linux")("what cannot be shared", () => {
     expect(await share({ open, closed })).toBe("HANDLE_CLOSED");
     expect(await share({ open, wrong: 17 })).toBe("ARGUMENT_INVALID");
     expect(await share({ open, wrong: null })).toBe("ARGUMENT_INVALID");
+    expect(await share({ "\ud83d": open })).toBe("ARGUMENT_INVALID");
+    expect(await share({ ["x".repeat(65_536)]: open })).toBe("ARGUMENT_INVALID");
+    expect(await share({ ["\u{1F4A3}".repeat(17_000)]: open })).toBe("ARGUMENT_INVALID");
     expect(await share({}, endless)).toBe("ARGUMENT_INVALID");
     expect(await share({}, 5n)).toBe("ARGUMENT_INVALID");
     expect(await share({}, "x".repeat(65_536))).toBe("ARGUMENT_INVALID");

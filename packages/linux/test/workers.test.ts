@@ -20,15 +20,16 @@ function start(code: string): { worker: Worker; said: Promise<unknown>; ended: P
   return { worker, said, ended };
 }
 
+const LEFT = fileURLToPath(new URL("left-by-threads.mjs", import.meta.url));
 const TERMINATED = fileURLToPath(new URL("terminated-threads.mjs", import.meta.url));
 
 /**
  * What a process says in which threads were terminated; it runs again when Node itself gave up: Node 20 aborts
  * now and then when a thread ends while V8 compiles for it (node_platform.cc), whatever the thread did.
  */
-function terminatedWhile(what: string): string {
+function terminatedWhile(what: string, program: string = TERMINATED): string {
   for (;;) {
-    const { stdout, stderr, status } = spawnSync(process.execPath, [TERMINATED, what], {
+    const { stdout, stderr, status } = spawnSync(process.execPath, [program, what], {
       encoding: "utf8",
     });
     if (status === 0 || !stderr.includes("node_platform.cc")) {
@@ -40,6 +41,16 @@ function terminatedWhile(what: string): string {
 describe.skipIf(process.platform !== "linux")("a thread", () => {
   it.each(["waiting", "sharing"])("may be terminated while it is %s", (what) => {
     expect(terminatedWhile(what)).toBe("well 1\n");
+  });
+
+  it("that is terminated leaves no descriptor and no mapping, nor do those that it started", () => {
+    expect(JSON.parse(terminatedWhile("holding", LEFT))).toEqual({
+      held: true,
+      descriptors: 0,
+      mappings: 0,
+      peerSees: true,
+      mine: 4096,
+    });
   });
 
   it("that ends by process.exit, or by an error in a callback, gives back its waits", async () => {

@@ -1,10 +1,12 @@
 /**
  * Descriptor facts: what a descriptor is, asked of the kernel and not of whoever passed it.
  */
-import { fstatSync, readFileSync, readlinkSync } from "node:fs";
+import { readlinkSync } from "node:fs";
 import { PeerbufError } from "@peerbuf/core";
 import type { Descriptor } from "../sys/descriptor.ts";
 import { checked } from "../sys/errno.ts";
+import { statusOf } from "../sys/file-status.ts";
+import { textOf } from "../sys/kernel-files.ts";
 import { libc } from "../sys/libc.ts";
 import { SEAL, sealsOf } from "../sys/memfd.ts";
 import { DMA_BUF_MAGIC } from "./dma-buf-requests.ts";
@@ -30,26 +32,36 @@ const HUGETLBFS_MAGIC = 0x958458f6;
 const DMA_BUF_LINK = "/dmabuf:";
 
 /**
+ * Devices (st_dev) of the kernel's own two file systems, as they were met: that of memfds of ordinary pages, and
+ * that of dma-bufs. Both are mounted when it boots and never again, so one look at each tells of all their files.
+ */
+const known: Record<BufferKind, number | undefined> = { memfd: undefined, "dma-buf": undefined };
+
+/**
  * What a descriptor is. `NOT_A_BUFFER` for anything but a dma-buf or a memfd whose pages cannot be taken away
  * under a mapping, which would end the process (SIGBUS): it has to be sealed against shrinking, and of
  * ordinary pages, because huge ones that are punched out may not come back.
  */
 export function factsOf(descriptor: Descriptor): DescriptorFacts {
   // The kind first: a size is only worth something when it can shrink no more.
-  const kind = kindOf(descriptor);
-  const { dev, ino, size } = fstatSync(descriptor.number);
-  return { kind, sizeBytes: size, identity: { device: dev, inode: ino } };
+  const kind = likelyKindOf(descriptor);
+  const { device, inode, sizeBytes } = statusOf(descriptor);
+  if (device !== known[kind]) {
+    checkFileSystem(descriptor, kind);
+    known[kind] = device;
+  }
+  return { kind, sizeBytes, identity: { device, inode } };
 }
 
 /**
- * Sealing is asked first: it is answered by the kernel alone, while a file system that is asked who it is may
+ * Sealing is asked first: it is answered by the kernel alone, while a file system that is asked anything else may
  * be a dead server, and hold us for ever.
  */
-function kindOf(descriptor: Descriptor): BufferKind {
+function likelyKindOf(descriptor: Descriptor): BufferKind {
   const seals = sealsOf(descriptor);
   if (seals === undefined) {
     const link = linkOf(descriptor);
-    if (link.startsWith(DMA_BUF_LINK) && fileSystemOf(descriptor) === DMA_BUF_MAGIC) {
+    if (link.startsWith(DMA_BUF_LINK)) {
       return "dma-buf";
     }
     throw notABuffer(descriptor, `is something else (${link})`);
@@ -57,10 +69,17 @@ function kindOf(descriptor: Descriptor): BufferKind {
   if ((seals & SEAL.SHRINK) === 0) {
     throw notABuffer(descriptor, "is a memfd that may shrink");
   }
-  if (fileSystemOf(descriptor) === HUGETLBFS_MAGIC) {
+  return "memfd";
+}
+
+function checkFileSystem(descriptor: Descriptor, kind: BufferKind): void {
+  const magic = fileSystemOf(descriptor);
+  if (kind === "dma-buf" && magic !== DMA_BUF_MAGIC) {
+    throw notABuffer(descriptor, `is something else (${linkOf(descriptor)})`);
+  }
+  if (magic === HUGETLBFS_MAGIC) {
     throw notABuffer(descriptor, "is a memfd of huge pages, which may be punched out for good");
   }
-  return "memfd";
 }
 
 function fileSystemOf(descriptor: Descriptor): number {
@@ -78,9 +97,9 @@ const notABuffer = ({ what }: Descriptor, is: string): PeerbufError =>
     `${what} ${is}: a dma-buf or a memfd sealed with F_SEAL_SHRINK is needed`,
   );
 
-/** Lines of /proc/self/fdinfo, by name: `exp_name`, `name`, `count`, ... */
+/** Lines of /proc/self/fdinfo, by name: `exp_name`, `name`, `count`, ... `SYSCALL_FAILED`. */
 export function fdInfoOf(descriptor: Descriptor): ReadonlyMap<string, string> {
-  const text = readFileSync(`/proc/self/fdinfo/${descriptor.number}`, "utf8");
+  const text = textOf(`/proc/self/fdinfo/${descriptor.number}`);
   return new Map(
     text.split("\n").flatMap((line) => {
       const colon = line.indexOf(":");

@@ -67,8 +67,9 @@ export class Brackets {
 export function within<T>(access: CpuAccess, work: (bytes: Uint8Array<ArrayBuffer>) => T): T {
   using open = access;
   const result = work(open.bytes);
-  if (result instanceof Promise) {
-    result.catch(() => undefined);
+  if (isThenable(result)) {
+    // What it comes to is told to nobody: this error is what went wrong.
+    Promise.resolve(result).catch(() => undefined);
     throw new PeerbufError(
       "ARGUMENT_INVALID",
       "asynchronous work in withBytesSync: its bytes end before it does, so use withBytes",
@@ -76,6 +77,10 @@ export function within<T>(access: CpuAccess, work: (bytes: Uint8Array<ArrayBuffe
   }
   return result;
 }
+
+/** Also promises of other realms, and what only looks like one. */
+const isThenable = (result: unknown): result is PromiseLike<unknown> =>
+  typeof (result as { then?: unknown } | null | undefined)?.then === "function";
 
 class Bracket implements CpuAccess {
   readonly use: Use;

@@ -9,10 +9,11 @@ import { PeerbufError } from "@peerbuf/core";
 import { LinuxBuffer } from "../buffers/linux-buffer.ts";
 import type { Descriptor } from "../sys/descriptor.ts";
 import { closeAll, type Received, receive, send } from "../sys/message.ts";
+import { thePacket } from "../sys/packet.ts";
 import { POLL_OUT, type StandingWatch, standingWatch, watch } from "../sys/poller.ts";
 import { adoptSocket, shutDown, socketPair } from "../sys/unix-socket.ts";
 import { limitsOf, type ReadinessOptions, type WaitLimits, within } from "../sys/wait-limits.ts";
-import { decode, encode, type Json } from "./envelope.ts";
+import { EnvelopeReader, invalid, type Json, type Load, loadOf, pack } from "./envelope.ts";
 import { Turns } from "./turns.ts";
 
 /** What came over a channel; the buffers are the receiver's to close. */
@@ -54,34 +55,39 @@ export class Channel implements Disposable {
    * buffers may be closed here. `PEER_GONE`, `ARGUMENT_INVALID` for too many or too much, `WAIT_TIMED_OUT`
    * and `WAIT_INTERRUPTED` while the peer does not read, `HANDLE_CLOSED` when this end is closed meanwhile.
    */
-  async share(
+  share(
     buffers: Readonly<Record<string, LinuxBuffer>>,
     meta: Json = null,
     options?: ReadinessOptions,
   ): Promise<void> {
-    const limits = limitsOf(options, this.#socket.what);
-    // Encoded now: what happens to the arguments later does not change the message.
-    const message = encode(buffers, meta);
-    const descriptors = Object.values(buffers).map(({ descriptor }) => descriptor);
-    if (!this.#sends.isTaken && send(this.#socket, message, numbersOf(descriptors))) {
-      return;
+    try {
+      const limits = limitsOf(options, this.#socket.what);
+      const load = loadOf(buffers, meta);
+      const numbers = load.buffers.map(numberOf);
+      const lengthBytes = pack(thePacket(), load);
+      return !this.#sends.isTaken && send(this.#socket, lengthBytes, numbers)
+        ? SENT
+        : this.#shareLater(load, thePacket().bytes.slice(0, lengthBytes), limits);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    await this.#shareLater(message, duplicatesOf(descriptors), limits);
   }
 
   /**
    * The next message; undefined when the peer has closed, or this end was closed meanwhile. `MESSAGE_INVALID`
    * for one that is not what it claims to be: its descriptors are closed, and the channel can go on.
    */
-  async receive(options?: ReadinessOptions): Promise<Delivery | undefined> {
-    const limits = limitsOf(options, this.#socket.what);
-    if (!this.#receives.isTaken) {
-      const received = receive(this.#socket);
-      if (received !== "nothing yet") {
-        return received === "end" ? undefined : deliveryOf(received);
-      }
+  receive(options?: ReadinessOptions): Promise<Delivery | undefined> {
+    try {
+      const limits = limitsOf(options, this.#socket.what);
+      const isFirst = !this.#receives.isTaken;
+      const received = isFirst ? receive(this.#socket) : "nothing yet";
+      return received === "nothing yet"
+        ? this.#receives.take(limits, this.#socket.what, () => this.#receiveLater(limits, isFirst))
+        : Promise.resolve(deliveryOf(received));
+    } catch (error) {
+      return Promise.reject(error);
     }
-    return this.#receives.take(limits, this.#socket.what, () => this.#receiveLater(limits));
   }
 
   /** Messages until either end is closed. */
@@ -113,15 +119,15 @@ export class Channel implements Disposable {
     }
   }
 
-  /** With descriptors of its own: those of the buffers may be closed meanwhile. */
-  async #shareLater(
-    message: Uint8Array,
-    copies: readonly Descriptor[],
-    limits: WaitLimits,
-  ): Promise<void> {
+  /**
+   * With descriptors of its own, and the bytes as they are now: what happens to the arguments meanwhile does not
+   * change the message.
+   */
+  async #shareLater({ buffers }: Load, message: Uint8Array, limits: WaitLimits): Promise<void> {
+    const copies = duplicatesOf(buffers);
     try {
       await this.#sends.take(limits, this.#socket.what, async () => {
-        while (!send(this.#socket, message, numbersOf(copies))) {
+        while (!this.#sendKept(message, copies)) {
           await within(limits, this.#socket.what, (wake) => watch(this.#socket, POLL_OUT, wake));
         }
       });
@@ -130,11 +136,24 @@ export class Channel implements Disposable {
     }
   }
 
-  async #receiveLater(limits: WaitLimits): Promise<Delivery | undefined> {
+  #sendKept(message: Uint8Array, copies: readonly Descriptor[]): boolean {
+    thePacket().bytes.set(message);
+    return send(
+      this.#socket,
+      message.length,
+      copies.map(({ number }) => number),
+    );
+  }
+
+  /** `isLookedAt`: there was nothing just now. */
+  async #receiveLater(limits: WaitLimits, isLookedAt: boolean): Promise<Delivery | undefined> {
+    if (isLookedAt) {
+      await this.#untilReadable(limits);
+    }
     while (this.isOpen) {
       const received = receive(this.#socket);
       if (received !== "nothing yet") {
-        return received === "end" ? undefined : deliveryOf(received);
+        return deliveryOf(received);
       }
       await this.#untilReadable(limits);
     }
@@ -151,14 +170,16 @@ export class Channel implements Disposable {
   }
 }
 
-const numbersOf = (descriptors: readonly Descriptor[]): number[] =>
-  descriptors.map(({ number }) => number);
+/** What most `share` end with: one for all of them. */
+const SENT: Promise<void> = Promise.resolve();
+
+const numberOf = ({ descriptor }: LinuxBuffer): number => descriptor.number;
 
 /** All or none. */
-function duplicatesOf(descriptors: readonly Descriptor[]): Descriptor[] {
+function duplicatesOf(buffers: readonly LinuxBuffer[]): Descriptor[] {
   const copies: Descriptor[] = [];
   try {
-    for (const descriptor of descriptors) {
+    for (const { descriptor } of buffers) {
       copies.push(descriptor.duplicate());
     }
     return copies;
@@ -175,32 +196,43 @@ export function channelPair(): [Channel, Descriptor] {
 }
 
 /** Every descriptor becomes a buffer that was looked at, or all are closed. */
-function deliveryOf({ bytes, descriptors }: Received): Delivery {
-  const opened: LinuxBuffer[] = [];
-  const left = [...descriptors];
+function deliveryOf(received: Received | "end"): Delivery | undefined {
+  if (received === "end") {
+    return undefined;
+  }
+  const { lengthBytes, descriptors } = received;
   try {
-    const { meta, items } = decode(bytes, descriptors.length);
-    for (const { sizeBytes } of items) {
-      const buffer = new LinuxBuffer(left.shift() as Descriptor);
-      opened.push(buffer);
-      if (buffer.sizeBytes !== sizeBytes) {
-        throw invalid(`a buffer of ${buffer.sizeBytes} bytes was announced as ${sizeBytes}`);
-      }
+    const envelope = new EnvelopeReader(thePacket(), lengthBytes, descriptors.length);
+    const buffers = new Map<string, LinuxBuffer>();
+    for (const descriptor of descriptors) {
+      const name = envelope.nextName();
+      buffers.set(name, bufferOf(descriptor, envelope.sizeBytes));
     }
-    return {
-      meta,
-      buffers: new Map(items.map(({ name }, at) => [name, opened[at] as LinuxBuffer])),
-    };
+    if (buffers.size !== descriptors.length) {
+      throw invalid("it uses one name twice");
+    }
+    return { meta: envelope.meta(), buffers };
   } catch (error) {
-    closeAll(left);
-    for (const buffer of opened) {
-      buffer.close();
-    }
+    closeAll(descriptors);
+    throw error;
+  }
+}
+
+/** Looked at: the kernel has to say of it what the peer does. */
+function bufferOf(descriptor: Descriptor, saidBytes: number): LinuxBuffer {
+  const buffer = openedOf(descriptor);
+  if (buffer.sizeBytes !== saidBytes) {
+    throw invalid(`a buffer of ${buffer.sizeBytes} bytes was announced as ${saidBytes}`);
+  }
+  return buffer;
+}
+
+function openedOf(descriptor: Descriptor): LinuxBuffer {
+  try {
+    return new LinuxBuffer(descriptor);
+  } catch (error) {
     throw error instanceof PeerbufError && error.code === "NOT_A_BUFFER"
       ? invalid(error.message, error)
       : error;
   }
 }
-
-const invalid = (text: string, cause?: unknown): PeerbufError =>
-  new PeerbufError("MESSAGE_INVALID", text, { cause });

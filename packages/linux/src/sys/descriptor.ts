@@ -7,8 +7,9 @@
  */
 import { PeerbufError } from "@peerbuf/core";
 import { checked } from "./errno.ts";
-import { enter, type Ticket } from "./handle-ledger.ts";
+import { Ticket } from "./handle-ledger.ts";
 import { libc } from "./libc.ts";
+import { claimDescriptor, disclaimDescriptor } from "./thread-table.ts";
 
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
@@ -17,8 +18,29 @@ const O_CLOEXEC = 0x80000;
 /** The largest number that `int fd` holds. */
 const FD_MAX = 2 ** 31 - 1;
 
-/** Numbers that this thread owns. */
-const owned = new Map<number, Ticket>();
+/** By number: those that this thread owns. */
+const owned: (Ticket | undefined)[] = [];
+
+/** A descriptor in the ledger. */
+class DescriptorTicket extends Ticket {
+  readonly #number: number;
+  readonly #what: string;
+
+  constructor(owner: object, number: number, what: string, madeAt: string | undefined) {
+    super(owner, madeAt);
+    this.#number = number;
+    this.#what = what;
+  }
+
+  get what(): string {
+    return `descriptor ${this.#number} of ${this.#what}`;
+  }
+
+  protected giveBack(): void {
+    owned[this.#number] = undefined;
+    closeNumber(this.#number);
+  }
+}
 
 export class Descriptor implements Disposable {
   /** What it is of, for messages. */
@@ -36,9 +58,10 @@ export class Descriptor implements Disposable {
     this.what = what;
     this.#number = number;
     // The kernel gives no number twice: whoever had it does not have it any more.
-    owned.get(number)?.lose(`was closed by somebody else, and its number went to ${what}`);
-    this.#ticket = enter(this, `descriptor ${number} of ${what}`, () => giveBack(number), madeAt);
-    owned.set(number, this.#ticket);
+    owned[number]?.lose(`was closed by somebody else, and its number went to ${what}`);
+    this.#ticket = new DescriptorTicket(this, number, what, madeAt);
+    owned[number] = this.#ticket;
+    claimDescriptor(number);
   }
 
   /** Opens a device node or file, close-on-exec. `SYSCALL_FAILED` with the kernel's errno. */
@@ -59,7 +82,7 @@ export class Descriptor implements Disposable {
    */
   static adopt(number: number, what: string): Descriptor {
     checkNumber(number);
-    if (owned.has(number)) {
+    if (owned[number] !== undefined) {
       throw new PeerbufError(
         "ARGUMENT_INVALID",
         `descriptor ${number} is owned already: release it first, or use a duplicate`,
@@ -74,7 +97,7 @@ export class Descriptor implements Disposable {
 
   /** A descriptor of our own for a number that stays its owner's. */
   static duplicateOf(number: number, what: string): Descriptor {
-    return new Descriptor(duplicateNumber(number), what);
+    return new Descriptor(duplicated(number), what);
   }
 
   /** For system calls. `HANDLE_CLOSED` after `close`, and when somebody else closed it and we know. */
@@ -102,7 +125,8 @@ export class Descriptor implements Disposable {
   release(): number {
     const { number } = this;
     this.#number = -1;
-    owned.delete(number);
+    owned[number] = undefined;
+    disclaimDescriptor(number);
     this.#ticket.close();
     return number;
   }
@@ -120,18 +144,27 @@ export class Descriptor implements Disposable {
   }
 }
 
-/** A duplicate, close-on-exec, that its caller keeps and closes by number: for what never leaves this folder. */
+/**
+ * A duplicate, close-on-exec, that its caller keeps by number and gives to `closeNumber`: for what never leaves
+ * this folder.
+ */
 export function duplicateNumber(number: number): number {
+  const duplicate = duplicated(number);
+  claimDescriptor(duplicate);
+  return duplicate;
+}
+
+export function closeNumber(number: number): void {
+  disclaimDescriptor(number);
+  libc().close(number);
+}
+
+function duplicated(number: number): number {
   checkNumber(number);
   return checked(
     () => libc().fcntl(number, F_DUPFD_CLOEXEC, 0),
     () => `duplicate descriptor ${number}`,
   );
-}
-
-function giveBack(number: number): void {
-  owned.delete(number);
-  libc().close(number);
 }
 
 /** `ARGUMENT_INVALID` for what cannot be the number of a descriptor. */

@@ -24,6 +24,8 @@ export interface Libc {
   epoll_ctl(epfd: number, operation: number, fd: number, event: Memory): number;
   epoll_wait(epfd: number, events: Memory, countMax: number, timeoutMs: number): number;
   fcntl(fd: number, command: number, argument: number): number;
+  /** By its number, see file-status.ts: the C library has had a function of this name since glibc 2.33 only. */
+  fstat(callNumber: number, fd: number, target: Memory): number;
   fstatfs(fd: number, target: Memory): number;
   ftruncate(fd: number, lengthBytes: number): number;
   getsockopt(fd: number, level: number, option: number, value: Memory, lengthBytes: Memory): number;
@@ -58,6 +60,7 @@ const DECLARATIONS: Readonly<Record<keyof Libc, string>> = {
   epoll_ctl: "int epoll_ctl(int epfd, int op, int fd, void *event)",
   epoll_wait: "int epoll_wait(int epfd, void *events, int maxevents, int timeout)",
   fcntl: "int fcntl(int fd, int cmd, intptr_t arg)",
+  fstat: "intptr_t syscall(intptr_t number, int fd, void *buf)",
   fstatfs: "int fstatfs(int fd, void *buf)",
   getsockopt: "int getsockopt(int fd, int level, int name, void *value, void *length)",
   ftruncate: "int ftruncate(int fd, intptr_t length)",

@@ -8,7 +8,7 @@
 /** Frames of this package say nothing about who forgot. */
 const OURS: string = new URL("..", import.meta.url).pathname;
 /** Frames looked at; ours are fewer. */
-const FRAMES_MAX = 8;
+const FRAMES_MAX = 12;
 
 /** `file:line:column` of the first frame outside of this package. */
 export function findMaker(): string {

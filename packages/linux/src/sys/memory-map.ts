@@ -14,8 +14,9 @@ import { PeerbufError } from "@peerbuf/core";
 import type { Descriptor } from "./descriptor.ts";
 import { detach } from "./detach.ts";
 import { failure } from "./errno.ts";
-import { enter, type Ticket } from "./handle-ledger.ts";
-import { lastErrno, libc, type Pointer, viewOf } from "./libc.ts";
+import { Ticket } from "./handle-ledger.ts";
+import { lastErrno, libc, viewOf } from "./libc.ts";
+import { claimMapping, disclaimMapping } from "./thread-table.ts";
 
 const PROT_READ = 1;
 const PROT_WRITE = 2;
@@ -25,11 +26,40 @@ const MAP_BLANK: number = 0x2 | 0x10 | 0x20 | 0x4000;
 /** (void *)-1. */
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 
+/** A mapping in the ledger. */
+class MappingTicket extends Ticket {
+  readonly address: bigint;
+  readonly #lengthBytes: number;
+  readonly #of: string;
+  /** In the table of threads. */
+  readonly #row: number;
+
+  constructor(owner: object, address: bigint, lengthBytes: number, of: string) {
+    super(owner);
+    this.address = address;
+    this.#lengthBytes = lengthBytes;
+    this.#of = of;
+    this.#row = claimMapping(address, lengthBytes);
+  }
+
+  get what(): string {
+    return `mapping of ${this.#of}`;
+  }
+
+  override close(): void {
+    disclaimMapping(this.#row);
+    super.close();
+  }
+
+  giveBack(): void {
+    libc().munmap(this.address, this.#lengthBytes);
+  }
+}
+
 export class MemoryMap implements Disposable {
   readonly lengthBytes: number;
   readonly #what: string;
-  readonly #address: Pointer;
-  readonly #ticket: Ticket;
+  readonly #ticket: MappingTicket;
   #bytes: ArrayBuffer | undefined;
 
   /**
@@ -51,16 +81,13 @@ export class MemoryMap implements Disposable {
     }
     this.lengthBytes = lengthBytes;
     this.#what = descriptor.what;
-    this.#address = address;
     try {
       this.#hold(viewOf(address, lengthBytes));
     } catch (error) {
       libc().munmap(address, lengthBytes);
       throw error;
     }
-    this.#ticket = enter(this, `mapping of ${descriptor.what}`, () =>
-      libc().munmap(address, lengthBytes),
-    );
+    this.#ticket = new MappingTicket(this, address, lengthBytes, descriptor.what);
   }
 
   get isOpen(): boolean {
@@ -97,7 +124,7 @@ export class MemoryMap implements Disposable {
     detach(this.bytes);
     this.#bytes = undefined;
     this.#ticket.close();
-    libc().munmap(this.#address, this.lengthBytes);
+    this.#ticket.giveBack();
   }
 
   /** Unmaps unless `unmap` did. */
@@ -113,7 +140,7 @@ export class MemoryMap implements Disposable {
 
   #abandon(): void {
     this.#bytes = undefined;
-    libc().mmap(this.#address, this.lengthBytes, PROT_READ | PROT_WRITE, MAP_BLANK, -1, 0);
+    libc().mmap(this.#ticket.address, this.lengthBytes, PROT_READ | PROT_WRITE, MAP_BLANK, -1, 0);
     this.#ticket.lose("was moved to an ArrayBuffer of somebody else, which is blank now");
   }
 

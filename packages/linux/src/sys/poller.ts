@@ -6,7 +6,7 @@
  * under it, and several may wait for one. A descriptor that cannot be polled is refused (EPERM) before
  * anything is armed; handed to the event loop directly it would end the process.
  */
-import { Descriptor, duplicateNumber } from "./descriptor.ts";
+import { closeNumber, Descriptor, duplicateNumber } from "./descriptor.ts";
 import { checked } from "./errno.ts";
 import { libc, watchReadable } from "./libc.ts";
 import { limitsOf, type ReadinessOptions, type Watching, within } from "./wait-limits.ts";
@@ -76,7 +76,7 @@ class Poller {
     try {
       this.#arm(CTL_ADD, copy, events, token, descriptor.what);
     } catch (error) {
-      libc().close(copy);
+      closeNumber(copy);
       throw error;
     }
     this.#begin(token, { copy, wake });
@@ -133,7 +133,7 @@ class Poller {
       this.#watches.delete(token);
       if (watch.copy >= 0) {
         libc().epoll_ctl(this.#epoll.number, CTL_DEL, watch.copy, null);
-        libc().close(watch.copy);
+        closeNumber(watch.copy);
       }
       if (this.#watches.size === 0) {
         this.#handle.unref();
