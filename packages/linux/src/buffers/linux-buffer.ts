@@ -168,8 +168,8 @@ export class LinuxBuffer implements Disposable {
       what: this.#descriptor.what,
       bytes: () => this.#mappedBytes(),
       sync: (use, edge) => this.#sync(use, edge),
-      revokeViews: () => {
-        if (this.#map?.revokeViews() === false) {
+      rest: (isSeen) => {
+        if (isSeen && this.#map?.revokeViews() === false) {
           this.#forgetMap();
         }
         mapCache.trim();

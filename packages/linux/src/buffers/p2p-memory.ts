@@ -115,6 +115,6 @@ function bracketed(map: MemoryMap, what: string): BracketedBuffer {
     what,
     bytes: () => map.bytes,
     sync: () => undefined,
-    revokeViews: () => map.revokeViews(),
+    rest: (isSeen) => isSeen && map.revokeViews(),
   };
 }

@@ -15,8 +15,8 @@ export interface BracketedBuffer {
   bytes(): ArrayBuffer;
   /** The kernel's START or END, with the same direction both times. */
   sync(use: Use, edge: "start" | "end"): void;
-  /** The last bracket ended. */
-  revokeViews(): void;
+  /** The last bracket ended. Where nobody was given the bytes, there are no views to revoke. */
+  rest(isSeen: boolean): void;
 }
 
 /** An open bracket. `end` it, once; `using` does. */
@@ -32,6 +32,8 @@ export interface CpuAccess extends Disposable {
 export class Brackets {
   readonly #buffer: BracketedBuffer;
   #openCount = 0;
+  /** Whether anybody was given the bytes since they were taken away last. */
+  #isSeen = false;
 
   constructor(buffer: BracketedBuffer) {
     this.#buffer = buffer;
@@ -41,23 +43,34 @@ export class Brackets {
     return this.#openCount;
   }
 
+  get what(): string {
+    return this.#buffer.what;
+  }
+
   /** Waits in the kernel for work on the buffer that is in the way; `idle` first keeps the event loop going. */
   begin(use: Use): CpuAccess {
     checkUse(use);
     const bytes = this.#buffer.bytes();
     this.#buffer.sync(use, "start");
     this.#openCount++;
-    return new Bracket(use, bytes, this.#buffer.what, () => this.#end(use));
+    return new Bracket(use, bytes, this);
   }
 
-  /** Counted as ended even if the kernel refuses the END, so that the views go on every path. */
-  #end(use: Use): void {
+  /** Views are to be taken away when the last bracket ends. */
+  see(): void {
+    this.#isSeen = true;
+  }
+
+  /** For the bracket itself. Counted as ended even if the kernel refuses the END, so that the views go on every path. */
+  end(use: Use): void {
     this.#openCount--;
     try {
       this.#buffer.sync(use, "end");
     } finally {
       if (this.#openCount === 0) {
-        this.#buffer.revokeViews();
+        const isSeen = this.#isSeen;
+        this.#isSeen = false;
+        this.#buffer.rest(isSeen);
       }
     }
   }
@@ -84,15 +97,13 @@ const isThenable = (result: unknown): result is PromiseLike<unknown> =>
 
 class Bracket implements CpuAccess {
   readonly use: Use;
-  readonly #what: string;
-  readonly #finish: () => void;
+  readonly #brackets: Brackets;
   #bytes: ArrayBuffer | undefined;
 
-  constructor(use: Use, bytes: ArrayBuffer, what: string, finish: () => void) {
+  constructor(use: Use, bytes: ArrayBuffer, brackets: Brackets) {
     this.use = use;
     this.#bytes = bytes;
-    this.#what = what;
-    this.#finish = finish;
+    this.#brackets = brackets;
   }
 
   get bytes(): Uint8Array<ArrayBuffer> {
@@ -100,16 +111,17 @@ class Bracket implements CpuAccess {
     if (bytes.byteLength === 0) {
       throw new PeerbufError(
         "HANDLE_CLOSED",
-        `the bytes of ${this.#what} were moved to another ArrayBuffer: end this access and begin anew`,
+        `the bytes of ${this.#brackets.what} were moved to another ArrayBuffer: end this access and begin anew`,
       );
     }
+    this.#brackets.see();
     return new Uint8Array(bytes);
   }
 
   end(): void {
     this.#open();
     this.#bytes = undefined;
-    this.#finish();
+    this.#brackets.end(this.use);
   }
 
   [Symbol.dispose](): void {
@@ -120,7 +132,7 @@ class Bracket implements CpuAccess {
 
   #open(): ArrayBuffer {
     if (this.#bytes === undefined) {
-      throw new PeerbufError("HANDLE_CLOSED", `this CPU access to ${this.#what} has ended`);
+      throw new PeerbufError("HANDLE_CLOSED", `this CPU access to ${this.#brackets.what} has ended`);
     }
     return this.#bytes;
   }

@@ -56,6 +56,9 @@ export class MapCache {
 
   /** Unmaps the longest unused until the limit is kept, as far as none of them is in use. */
   trim(): void {
+    if (this.#totalBytes <= this.#limitBytes) {
+      return;
+    }
     for (const entry of this.#entries) {
       if (this.#totalBytes <= this.#limitBytes) {
         return;
