@@ -9,6 +9,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readdirSync, truncateSync }
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { makeInitramfs } from "./guest/initramfs.ts";
+import { x86Machine } from "./guest/machine.ts";
 import { boot } from "./guest/qemu.ts";
 import { CACHE, GUEST_LIMIT_MS, TREE, vitestIn } from "./guest/run.ts";
 import { missingTools } from "./guest/tools.ts";
@@ -26,9 +27,11 @@ function kernelImage(): string | undefined {
   return found === undefined ? undefined : join(BESIDE, found);
 }
 
+const machine = x86Machine();
 const image = kernelImage();
 const missing =
-  missingTools() ?? (image === undefined ? "no P2PDMA kernel: see docs/linux.md" : undefined);
+  missingTools(machine.emulator) ??
+  (image === undefined ? "no P2PDMA kernel: see docs/linux.md" : undefined);
 if (missing !== undefined) {
   console.warn(`the P2PDMA guest is skipped: ${missing}`);
 }
@@ -47,7 +50,7 @@ function nvme(folder: string, number: number, bus: string, more = ""): string[] 
 }
 
 /** Two below one switch, the first with 16 MiB of controller memory; a third on a root port of its own. */
-const machine = (folder: string): string[] => [
+const drives = (folder: string): string[] => [
   ...["-device", "pcie-root-port,id=rp1,slot=1,chassis=1"],
   ...["-device", "x3130-upstream,id=up,bus=rp1"],
   ...["-device", "xio3130-downstream,id=dn1,bus=up,slot=2,chassis=2"],
@@ -66,13 +69,14 @@ it.skipIf(missing !== undefined)(
     mkdirSync(modules, { recursive: true });
     const kernel = { release: "p2pdma", image: image ?? "", modules };
     const command = vitestIn("test/linux/p2pdma");
-    const initramfs = makeInitramfs(folder, kernel, { tree: TREE, command, modules: [] });
+    const initramfs = makeInitramfs(folder, kernel, { machine, tree: TREE, command, modules: [] });
 
     const status = await boot({
+      machine,
       image: kernel.image,
       initramfs,
       tree: TREE,
-      devices: machine(folder),
+      devices: drives(folder),
       limitMs: GUEST_LIMIT_MS,
       onLine: (line) => console.log(line),
     });

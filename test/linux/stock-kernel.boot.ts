@@ -6,11 +6,13 @@
 import { expect, it } from "vitest";
 import { debianKernelOrReason } from "./guest/debian-kernel.ts";
 import { makeInitramfs } from "./guest/initramfs.ts";
+import { x86Machine } from "./guest/machine.ts";
 import { boot } from "./guest/qemu.ts";
 import { CACHE, GUEST_LIMIT_MS, TREE, vitestIn } from "./guest/run.ts";
 import { missingTools } from "./guest/tools.ts";
 
-const tools = missingTools();
+const machine = x86Machine();
+const tools = missingTools(machine.emulator);
 const kernel = tools ?? debianKernelOrReason(CACHE);
 const missing = typeof kernel === "string" ? kernel : undefined;
 if (missing !== undefined) {
@@ -25,11 +27,13 @@ it.skipIf(missing !== undefined)("everything in abi/ holds on Debian's stock ker
   const vivid = "vivid n_devs=2 multiplanar=1,2";
   const modules = ["vgem", vivid, "virtio-gpu", "nvme", "dummy", "crc32_generic", "rdma_rxe"];
   const initramfs = makeInitramfs(CACHE, kernel, {
+    machine,
     tree: TREE,
     command: vitestIn("test/linux/abi"),
     modules,
   });
   const status = await boot({
+    machine,
     image: kernel.image,
     initramfs,
     tree: TREE,

@@ -2,66 +2,22 @@
  * Our numbers and layouts against the kernel's own headers, as this machine's C compiler sees them. Without a
  * compiler or headers it is skipped, with the reason.
  */
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import * as dmaBuf from "../src/buffers/dma-buf-requests.ts";
 import * as drm from "../src/drm/drm-requests.ts";
 import { applyWish, newFormat, readFormat } from "../src/v4l2/picture-format.ts";
 import * as v4l2 from "../src/v4l2/v4l2-requests.ts";
-
-const folder = mkdtempSync(join(tmpdir(), "peerbuf-headers-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+import { bytesOf, isMissing, macros } from "./c-program.ts";
 
 const VIDEO: readonly string[] = ["linux/videodev2.h"];
 const BUFFERS: readonly string[] = ["linux/dma-buf.h"];
 const GRAPHICS: readonly string[] = ["drm/drm.h", "drm/drm_mode.h", "drm/vgem_drm.h"];
 
-/** Compiles a body of `main` and gives what it prints. */
-function run(headers: readonly string[], body: string): string {
-  const [source, program] = [join(folder, "main.c"), join(folder, "main")];
-  const includes = ["stdio.h", "string.h", ...headers].map((file) => `#include <${file}>`);
-  writeFileSync(source, `${includes.join("\n")}\nint main(void) { ${body} return 0; }\n`);
-  execFileSync("cc", ["-o", program, source], { stdio: ["ignore", "ignore", "pipe"] });
-  return execFileSync(program, { encoding: "utf8" });
-}
-
-/** Can a program with these headers be compiled here? Says why not. */
-function isMissing(headers: readonly string[]): boolean {
-  try {
-    run(headers, "");
-    return false;
-  } catch (error) {
-    const why = (error as Error).message.split("\n").slice(0, 2).join(" ");
-    console.warn(`no check against ${headers.join(", ")}: ${why}`);
-    return true;
-  }
-}
-
-/** Numbers of macros, by name. */
-function macros(headers: readonly string[], names: readonly string[]): Record<string, number> {
-  const body = names.map((macro) => `printf("%lu\\n", (unsigned long)(${macro}));`).join(" ");
-  const numbers = run(headers, body).trim().split("\n").map(Number);
-  return Object.fromEntries(names.map((macro, index) => [macro, numbers[index] as number]));
-}
-
 /** Members of a module whose names are those of macros. */
 const numbersIn = (module: object, name: RegExp): Record<string, number> =>
   Object.fromEntries(Object.entries(module).filter(([key]) => name.test(key)));
 
-/** Bytes of a struct that C has filled. */
-const bytesOf = (type: string, fill: string): Uint8Array =>
-  Uint8Array.from(
-    run(
-      VIDEO,
-      `${type} it; memset(&it, 0, sizeof it); ${fill} for (unsigned i = 0; i < sizeof it; i++) printf("%u ", ((unsigned char *)&it)[i]);`,
-    )
-      .trim()
-      .split(" ")
-      .map(Number),
-  );
+const videoBytes = (type: string, fill: string): Uint8Array => bytesOf(VIDEO, type, fill);
 
 describe.skipIf(isMissing(VIDEO))("the kernel's headers of V4L2", () => {
   it("have our numbers", () => {
@@ -99,7 +55,7 @@ describe.skipIf(isMissing(VIDEO))("the kernel's headers of V4L2", () => {
     const fill = `it.index = 3; it.type = 1; it.bytesused = 4000; it.flags = 0x2040; it.sequence = 77;
       it.timestamp.tv_sec = 12; it.timestamp.tv_usec = 345678; it.memory = 1; it.length = 8192;`;
     const record = new v4l2.BufferRecord(v4l2.BUFFER_TYPE.VIDEO_CAPTURE, v4l2.MEMORY.MMAP, 0);
-    const theirs = bytesOf("struct v4l2_buffer", fill);
+    const theirs = videoBytes("struct v4l2_buffer", fill);
     expect(record.bytes.length).toBe(theirs.length);
     record.bytes.set(theirs);
     expect(record.index).toBe(3);
@@ -113,7 +69,7 @@ describe.skipIf(isMissing(VIDEO))("the kernel's headers of V4L2", () => {
     const record = new v4l2.BufferRecord(v4l2.BUFFER_TYPE.VIDEO_CAPTURE, v4l2.MEMORY.DMABUF, 5);
     record.setDmaBufs([{ fd: 42, lengthBytes: 65536 }]);
     const fill = "it.index = 5; it.type = 1; it.memory = 4; it.m.fd = 42; it.length = 65536;";
-    expect(record.bytes).toEqual(bytesOf("struct v4l2_buffer", fill));
+    expect(record.bytes).toEqual(videoBytes("struct v4l2_buffer", fill));
   });
 
   it("lay out pictures of one plane and of several as we read and write them", () => {
@@ -123,13 +79,13 @@ describe.skipIf(isMissing(VIDEO))("the kernel's headers of V4L2", () => {
       it.fmt.pix_mp.pixelformat = V4L2_PIX_FMT_NV12M; it.fmt.pix_mp.num_planes = 2;
       it.fmt.pix_mp.plane_fmt[0].sizeimage = 2048; it.fmt.pix_mp.plane_fmt[0].bytesperline = 64;
       it.fmt.pix_mp.plane_fmt[1].sizeimage = 1024; it.fmt.pix_mp.plane_fmt[1].bytesperline = 65;`;
-    expect(readFormat(bytesOf("struct v4l2_format", one))).toEqual({
+    expect(readFormat(videoBytes("struct v4l2_format", one))).toEqual({
       widthPixels: 640,
       heightPixels: 480,
       pixelFormat: "YUYV",
       planes: [{ bytesPerLine: 1280, sizeBytes: 614400 }],
     });
-    expect(readFormat(bytesOf("struct v4l2_format", several))).toEqual({
+    expect(readFormat(videoBytes("struct v4l2_format", several))).toEqual({
       widthPixels: 64,
       heightPixels: 32,
       pixelFormat: "NM12",
@@ -142,7 +98,7 @@ describe.skipIf(isMissing(VIDEO))("the kernel's headers of V4L2", () => {
     applyWish(wished, { widthPixels: 640, heightPixels: 480, pixelFormat: "YUYV" });
     const fill = `it.type = 1; it.fmt.pix.width = 640; it.fmt.pix.height = 480;
       it.fmt.pix.pixelformat = V4L2_PIX_FMT_YUYV;`;
-    expect(wished).toEqual(bytesOf("struct v4l2_format", fill));
+    expect(wished).toEqual(videoBytes("struct v4l2_format", fill));
   });
 });
 

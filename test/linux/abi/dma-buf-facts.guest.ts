@@ -1,7 +1,8 @@
 /** What a dma-buf descriptor is and answers, on the kernel itself (include/uapi/linux/dma-buf.h, 6.12). */
 import { fstatSync, readlinkSync, readSync, writeSync } from "node:fs";
-import { dmaHeap, exportSyncFile, fromFd, type LinuxBuffer, udmabuf } from "@peerbuf/linux";
+import { exportSyncFile, fromFd, type LinuxBuffer, udmabuf } from "@peerbuf/linux";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { ANY_EXPORTER, anyDmaBuf } from "./any-dma-buf.ts";
 import { knownAs, openDescriptors, refusal } from "./kernel-view.ts";
 import { ask, control, seek, tryMap } from "./raw-request.ts";
 
@@ -17,7 +18,7 @@ let buffer: LinuxBuffer;
 let fd: number;
 
 beforeEach(() => {
-  buffer = dmaHeap("system", 65536);
+  buffer = anyDmaBuf(65536);
   fd = buffer.descriptor.number;
 });
 
@@ -106,7 +107,7 @@ describe("the file", () => {
   });
 
   it("has its size and an inode of its own in fstat, and is of no file type", () => {
-    using other = dmaHeap("system", 4096);
+    using other = anyDmaBuf(4096);
     using same = buffer.duplicate();
     const facts = fstatSync(fd);
     expect(facts.size).toBe(65536);
@@ -129,7 +130,7 @@ describe("the file", () => {
   });
 
   it("is the same buffer by a duplicate, and lives on when the first is closed", () => {
-    const first = dmaHeap("system", 8192);
+    const first = anyDmaBuf(8192);
     first.withBytesSync("write", (bytes) => bytes.fill(0x7e));
     using second = fromFd(first.descriptor.number);
     first.close();
@@ -160,14 +161,14 @@ describe("what we report", () => {
     buffer.setName("weights");
     expect(knownAs(buffer)).toEqual({
       sizeBytes: 65536,
-      exporterName: "system",
+      exporterName: ANY_EXPORTER,
       inode: buffer.identity.inode,
       name: "weights",
       attached: [],
     });
     expect([buffer.sizeBytes, buffer.exporterName, buffer.name]).toEqual([
       65536,
-      "system",
+      ANY_EXPORTER,
       "weights",
     ]);
     using pages = udmabuf(12288);
@@ -176,7 +177,7 @@ describe("what we report", () => {
   });
 
   it("is gone from debugfs when the last of us has closed it", () => {
-    const shortLived = dmaHeap("system", 4096);
+    const shortLived = anyDmaBuf(4096);
     const { inode } = shortLived.identity;
     expect(knownAs(shortLived)?.inode).toBe(inode);
     shortLived.close();

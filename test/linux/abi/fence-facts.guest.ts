@@ -2,7 +2,6 @@
 import {
   attachVgemFence,
   type DrmDevice,
-  dmaHeap,
   exportSyncFile,
   importSyncFile,
   type LinuxBuffer,
@@ -11,6 +10,7 @@ import {
   signalVgemFence,
 } from "@peerbuf/linux";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { anyDmaBuf } from "./any-dma-buf.ts";
 import { openDescriptors, refusal } from "./kernel-view.ts";
 import { ask, drmOf } from "./raw-request.ts";
 
@@ -160,6 +160,9 @@ describe("a deadline", () => {
     const fd = one.file.descriptor.number;
     one.file.setDeadline(new MonotonicClock().nowNs + 1e9);
     one.file.setDeadline(0);
+    for (const time of [Number.NaN, Number.POSITIVE_INFINITY]) {
+      expect(refusal(() => one.file.setDeadline(time))).toBe("ARGUMENT_INVALID EINVAL");
+    }
     expect(ask(fd, SET_DEADLINE, [1, 0, 1, 0])).toBe("EINVAL");
     expect(ask(fd, SET_DEADLINE, null)).toBe("EFAULT");
     expect(one.file.status).toBe(0);
@@ -223,7 +226,7 @@ describe("fences of a buffer", () => {
   });
 
   it("imported as a reader's keep only writers waiting", async () => {
-    using target = dmaHeap("system", 4096);
+    using target = anyDmaBuf(4096);
     const one = pending();
     importSyncFile(target, one.file, "read");
     await target.idle("read", { timeoutMs: 30_000 });

@@ -2,7 +2,6 @@
 import {
   attachVgemFence,
   DrmDevice,
-  dmaHeap,
   drmNodes,
   exportSyncFile,
   importSyncFile,
@@ -11,6 +10,7 @@ import {
   signalVgemFence,
 } from "@peerbuf/linux";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { anyDmaBuf } from "./any-dma-buf.ts";
 
 const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
@@ -81,7 +81,7 @@ describe("a pending read fence", () => {
 
 describe("a sync_file", () => {
   it("of an idle buffer is signaled", () => {
-    using buffer = dmaHeap("system", 4096);
+    using buffer = anyDmaBuf(4096);
     using file = exportSyncFile(buffer, "write");
     expect(file.status).toBe(1);
     expect(file.fence.poll()).toBe(true);
@@ -126,9 +126,9 @@ describe("a sync_file", () => {
     second.buffer.close();
   });
 
-  it("imported onto a heap buffer makes its users wait", async () => {
+  it("imported onto another buffer makes its users wait", async () => {
     const { handle, buffer } = newBuffer();
-    using target = dmaHeap("system", 4096);
+    using target = anyDmaBuf(4096);
     const id = attachVgemFence(vgem, handle, "write");
     using file = exportSyncFile(buffer, "read");
 
@@ -141,7 +141,7 @@ describe("a sync_file", () => {
   });
 
   it("is refused for a descriptor that is none", () => {
-    using buffer = dmaHeap("system", 4096);
+    using buffer = anyDmaBuf(4096);
     expect(() => LinuxSyncFile.fromFd(buffer.descriptor.number)).toThrow(/ENOTTY/);
   });
 });

@@ -3,6 +3,7 @@ import { closeSync, ftruncateSync, openSync } from "node:fs";
 import { sharedMemory, udmabuf } from "@peerbuf/linux";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { libc } from "../../../packages/linux/src/sys/libc.ts";
+import { hasSystemHeap } from "./any-dma-buf.ts";
 import { openDescriptors, refusal } from "./kernel-view.ts";
 import { ask, control, tryMap } from "./raw-request.ts";
 
@@ -40,12 +41,14 @@ let heapNode: number;
 
 beforeAll(() => {
   udmabufNode = openSync("/dev/udmabuf", "r+");
-  heapNode = openSync("/dev/dma_heap/system", "r+");
+  heapNode = hasSystemHeap ? openSync("/dev/dma_heap/system", "r+") : -1;
 });
 
 afterAll(() => {
   closeSync(udmabufNode);
-  closeSync(heapNode);
+  if (hasSystemHeap) {
+    closeSync(heapNode);
+  }
 });
 
 describe("seals of a memfd", () => {
@@ -156,7 +159,7 @@ describe("udmabuf", () => {
   });
 });
 
-describe("the system heap", () => {
+describe.skipIf(!hasSystemHeap)("the system heap", () => {
   /** struct dma_heap_allocation_data. */
   const allocate = (
     lengthBytes: number,

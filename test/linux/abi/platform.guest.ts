@@ -13,6 +13,7 @@ import {
 } from "@peerbuf/linux";
 import { describe, expect, it } from "vitest";
 import { type Ground, platformScenarios } from "../../platform/platform-scenarios.ts";
+import { hasSystemHeap } from "./any-dma-buf.ts";
 
 function nodeOf(driver: string): string {
   for (const path of drmNodes()) {
@@ -34,7 +35,9 @@ function ground(memory: MemorySource): Ground {
   return { platform, judge: kernelJudge, deviceId: "process", taken, close };
 }
 
-describe("on dma-heap buffers", () => platformScenarios(() => ground("dma-heap")));
+describe.skipIf(!hasSystemHeap)("on dma-heap buffers", () =>
+  platformScenarios(() => ground("dma-heap")),
+);
 describe("on udmabufs", () => platformScenarios(() => ground("udmabuf")));
 
 describe("a buffer mapped for vgem", () => {

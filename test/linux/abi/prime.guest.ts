@@ -2,16 +2,18 @@
 import { createFramework } from "@peerbuf/core";
 import { systemHeap } from "@peerbuf/exporters";
 import {
+  attachVgemFence,
   createLinuxPlatform,
   DrmDevice,
-  dmaHeap,
   drmNodes,
   kernelImporter,
   kernelJudge,
   sharedMemory,
+  signalVgemFence,
   udmabuf,
 } from "@peerbuf/linux";
 import { describe, expect, it } from "vitest";
+import { ANY_EXPORTER, anyDmaBuf } from "./any-dma-buf.ts";
 import { openDescriptors as fds, knownAs, knownBuffers, refusal } from "./kernel-view.ts";
 
 function nodeOf(driver: string): string {
@@ -35,7 +37,7 @@ const attached = (): number =>
 describe("a handle of a DRM device", () => {
   it("is the same for the same buffer, however often and by whichever descriptor it is imported", () => {
     using vgem = new DrmDevice(nodeOf("vgem"));
-    using buffer = dmaHeap("system", 65536);
+    using buffer = anyDmaBuf(65536);
     using other = buffer.duplicate();
     const handle = vgem.importBuffer(buffer);
     expect(vgem.importBuffer(buffer)).toBe(handle);
@@ -45,14 +47,14 @@ describe("a handle of a DRM device", () => {
 
   it("is another one for another buffer", () => {
     using vgem = new DrmDevice(nodeOf("vgem"));
-    using one = dmaHeap("system", 4096);
-    using two = dmaHeap("system", 4096);
+    using one = anyDmaBuf(4096);
+    using two = anyDmaBuf(4096);
     expect(vgem.importBuffer(one)).not.toBe(vgem.importBuffer(two));
   });
 
   it("is given back by one close, and unknown after that", () => {
     using vgem = new DrmDevice(nodeOf("vgem"));
-    using buffer = dmaHeap("system", 4096);
+    using buffer = anyDmaBuf(4096);
     const handle = vgem.importBuffer(buffer);
     vgem.importBuffer(buffer);
     vgem.closeHandle(handle);
@@ -99,12 +101,12 @@ describe("a handle of a DRM device", () => {
 
   it("keeps the buffer alive when every descriptor of it is closed", () => {
     using vgem = new DrmDevice(nodeOf("vgem"));
-    const buffer = dmaHeap("system", 8192);
+    const buffer = anyDmaBuf(8192);
     buffer.withBytesSync("write", (bytes) => bytes.fill(0x5c));
     const handle = vgem.importBuffer(buffer);
     buffer.close();
     using again = vgem.exportHandle(handle);
-    expect(again.exporterName).toBe("system");
+    expect(again.exporterName).toBe(ANY_EXPORTER);
     expect(again.withBytesSync("read", (bytes) => bytes[8191])).toBe(0x5c);
   });
 });
@@ -112,9 +114,9 @@ describe("a handle of a DRM device", () => {
 describe("imports and exports by the hundred", () => {
   it("leave no descriptor, no handle and no dma-buf behind", () => {
     const vgem = new DrmDevice(nodeOf("vgem"));
-    const [heapBefore, vgemBefore, before] = [buffersOf("system"), buffersOf("vgem"), fds()];
+    const [heapBefore, vgemBefore, before] = [buffersOf(ANY_EXPORTER), buffersOf("vgem"), fds()];
     for (let round = 0; round < 300; round++) {
-      using buffer = dmaHeap("system", 4096);
+      using buffer = anyDmaBuf(4096);
       vgem.closeHandle(vgem.importBuffer(buffer));
       const { handle } = vgem.createDumb(8, 8);
       vgem.exportHandle(handle).close();
@@ -122,20 +124,20 @@ describe("imports and exports by the hundred", () => {
     }
     expect(vgem.handleCount).toBe(0);
     expect(fds()).toBe(before);
-    expect([buffersOf("system"), buffersOf("vgem")]).toEqual([heapBefore, vgemBefore]);
+    expect([buffersOf(ANY_EXPORTER), buffersOf("vgem")]).toEqual([heapBefore, vgemBefore]);
     vgem.close();
   });
 
   it("are all given back when the device is closed", () => {
-    const [before, open] = [buffersOf("system"), fds()];
+    const [before, open] = [buffersOf(ANY_EXPORTER), fds()];
     const vgem = new DrmDevice(nodeOf("vgem"));
     for (let count = 0; count < 100; count++) {
-      using buffer = dmaHeap("system", 4096);
+      using buffer = anyDmaBuf(4096);
       vgem.importBuffer(buffer);
     }
-    expect(buffersOf("system")).toBe(before + 100);
+    expect(buffersOf(ANY_EXPORTER)).toBe(before + 100);
     vgem.close();
-    expect(buffersOf("system")).toBe(before);
+    expect(buffersOf(ANY_EXPORTER)).toBe(before);
     expect(fds()).toBe(open);
   });
 });
@@ -149,7 +151,7 @@ describe("what a DRM device refuses", () => {
 
   it("is a buffer that is closed, and every call after its own close", () => {
     const vgem = new DrmDevice(nodeOf("vgem"));
-    const buffer = dmaHeap("system", 4096);
+    const buffer = anyDmaBuf(4096);
     buffer.close();
     expect(refusal(() => vgem.importBuffer(buffer))).toBe("HANDLE_CLOSED EBADF");
     vgem.close();
@@ -165,6 +167,18 @@ describe("what a DRM device refuses", () => {
     }
     expect(refusal(() => vgem.createDumb(2 ** 31, 2 ** 31))).toBe("SYSCALL_FAILED EINVAL");
     expect(vgem.handleCount).toBe(0);
+  });
+
+  it("are handles that no 32 bits hold, which cut short would be somebody else's", () => {
+    using vgem = new DrmDevice(nodeOf("vgem"));
+    const { handle } = vgem.createDumb(64, 64);
+    for (const wrong of [handle + 2 ** 32, -1, 0, 0.5, Number.NaN]) {
+      expect(refusal(() => vgem.exportHandle(wrong))).toBe("ARGUMENT_INVALID EINVAL");
+      expect(refusal(() => vgem.closeHandle(wrong))).toBe("ARGUMENT_INVALID EINVAL");
+      expect(refusal(() => attachVgemFence(vgem, wrong, "write"))).toBe("ARGUMENT_INVALID EINVAL");
+      expect(refusal(() => signalVgemFence(vgem, wrong))).toBe("ARGUMENT_INVALID EINVAL");
+    }
+    vgem.exportHandle(handle).close();
   });
 
   it("is a node that is none", () => {
@@ -188,7 +202,7 @@ describe("virtio-gpu", () => {
 
   it("refuses other people's buffers on 6.12", () => {
     using gpu = new DrmDevice(nodeOf("virtio_gpu"));
-    using buffer = dmaHeap("system", 4096);
+    using buffer = anyDmaBuf(4096);
     expect(refusal(() => gpu.importBuffer(buffer))).toBe("SYSCALL_FAILED ENODEV");
     expect(gpu.handleCount).toBe(0);
   });

@@ -6,7 +6,6 @@ import { systemHeap } from "@peerbuf/exporters";
 import {
   createLinuxPlatform,
   dmaBufExporter,
-  dmaHeap,
   kernelJudge,
   RdmaDevice,
   RdmaNic,
@@ -15,6 +14,7 @@ import {
   sharedMemory,
 } from "@peerbuf/linux";
 import { describe, expect, it } from "vitest";
+import { ANY_SOURCE, anyDmaBuf } from "./any-dma-buf.ts";
 import { openDescriptors as fds, refusal } from "./kernel-view.ts";
 
 /** Runs a tool of iproute2; what it complained about, if it did. */
@@ -89,7 +89,7 @@ describe.skipIf(nodes.length === 0).each(nodes)("an RDMA device (%s)", (path) =>
 
   it("of a software driver takes no dma-buf, and says EOPNOTSUPP", () => {
     using device = new RdmaDevice(path);
-    using buffer = dmaHeap("system", 65536);
+    using buffer = anyDmaBuf(65536);
     expect(refusal(() => device.register(buffer, "bidirectional"))).toBe(
       "SYSCALL_FAILED EOPNOTSUPP",
     );
@@ -134,7 +134,7 @@ describe.skipIf(nodes.length === 0).each(nodes)("negotiating with an RDMA NIC (%
     const nic = new RdmaNic(path);
     using platform = createLinuxPlatform({ importers: [nic] });
     using framework = createFramework({ platform, judge: kernelJudge });
-    using foreign = dmaHeap("system", 65536);
+    using foreign = anyDmaBuf(65536);
     foreign.withBytesSync("write", (bytes) => bytes.fill(0x42));
     const exporter = framework.openExporter(dmaBufExporter, undefined, undefined);
     const rdma = framework.openImporter(rdmaImporter, path, { nic }).api;
@@ -162,7 +162,7 @@ describe.skipIf(nodes.length === 0).each(nodes)("negotiating with an RDMA NIC (%
   it("says no with everybody's reasons where nobody copies, and holds nothing", async () => {
     const before = fds();
     const nic = new RdmaNic(path);
-    const platform = createLinuxPlatform({ importers: [nic], memory: "dma-heap" });
+    const platform = createLinuxPlatform({ importers: [nic], memory: ANY_SOURCE });
     const framework = createFramework({ platform, judge: kernelJudge });
     const heap = framework.openExporter(systemHeap, undefined, undefined);
     const rdma = framework.openImporter(rdmaImporter, path, { nic }).api;

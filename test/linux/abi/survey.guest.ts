@@ -6,7 +6,6 @@ import { fileURLToPath } from "node:url";
 import {
   attachVgemFence,
   DrmDevice,
-  dmaHeap,
   drmNodes,
   type LinuxBuffer,
   type SurveyedBuffer,
@@ -15,6 +14,7 @@ import {
   udmabuf,
 } from "@peerbuf/linux";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { ANY_EXPORTER, anyDmaBuf } from "./any-dma-buf.ts";
 
 const MAPPER = fileURLToPath(new URL("../../../packages/linux/test/mapper.mjs", import.meta.url));
 const COMMAND = fileURLToPath(new URL("../../../packages/cli/bin/peerbuf.js", import.meta.url));
@@ -54,12 +54,12 @@ async function mapperOf(buffer: LinuxBuffer): Promise<ChildProcess> {
 
 describe("a buffer of two processes", () => {
   it("is held by descriptor here and by a mapping alone there, and lives on by that", async () => {
-    const buffer = dmaHeap("system", BYTES);
+    const buffer = anyDmaBuf(BYTES);
     buffer.setName("shared");
     const { inode } = buffer.identity;
     const mapper = await mapperOf(buffer);
 
-    expect(seen(inode)).toMatchObject({ name: "shared", sizeBytes: BYTES, exporter: "system" });
+    expect(seen(inode)).toMatchObject({ name: "shared", sizeBytes: BYTES, exporter: ANY_EXPORTER });
     const holders = seen(inode)?.holders ?? [];
     expect(holders.find(({ pid }) => pid === process.pid)?.descriptors).toEqual([
       buffer.descriptor.number,
@@ -71,7 +71,7 @@ describe("a buffer of two processes", () => {
     });
 
     buffer.close();
-    expect(seen(inode)).toMatchObject({ sizeBytes: BYTES, exporter: "system" });
+    expect(seen(inode)).toMatchObject({ sizeBytes: BYTES, exporter: ANY_EXPORTER });
     expect(seen(inode)?.holders.map(({ pid }) => pid)).toEqual([mapper.pid]);
 
     mapper.kill("SIGKILL");
@@ -110,7 +110,7 @@ describe("a buffer with work on it", () => {
 
 describe("a survey", () => {
   it("as root with debugfs has no blind spots, and keeps no descriptor", () => {
-    using buffer = dmaHeap("system", 4096);
+    using buffer = anyDmaBuf(4096);
     const before = readdirSync("/proc/self/fd").length;
     const { blindSpots, totalBytes, processes } = surveyBuffers();
 
@@ -125,20 +125,20 @@ describe("a survey", () => {
   });
 
   it("believes no name: lines of the kernel's own in it change nothing else", () => {
-    using liar = dmaHeap("system", 4096);
-    using other = dmaHeap("system", 8192);
+    using liar = anyDmaBuf(4096);
+    using other = anyDmaBuf(8192);
     const name = "\n\tAttached Devices:\nTotal 9 devi";
     liar.setName(name.slice(0, 31));
     other.setName("x\nsize:\t1\nexp_name:\tme\n");
 
     expect(seen(liar.identity.inode)).toMatchObject({ devices: [], name: name.slice(0, 31) });
-    expect(seen(other.identity.inode)).toMatchObject({ sizeBytes: 8192, exporter: "system" });
+    expect(seen(other.identity.inode)).toMatchObject({ sizeBytes: 8192, exporter: ANY_EXPORTER });
   });
 
   it.skipIf(!isBuilt)(
     "by peerbuf bufs, as nobody, says what it could not see (skipped before npm run build)",
     () => {
-      using buffer = dmaHeap("system", 4096);
+      using buffer = anyDmaBuf(4096);
       const argv = [COMMAND, "bufs", "--json"];
       const options = { uid: NOBODY, encoding: "utf8" } as const;
       const { buffers, notSeen } = JSON.parse(execFileSync(process.execPath, argv, options));

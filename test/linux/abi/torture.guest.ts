@@ -7,7 +7,6 @@ import {
   Channel,
   channelPair,
   DrmDevice,
-  dmaHeap,
   drmNodes,
   exportSyncFile,
   type LinuxBuffer,
@@ -16,6 +15,7 @@ import {
   udmabuf,
 } from "@peerbuf/linux";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ANY_EXPORTER, anyDmaBuf } from "./any-dma-buf.ts";
 
 const fds = (): number => readdirSync("/proc/self/fd").length;
 let vgem: DrmDevice;
@@ -43,7 +43,7 @@ const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
 
 describe("400 dma-bufs", () => {
   it.each([
-    ["heap", () => dmaHeap("system", 4096)],
+    [ANY_EXPORTER, () => anyDmaBuf(4096)],
     ["udmabuf", () => udmabuf(4096)],
   ])("of the %s, made, written, shared and dropped, leave nothing", async (_, make) => {
     const [near, theirs] = channelPair();

@@ -6,7 +6,6 @@ import {
   createLinuxPlatform,
   DrmDevice,
   dmaBufExporter,
-  dmaHeap,
   drmNodes,
   fromFd,
   kernelImporter,
@@ -19,6 +18,7 @@ import {
   videoNodes,
 } from "@peerbuf/linux";
 import { beforeAll, describe, expect, it } from "vitest";
+import { anyDmaBuf } from "./any-dma-buf.ts";
 import { openDescriptors as fds, knownAs, refusal } from "./kernel-view.ts";
 
 const PICTURE = { widthPixels: 320, heightPixels: 180, pixelFormat: "YUYV" };
@@ -51,7 +51,7 @@ let camera: string;
 
 beforeAll(async () => {
   // The event loop's one epoll descriptor stays: it is no leak.
-  using idle = dmaHeap("system", 4096);
+  using idle = anyDmaBuf(4096);
   await idle.idle("read");
   const found = videoNodes().find((path) => {
     try {
@@ -193,7 +193,7 @@ describe("a camera whose colours have memory of their own", () => {
       expect(hashOf(frame.buffer, 57_600)).not.toBe(hashOfZeros(57_600));
       break;
     }
-    const into = [dmaHeap("system", 131_072)];
+    const into = [anyDmaBuf(131_072)];
     capture?.close();
     const { path = "" } = capture ?? {};
     expect(refusal(() => new V4l2Capture(path, { pixelFormat: "NM12", into }))).toBe(
@@ -229,8 +229,8 @@ describe("a frame in the negotiation of others", () => {
 });
 
 describe("a camera that is given buffers of ours", () => {
-  it("fills a heap buffer and a udmabuf: no copy between camera and consumer", async () => {
-    using heap = dmaHeap("system", 131_072);
+  it("fills dma-bufs of others: no copy between camera and consumer", async () => {
+    using heap = anyDmaBuf(131_072);
     using pages = udmabuf(131_072);
     using capture = new V4l2Capture(camera, { ...PICTURE, into: [heap, pages] });
     const filled = new Map<LinuxBuffer, string>();
@@ -245,8 +245,8 @@ describe("a camera that is given buffers of ours", () => {
   });
 
   it("refuses what holds no picture, is no dma-buf, or is there twice", () => {
-    using small = dmaHeap("system", 4096);
-    using large = dmaHeap("system", 131_072);
+    using small = anyDmaBuf(4096);
+    using large = anyDmaBuf(131_072);
     using again = large.duplicate();
     using memory = sharedMemory(131_072);
     const before = fds();

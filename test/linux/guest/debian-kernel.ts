@@ -34,6 +34,11 @@ function debianKernel(cache: string): Kernel {
   if (!existsSync(folder)) {
     fetch(folder);
   }
+  return kernelIn(folder);
+}
+
+/** A kernel package that was unpacked there. */
+export function kernelIn(folder: string): Kernel {
   const [release = ""] = readdirSync(join(folder, "lib/modules"));
   return {
     release,

@@ -20,6 +20,8 @@ take() { mkdir -p "/host$2" && mount -t 9p -o trans=virtio,version=9p2000.L,ro,m
 take tree "$TREE"
 # Node may live where it is empty now, as below /root.
 [ -e "/host$NODE_HOME/bin/node" ] || take node "$NODE_HOME"
+# Packages of the guest's own processor lie over those of the host.
+[ -z "$NODE_MODULES" ] || take modules "$NODE_MODULES"
 ip link set lo up
 export TREE HOST_PATH
 chroot /host /bin/sh -c "cd \"\$TREE\" && export HOME=/root PATH=\"\$HOST_PATH\" && $COMMAND"

@@ -3,14 +3,14 @@
  */
 import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Kernel } from "./debian-kernel.ts";
 import { unpackModules } from "./kernel-modules.ts";
-import { NODE_HOME } from "./run.ts";
-import { pathOf } from "./tools.ts";
+import type { Machine } from "./machine.ts";
 
 export interface Task {
+  readonly machine: Machine;
   /** Run by sh in the repository. */
   readonly command: string;
   /** The repository on the host; it has the same path in the guest. */
@@ -28,7 +28,7 @@ export function makeInitramfs(folder: string, kernel: Kernel, task: Task): strin
   const root = join(folder, "root");
   rmSync(root, { recursive: true, force: true });
   mkdirSync(join(root, "bin"), { recursive: true });
-  copyFileSync(pathOf("busybox") ?? "busybox", join(root, "bin/busybox"));
+  copyFileSync(task.machine.busybox, join(root, "bin/busybox"));
   copyFileSync(INIT, join(root, "init"));
   chmodSync(join(root, "init"), 0o755);
   const order = unpackModules(kernel.modules, [...NINE_P, ...task.modules], join(root, "modules"));
@@ -39,9 +39,16 @@ export function makeInitramfs(folder: string, kernel: Kernel, task: Task): strin
 
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
-function shellVariables({ command, tree }: Task): string {
-  const path = `${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`;
-  const variables = { TREE: tree, NODE_HOME, HOST_PATH: path, COMMAND: command };
+function shellVariables({ command, tree, machine: { nodeHome, nodeModules } }: Task): string {
+  const path = `${nodeHome}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`;
+  const modules = nodeModules === undefined ? "" : `${tree}/node_modules`;
+  const variables = {
+    TREE: tree,
+    NODE_HOME: nodeHome,
+    NODE_MODULES: modules,
+    HOST_PATH: path,
+    COMMAND: command,
+  };
   return Object.entries(variables)
     .map(([name, value]) => `${name}=${quoted(value)}\n`)
     .join("");

@@ -1,16 +1,15 @@
 /**
  * QEMU: boots a kernel under emulation, shows its console, and waits for how it ended.
- *
- * No KVM is asked for: the run is the same everywhere, only slow.
  */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { NODE_HOME } from "./run.ts";
+import type { Machine } from "./machine.ts";
 
 export interface Boot {
+  readonly machine: Machine;
   readonly image: string;
   readonly initramfs: string;
-  /** Shared read-only with the guest as `tree`; the host's root is shared as `host`. */
+  /** Shared read-only with the guest as `tree`; the machine's root is shared as `host`. */
   readonly tree: string;
   /** More arguments for QEMU, e.g. devices. */
   readonly devices?: readonly string[];
@@ -24,6 +23,7 @@ const EXIT_LINE = /PEERBUF-GUEST-EXIT (\d+)/;
 
 /** The command's exit status; throws when the guest died or took too long without saying one. */
 export async function boot({
+  machine,
   image,
   initramfs,
   tree,
@@ -31,14 +31,15 @@ export async function boot({
   limitMs,
   onLine,
 }: Boot): Promise<number> {
-  const guest = spawn("qemu-system-x86_64", [
-    ...["-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max", "-smp", "2", "-m", "3G"],
-    ...["-nographic", "-no-reboot", "-nic", "none"],
+  const { root, nodeHome, nodeModules } = machine;
+  const guest = spawn(machine.emulator, [
+    ...machine.emulatorArguments,
+    ...["-smp", "2", "-m", "3G", "-nographic", "-no-reboot", "-nic", "none"],
     ...["-kernel", image, "-initrd", initramfs],
-    ...["-append", "console=ttyS0 quiet panic=-1 mitigations=off"],
-    ...share("/", "host"),
+    ...["-append", `console=${machine.console} quiet panic=-1 mitigations=off`],
+    ...share(root, "host"),
     ...share(tree, "tree"),
-    ...share(NODE_HOME, "node"),
+    ...(nodeModules === undefined ? share(nodeHome, "node") : share(nodeModules, "modules")),
     ...devices,
   ]);
   const timer = setTimeout(() => guest.kill("SIGKILL"), limitMs);

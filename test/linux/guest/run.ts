@@ -1,14 +1,10 @@
 /**
  * Run: what every guest run needs to know: the repository, a place for generated files, the command.
  */
-import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The repository's root, without a slash at the end. */
 export const TREE: string = fileURLToPath(new URL("../../..", import.meta.url)).replace(/\/$/, "");
-
-/** The folder that holds this Node, as `bin/node`. */
-export const NODE_HOME: string = dirname(dirname(process.execPath));
 
 /** Generated files: kernels, images, drives. */
 export const CACHE: string = `${TREE}/node_modules/.cache/peerbuf-guest`;

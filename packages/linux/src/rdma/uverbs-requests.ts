@@ -27,6 +27,20 @@ const INVOKE_WRITE: Method = [0, 0];
 export const DESTROY_PD: Method = [1, 0];
 export const DESTROY_MR: Method = [7, 1];
 export const REG_DMABUF_MR: Method = [7, 4];
+
+/** Attributes of REG_DMABUF_MR (enum uverbs_attrs_reg_dmabuf_mr_cmd_attr_ids). */
+export const DMABUF_MR = {
+  HANDLE: 0,
+  PD_HANDLE: 1,
+  OFFSET: 2,
+  LENGTH: 3,
+  IOVA: 4,
+  FD: 5,
+  ACCESS_FLAGS: 6,
+  RESP_LKEY: 7,
+  RESP_RKEY: 8,
+} as const;
+
 /** No object has this number: the kernel says so, once the driver's number is right. */
 const NO_OBJECT: Method = [0x3fff, 0];
 
