@@ -1,5 +1,8 @@
 /** Descriptors in the wrong hands: closed twice, by others, reused, polled when they cannot be, inherited. */
 import { spawnSync } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Channel, channelPair, Descriptor, fromFd, sharedMemory } from "@peerbuf/linux";
 import { describe, expect, it } from "vitest";
@@ -39,6 +42,21 @@ describe.skipIf(process.platform !== "linux")("a descriptor", () => {
     await new Promise(setImmediate);
     process.off("warning", listen);
     expect(lost.join()).toMatch(/"robbed" was closed by somebody else.*"newcomer"/);
+  });
+
+  it("whose number a shorter file got is not mapped: bytes past its end would end the process", () => {
+    const buffer = sharedMemory(2 ** 20);
+    const { number } = buffer.descriptor;
+    libc().close(number);
+    const file = join(mkdtempSync(join(tmpdir(), "peerbuf-")), "short");
+    writeFileSync(file, "short");
+    const newcomer = openSync(file, "r+");
+
+    expect(newcomer).toBe(number);
+    expect(codeOf(() => buffer.beginCpuAccess("write"))).toBe("HANDLE_CLOSED");
+    buffer.descriptor.release();
+    closeSync(newcomer);
+    rmSync(dirname(file), { recursive: true });
   });
 
   it("closed by somebody else gives the kernel's errors, whatever is asked of it", () => {

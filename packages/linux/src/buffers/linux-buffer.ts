@@ -9,6 +9,7 @@ import { PeerbufError } from "@peerbuf/core";
 import { type BracketedBuffer, Brackets, type CpuAccess, within } from "../cpu-access/bracket.ts";
 import { MapCache, type Mapped } from "../cpu-access/map-cache.ts";
 import type { Descriptor } from "../sys/descriptor.ts";
+import { statusOf } from "../sys/file-status.ts";
 import { ioctl } from "../sys/ioctl.ts";
 import { MemoryMap } from "../sys/memory-map.ts";
 import { POLL_IN, POLL_OUT, ready } from "../sys/poller.ts";
@@ -190,10 +191,23 @@ export class LinuxBuffer implements Disposable {
   }
 
   #mappedBytes(): ArrayBuffer {
-    this.#map ??= new MemoryMap(this.descriptor, this.sizeBytes);
+    this.#map ??= this.#newMap();
     this.#mapped ??= this.#cacheEntry();
     mapCache.touch(this.#mapped);
     return this.#map.bytes;
+  }
+
+  /** A descriptor whose number somebody else has by now may be of a shorter file, and bytes past its end fatal. */
+  #newMap(): MemoryMap {
+    const { descriptor, identity } = this;
+    const { device, inode } = statusOf(descriptor);
+    if (device !== identity.device || inode !== identity.inode) {
+      throw new PeerbufError(
+        "HANDLE_CLOSED",
+        `the descriptor of ${descriptor.what} was closed by somebody else, and its number is another file's`,
+      );
+    }
+    return new MemoryMap(descriptor, this.sizeBytes);
   }
 
   #sync(use: Use, edge: "start" | "end"): void {

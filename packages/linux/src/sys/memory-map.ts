@@ -2,7 +2,8 @@
  * Memory map: a shared mapping of a descriptor that somebody owns.
  *
  * The bytes are seen without a copy. After `unmap` every view of them is detached: reading gives nothing,
- * making a new view throws. The kernel keeps the file alive while it is mapped, whoever closes it.
+ * making a new view throws. The kernel keeps the file alive while it is mapped, whoever closes it. The addresses
+ * stay blank for a while (`graveyard.ts`), for whoever has them without a view.
  *
  * Bytes that somebody moved away (`ArrayBuffer.prototype.transfer`) cannot be taken back. Their addresses
  * then stay, with zeros behind them that are nobody's, so that a view of them can end no process; this costs
@@ -14,6 +15,7 @@ import { PeerbufError } from "@peerbuf/core";
 import type { Descriptor } from "./descriptor.ts";
 import { detach } from "./detach.ts";
 import { failure } from "./errno.ts";
+import { blank, bury, emptyGraveyard, type Range } from "./graveyard.ts";
 import { Ticket } from "./handle-ledger.ts";
 import { lastErrno, libc, viewOf } from "./libc.ts";
 import { claimMapping, disclaimMapping } from "./thread-table.ts";
@@ -21,25 +23,18 @@ import { claimMapping, disclaimMapping } from "./thread-table.ts";
 const PROT_READ = 1;
 const PROT_WRITE = 2;
 const MAP_SHARED = 1;
-/** MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_NORESERVE. */
-const MAP_BLANK: number = 0x2 | 0x10 | 0x20 | 0x4000;
 /** (void *)-1. */
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 
 /** A mapping in the ledger. */
 class MappingTicket extends Ticket {
-  readonly address: bigint;
-  readonly #lengthBytes: number;
+  readonly range: Range;
   readonly #of: string;
-  /** In the table of threads. */
-  readonly #row: number;
 
   constructor(owner: object, address: bigint, lengthBytes: number, of: string) {
     super(owner);
-    this.address = address;
-    this.#lengthBytes = lengthBytes;
+    this.range = { address, lengthBytes, row: claimMapping(address, lengthBytes) };
     this.#of = of;
-    this.#row = claimMapping(address, lengthBytes);
   }
 
   get what(): string {
@@ -47,12 +42,19 @@ class MappingTicket extends Ticket {
   }
 
   override close(): void {
-    disclaimMapping(this.#row);
+    disclaimMapping(this.range.row);
     super.close();
   }
 
+  /** Somebody may still use the bytes by their address. */
+  bury(): void {
+    super.close();
+    bury(this.range);
+  }
+
+  /** Nobody has the bytes or a view of them, so nobody uses them. */
   giveBack(): void {
-    libc().munmap(this.address, this.#lengthBytes);
+    libc().munmap(this.range.address, this.range.lengthBytes);
   }
 }
 
@@ -75,8 +77,10 @@ export class MemoryMap implements Disposable {
     }
     const protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
     const { number } = descriptor;
-    const address = libc().mmap(null, lengthBytes, protection, MAP_SHARED, number, offset);
-    if (address === null || BigInt.asUintN(64, address) === MAP_FAILED) {
+    const address =
+      mapped(number, lengthBytes, protection, offset) ??
+      (emptyGraveyard() ? mapped(number, lengthBytes, protection, offset) : undefined);
+    if (address === undefined) {
       throw failure(lastErrno(), `map ${lengthBytes} bytes of ${descriptor.what}`);
     }
     this.lengthBytes = lengthBytes;
@@ -123,8 +127,7 @@ export class MemoryMap implements Disposable {
     }
     detach(this.bytes);
     this.#bytes = undefined;
-    this.#ticket.close();
-    this.#ticket.giveBack();
+    this.#ticket.bury();
   }
 
   /** Unmaps unless `unmap` did. */
@@ -140,7 +143,7 @@ export class MemoryMap implements Disposable {
 
   #abandon(): void {
     this.#bytes = undefined;
-    libc().mmap(this.#ticket.address, this.lengthBytes, PROT_READ | PROT_WRITE, MAP_BLANK, -1, 0);
+    blank(this.#ticket.range);
     this.#ticket.lose("was moved to an ArrayBuffer of somebody else, which is blank now");
   }
 
@@ -149,6 +152,17 @@ export class MemoryMap implements Disposable {
     this.#bytes = bytes;
     new Hold(bytes, this);
   }
+}
+
+/** Undefined: it failed, with an errno. */
+function mapped(
+  fd: number,
+  lengthBytes: number,
+  protection: number,
+  offset: number,
+): bigint | undefined {
+  const address = libc().mmap(null, lengthBytes, protection, MAP_SHARED, fd, offset);
+  return address === null || BigInt.asUintN(64, address) === MAP_FAILED ? undefined : address;
 }
 
 /** A constructor that makes nothing new lets a class add its private field to what it is given. */
