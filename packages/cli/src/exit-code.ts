@@ -6,6 +6,8 @@ export const EXIT = {
   FINDING: 1,
   /** Wrong usage or unreadable input; nothing was done. */
   USAGE: 2,
+  /** Stopped by the person (128 + SIGINT) before there was a finding. */
+  INTERRUPTED: 130,
   /** A bug in peerbuf (EX_SOFTWARE of sysexits.h). */
   BUG: 70,
 } as const;

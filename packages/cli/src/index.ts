@@ -2,7 +2,7 @@
 export { bufsShape } from "./bufs/bufs-shape.ts";
 export { doctorShape, explainShape } from "./diagnosis-shapes.ts";
 export { type DriverModule, loadDriver } from "./driver-kit/driver-module.ts";
-export { driverReportShape } from "./driver-kit/kit-shapes.ts";
+export { driverReportShape, helpReportShape } from "./driver-kit/kit-shapes.ts";
 export type { ExitCode } from "./exit-code.ts";
 export { EXIT } from "./exit-code.ts";
 export { type Io, type Output, PipeClosed } from "./io.ts";

@@ -23,9 +23,7 @@ import { COLUMNS_DEFAULT, type Io } from "./io.ts";
 import { paintFor } from "./paint.ts";
 import { oneLine, reportError } from "./report-error.ts";
 import { Session } from "./session.ts";
-
-/** Stated here because reading package.json at every start costs more than keeping them equal; a test does. */
-const VERSION = "0.1.0";
+import { VERSION } from "./version.ts";
 
 /**
  * Runs one command. Never throws and never exits: the answer is the exit code.

@@ -1,8 +1,8 @@
 /**
- * Progress: a bar on stderr for work over a second, when a person is looking.
+ * Progress: a bar on stderr for work over a second, when a person is looking: how much is done, how fast, and how long it will
+ * take.
  *
- * Own code because it is thirty lines: progress packages draw on streams of their own choice and
- * start timers that keep a process alive.
+ * Own code because it is short: progress packages draw on streams of their own choice and start timers that keep a process alive.
  */
 import type { Io } from "./io.ts";
 
@@ -27,14 +27,17 @@ export function startProgress(
   total: number,
   nowMs: () => number = () => performance.now(),
 ): Progress {
-  let drawnMs = nowMs() + QUIET_MS - REDRAW_MS;
+  const startMs = nowMs();
+  let drawnMs = startMs + QUIET_MS - REDRAW_MS;
   let isDrawn = false;
   return {
     async at(done) {
-      if (io.stderr.isTerminal && nowMs() >= drawnMs + REDRAW_MS) {
-        drawnMs = nowMs();
+      const now = nowMs();
+      if (io.stderr.isTerminal && now >= drawnMs + REDRAW_MS) {
+        drawnMs = now;
         isDrawn = true;
-        await io.stderr.write(`${ERASE_LINE}${picture(what, done, total)}`);
+        const line = picture({ what, done, total, elapsedMs: now - startMs }, io.stderr.columns);
+        await io.stderr.write(`${ERASE_LINE}${line}`);
       }
     },
     async end() {
@@ -45,9 +48,44 @@ export function startProgress(
   };
 }
 
-function picture(what: string, done: number, total: number): string {
+interface Moment {
+  readonly what: string;
+  readonly done: number;
+  readonly total: number;
+  readonly elapsedMs: number;
+}
+
+/** As many of the figures as the line has room for: one that wraps cannot be taken away again. */
+function picture({ what, done, total, elapsedMs }: Moment, columns: number): string {
   const share = total === 0 ? 1 : Math.min(1, done / total);
   const full = Math.round(share * BAR_COLUMNS);
   const bar = "█".repeat(full) + "░".repeat(BAR_COLUMNS - full);
-  return `${what} ${bar} ${Math.floor(share * 100)} %`;
+  const perSecond = elapsedMs === 0 ? 0 : (done * 1000) / elapsedMs;
+  const figures = [
+    `${what} ${bar} ${Math.floor(share * 100)} %`,
+    `${grouped(done)}/${grouped(total)}`,
+    `${perSecond < 10 ? perSecond.toFixed(1) : grouped(perSecond)}/s`,
+    `${clockText(elapsedMs)} gone`,
+    ...(done > 0 && done < total ? [`${clockText(((total - done) / perSecond) * 1000)} left`] : []),
+  ];
+  let line = "";
+  for (const figure of figures) {
+    const longer = line === "" ? figure : `${line}  ${figure}`;
+    if (longer.length >= columns) {
+      break;
+    }
+    line = longer;
+  }
+  return line;
+}
+
+const grouped = (count: number): string => Math.round(count).toLocaleString("en-US");
+
+/** Minutes and seconds, with hours when there are any. */
+function clockText(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  const hours = Math.floor(seconds / 3600);
+  const [minutes, rest] = [Math.floor(seconds / 60) % 60, seconds % 60];
+  const two = (part: number): string => String(part).padStart(2, "0");
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }

@@ -1,4 +1,4 @@
-/** peerbuf check and explore on files of all kinds: drivers, broken drivers, and what is no driver at all. */
+/** peerbuf check on files of all kinds: drivers, broken drivers, and what is no driver at all. */
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -6,6 +6,7 @@ import { InputError } from "@peerbuf/core";
 import { driverReportShape, loadDriver } from "peerbuf";
 import { describe, expect, it } from "vitest";
 import { emptyFolder, peerbuf, type Ran } from "./console.ts";
+import { heapWith } from "./heap-module.ts";
 
 const isBuilt = existsSync(
   fileURLToPath(new URL("../dist/driver-kit/kit-child.js", import.meta.url)),
@@ -17,33 +18,6 @@ function onModule(text: string, argv: readonly string[] = [], name = "driver.ts"
   writeFileSync(join(cwd, name), text);
   return peerbuf(["check", name, "--schedules", "200", ...argv], { cwd });
 }
-
-const heapWith = (operations: string, open = ""): string => `
-import { DMA, defineExporter, HOST_MEMORY } from "@peerbuf/core";
-
-export default defineExporter({
-  name: "heap",
-  needsDevice: false,
-  open(services) {
-    ${open}
-    const memory = services.get(HOST_MEMORY);
-    return {
-      api: {},
-      allocate(sizeBytes: number, wishes: object) {
-        if (Object.keys(wishes).length > 0) throw new PeerbufError("ARGUMENT_INVALID", "no such option");
-        const pages = memory.allocate(sizeBytes);
-        return {
-          types: [{ type: DMA }],
-          place: () => ({ target: "system", ranges: pages.ranges }),
-          release: () => memory.free(pages),
-          ${operations}
-        };
-      },
-    };
-  },
-});
-import { PeerbufError } from "@peerbuf/core";
-`;
 
 describe.skipIf(!isBuilt)("check (run npm run build if this is skipped)", () => {
   it("finds nothing in a driver that keeps the rules", async () => {
@@ -172,30 +146,5 @@ describe.skipIf(!isBuilt)("what cannot be opened", () => {
     expect(driverReportShape.safeParse(report).error).toBeUndefined();
     expect(ran.code).toBe(1);
     expect(report).toMatchObject({ outcome: "unfinished", stopped: { stage: "contract" } });
-  });
-});
-
-describe.skipIf(!isBuilt)("explore", () => {
-  it("answers the same for the same seed, byte by byte", async () => {
-    const cwd = emptyFolder();
-    writeFileSync(join(cwd, "driver.ts"), heapWith("release() {},"));
-    const argv = ["explore", "driver.ts", "--schedules", "500", "--seed", "7", "--json"];
-
-    const [one, other] = [await peerbuf(argv, { cwd }), await peerbuf(argv, { cwd })];
-
-    expect(one).toEqual(other);
-    expect(one.code).toBe(1);
-  });
-
-  it("replays a failing run from its token", async () => {
-    const cwd = emptyFolder();
-    writeFileSync(join(cwd, "driver.ts"), heapWith("release() {},"));
-    const first = await peerbuf(["explore", "driver.ts", "--schedules", "500", "--json"], { cwd });
-    const { rule, token } = JSON.parse(first.stdout).violations[0];
-
-    const again = await peerbuf(["explore", "driver.ts", "--replay", token, "--json"], { cwd });
-
-    expect(again.code).toBe(1);
-    expect(JSON.parse(again.stdout).violations[0]).toMatchObject({ rule, token });
   });
 });

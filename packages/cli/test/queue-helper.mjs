@@ -1,18 +1,25 @@
 /** Helps on a queue until it is told to stop; with --dies it takes one share and is gone. */
-import { Worker } from "bullmq";
-import { helpOnQueue } from "../dist/queue/campaign-queue.js";
+import { Hands } from "@peerbuf/testkit";
+import { openDoor } from "../dist/queue/redis-door.js";
+import { ShareHelper } from "../dist/queue/share-helper.js";
 
-const [url, name, flag] = process.argv.slice(2);
+const [url, order, flag] = process.argv.slice(2);
+const { program, source } = JSON.parse(order);
+const door = await openDoor(url);
+const hands = flag === "--dies" ? { run: () => process.exit(1) } : new Hands({ workers: 1 });
+const helper = new ShareHelper({
+  door,
+  program,
+  source,
+  file: "examples",
+  hands,
+  workers: 1,
+  lostAfterMs: 1_000,
+});
 
-if (flag === "--dies") {
-  const connection = { url, maxRetriesPerRequest: null };
-  new Worker(name, () => process.exit(1), {
-    connection,
-    lockDuration: 1_000,
-    stalledInterval: 1_000,
-  });
-} else {
-  const over = new AbortController();
-  process.once("SIGTERM", () => over.abort());
-  await helpOnQueue({ url, name, lostAfterMs: 1_000, signal: over.signal });
-}
+process.once("SIGTERM", async () => {
+  await helper.end();
+  await hands.close();
+  await door.close();
+});
+await helper.begin();

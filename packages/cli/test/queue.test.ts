@@ -1,23 +1,28 @@
-/** A campaign over a queue: needs a Redis (Debian package redis-server), which is started here on a port of its own. */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+/** A campaign over a queue: the same answer as on one machine, and one sentence for whatever Redis does to it. */
+import { spawn } from "node:child_process";
+import { existsSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { type Campaign, exploreInWorkers, FAULT_KINDS } from "@peerbuf/testkit";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { exploreOnQueue, helpOnQueue } from "../src/queue/campaign-queue.ts";
+import { Redis } from "ioredis";
+import { helpReportShape } from "peerbuf";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { openDoor } from "../src/queue/redis-door.ts";
+import { handOut } from "../src/queue/share-owner.ts";
+import { emptyFolder, peerbuf } from "./console.ts";
+import { heapWith } from "./heap-module.ts";
+import { HAS_REDIS, type RedisServer, startRedis, WHY_NOT } from "./redis-server.ts";
 
-const hasRedis = spawnSync("redis-server", ["--version"]).status === 0;
-const title = hasRedis
-  ? "a campaign over a queue"
-  : "a campaign over a queue (skipped: install redis-server)";
+const BIN = fileURLToPath(new URL("../bin/peerbuf.js", import.meta.url));
+const CHILD = fileURLToPath(new URL("../dist/driver-kit/kit-child.js", import.meta.url));
 
+const source = {
+  module: new URL("../../testkit/dist/index.js", import.meta.url).href,
+  name: "exampleSet",
+};
 const campaign: Campaign = {
-  source: {
-    module: new URL("../../testkit/dist/index.js", import.meta.url).href,
-    name: "exampleSet",
-  },
+  source,
   scenario: "two-buffers",
   schedules: 300,
   seed: 5,
@@ -25,79 +30,228 @@ const campaign: Campaign = {
   faultsMax: 2,
 };
 
-describe.skipIf(!hasRedis)(title, () => {
-  const folder = mkdtempSync(join(tmpdir(), "peerbuf-redis-"));
-  let redis: ChildProcess | undefined;
-  let url = "";
+/** A folder with drivers' modules in it. */
+function folderWith(modules: Readonly<Record<string, string>>): string {
+  const cwd = emptyFolder();
+  for (const [name, text] of Object.entries(modules)) {
+    writeFileSync(join(cwd, name), text);
+  }
+  return cwd;
+}
+
+describe.skipIf(!HAS_REDIS || !existsSync(CHILD))(`a campaign over a queue${WHY_NOT}`, () => {
+  let redis: RedisServer;
 
   beforeAll(async () => {
-    const port = await freePort();
-    url = `redis://127.0.0.1:${port}`;
-    redis = spawn("redis-server", ["--port", String(port), "--save", "", "--dir", folder]);
-    await new Promise<void>((resolve) => {
-      redis?.stdout?.on("data", (text) => {
-        if (String(text).includes("Ready to accept connections")) {
-          resolve();
-        }
-      });
-    });
+    redis = await startRedis();
   });
 
-  afterAll(() => {
-    redis?.kill();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  afterAll(() => redis.stop());
 
-  it("gives the report that one machine would give", async () => {
-    const alone = await exploreInWorkers(campaign, { workers: 1, shareSchedules: 300 });
-    const over = new AbortController();
-    const helpers = [helper("whole", over), helper("whole", over)];
+  it.each([
+    ["that keeps the rules", heapWith(""), 0],
+    ["that breaks one", heapWith("release() {},"), 1],
+  ])(
+    "gives of a driver %s the answer that one thread gives, with helpers",
+    async (_name, text, code) => {
+      const cwd = folderWith({ "driver.ts": text, "copy.ts": text });
+      const explore = ["explore", "driver.ts", "--schedules", "1600", "--json"];
+      const helper = command(cwd, ["explore", "copy.ts", "--join", redis.url, "--json"]);
 
-    const report = await exploreOnQueue(campaign, { url, name: "whole", shareSchedules: 60 });
-    over.abort();
-    await Promise.all(helpers.map(({ exited }) => exited));
+      const alone = await peerbuf([...explore, "--workers", "1"], { cwd });
+      const shared = await peerbuf([...explore, "--workers", "1", "--queue", redis.url], { cwd });
+      const helped = await helper.interrupt();
 
-    expect([report.schedules, report.hash]).toEqual([300, alone.hash]);
-    expect(report.transitions.table).toEqual(alone.transitions.table);
+      expect(alone.code).toBe(code);
+      expect(shared).toEqual(alone);
+      expect(helped.code).toBe(0);
+      expect(helpReportShape.safeParse(JSON.parse(helped.stdout)).error).toBeUndefined();
+    },
+  );
+
+  it("leaves nothing in Redis that anybody would find to do", async () => {
+    const client = new Redis(redis.url);
+    onTestFinished(() => client.disconnect());
+
+    const waiting = await client.llen("bull:peerbuf-explore-heap:wait");
+    const owners = await client.keys("peerbuf-campaign-*");
+
+    expect([waiting, owners]).toEqual([0, []]);
   });
 
   it("has the share of a lost helper done again", async () => {
-    const over = new AbortController();
-    const lost = helper("lossy", over, "--dies");
-    const handedOut = exploreOnQueue(campaign, { url, name: "lossy", shareSchedules: 150 });
+    const program = { driver: "lossy", peerbuf: "", files: "", runs: "" };
+    const door = await openDoor(redis.url);
+    onTestFinished(() => door.close());
+    const lost = helperProcess(redis.url, { program, source }, "--dies");
+    const handedOut = handOut([campaign], { door, program, shareSchedules: 150 });
     await lost.exited;
 
-    const left = helper("lossy", over);
-    const report = await handedOut;
-    over.abort();
+    const left = helperProcess(redis.url, { program, source });
+    const [report] = await handedOut;
+    left.end();
     await left.exited;
 
-    expect(report.schedules).toBe(300);
+    const whole = await exploreInWorkers(campaign, { workers: 1 });
+    expect(report).toEqual(whole);
   });
 
-  it("refuses an address that is none", async () => {
-    await expect(exploreOnQueue(campaign, { url: "nowhere" })).rejects.toMatchObject({
-      name: "InputError",
+  it("refuses to help with a driver whose files are others", async () => {
+    const cwd = folderWith({
+      "driver.ts": heapWith(""),
+      "other.ts": `import "./part.ts";\n${heapWith("")}`,
+      "part.ts": "export {};",
     });
-    await expect(helpOnQueue({ url: "http://127.0.0.1" })).rejects.toMatchObject({
-      name: "InputError",
-    });
+    const helper = command(cwd, ["explore", "other.ts", "--join", redis.url]);
+    const explore = ["explore", "driver.ts", "--schedules", "800", "--queue", redis.url];
+    const shared = await untilRefused(helper, () => peerbuf(explore, { cwd }));
+
+    const { code, stderr } = await helper.ended;
+
+    expect(shared.code).toBe(0);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(
+      /other\.ts: the campaign is of another program: the driver's files differ/,
+    );
   });
 
-  /** A process that helps, as another machine would. */
-  function helper(name: string, over: AbortController, ...flags: string[]) {
-    const file = new URL("./queue-helper.mjs", import.meta.url).pathname;
-    const child = spawn(process.execPath, [file, url, name, ...flags], { stdio: "inherit" });
-    over.signal.addEventListener("abort", () => child.kill("SIGTERM"));
-    return { exited: new Promise<void>((resolve) => child.once("exit", () => resolve())) };
-  }
+  it("ends a driver that hangs in bounded time", async () => {
+    const atHome = 'return { target: "system", ranges: pages.ranges };';
+    const inThread = heapWith(`place() { if (!isMainThread) for (;;); ${atHome} },`);
+    const hangs = `import { isMainThread } from "node:worker_threads";\n${inThread}`;
+    const cwd = folderWith({ "driver.ts": hangs });
+    const argv = ["explore", "driver.ts", "--queue", redis.url, "--timeout", "3", "--workers", "2"];
+
+    const ran = await peerbuf(argv, { cwd });
+
+    expect(ran.code).toBe(1);
+    expect(ran.stdout).toContain("made no progress within 3 s");
+  });
+
+  it("is over, in a sentence, when Redis goes away or forgets", async () => {
+    const mortal = await startRedis();
+    const gone = await openDoor(mortal.url, { awayMs: 500 });
+    const forgetful = await openDoor(redis.url);
+    onTestFinished(() => Promise.all([gone.close(), forgetful.close()]).then(() => undefined));
+    await forgetful.announce("a-campaign");
+    const client = new Redis(redis.url);
+    await client.flushall();
+    client.disconnect();
+    await mortal.stop();
+
+    await expect(gone.lost).rejects.toThrow(/Redis has gone away and not come back in 0\.5 s/);
+    await expect(forgetful.lost).rejects.toThrow(/Redis has forgotten the campaign/);
+  });
 });
 
-/** A port that nobody listens on now. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return typeof address === "object" && address !== null ? address.port : 0;
+describe.skipIf(!existsSync(CHILD))("an address", () => {
+  let silent: Server;
+  let wrong: Server;
+
+  beforeAll(async () => {
+    silent = createServer((socket) => socket.on("error", () => undefined));
+    wrong = createServer((socket) => {
+      socket.on("error", () => undefined).end("HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
+    for (const server of [silent, wrong]) {
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    }
+  });
+
+  afterAll(() => {
+    silent.close();
+    wrong.close();
+  });
+
+  const portOf = (server: Server): number => (server.address() as { port: number }).port;
+
+  it.each([
+    ["that is none", () => "nowhere", /this is no address of a Redis/],
+    ["of something else", () => "http://127.0.0.1", /this is no address of a Redis/],
+    [
+      "where nobody listens",
+      () => "redis://127.0.0.1:1",
+      /no Redis that can be used .*ECONNREFUSED/,
+    ],
+    ["of a name that is none", () => "redis://nowhere.invalid", /no Redis that can be used/],
+    [
+      "where nobody answers",
+      () => `redis://127.0.0.1:${portOf(silent)}`,
+      /no Redis that can be used/,
+    ],
+    ["of another service", () => `redis://127.0.0.1:${portOf(wrong)}`, /no Redis that can be used/],
+  ])("%s is refused, for whoever hands out and for whoever helps", async (_name, url, message) => {
+    const cwd = folderWith({ "driver.ts": heapWith("") });
+
+    for (const flag of ["--queue", "--join"]) {
+      const ran = await peerbuf(["explore", "driver.ts", flag, url()], { cwd });
+      expect(ran).toMatchObject({ code: 2, stdout: "" });
+      expect(ran.stderr).toMatch(message);
+    }
+  });
+
+  it.skipIf(!HAS_REDIS)(
+    `with the wrong password is refused, and never printed${WHY_NOT}`,
+    async () => {
+      const redis = await startRedis("--requirepass", "secret");
+      onTestFinished(() => redis.stop());
+      const wrongUrl = redis.url.replace("//", "//:guessed@");
+
+      await expect(openDoor(redis.url)).rejects.toThrow(/this Redis wants a password/);
+      await expect(openDoor(wrongUrl)).rejects.toThrow(/\*\*\*.*refuses name and password/);
+      await expect(openDoor(wrongUrl)).rejects.not.toThrow(/guessed/);
+      await (await openDoor(redis.url.replace("//", "//:secret@"))).close();
+    },
+  );
+});
+
+interface Running {
+  readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
+  interrupt(): Running["ended"];
+}
+
+/** The command in a process of its own, as on another machine. */
+function command(cwd: string, argv: readonly string[]): Running {
+  const child = spawn(process.execPath, [BIN, ...argv], { cwd });
+  const printed = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name].on("data", (piece) => {
+      printed[name] += piece;
+    });
+  }
+  const ended: Running["ended"] = new Promise((resolve) => {
+    child.on("close", (code) => resolve({ code, ...printed }));
+  });
+  return {
+    ended,
+    interrupt() {
+      child.kill("SIGINT");
+      return ended;
+    },
+  };
+}
+
+/** Explores again until the helper, which starts in its own time, was asked and has refused. */
+async function untilRefused<T>(helper: Running, explore: () => Promise<T>): Promise<T> {
+  let isOver = false;
+  void helper.ended.then(() => {
+    isOver = true;
+  });
+  for (;;) {
+    const result = await explore();
+    if (isOver) {
+      return result;
+    }
+  }
+}
+
+function helperProcess(url: string, order: object, ...flags: readonly string[]) {
+  const file = fileURLToPath(new URL("./queue-helper.mjs", import.meta.url));
+  const child = spawn(process.execPath, [file, url, JSON.stringify(order), ...flags], {
+    stdio: "inherit",
+  });
+  return {
+    exited: new Promise<void>((resolve) => child.once("exit", () => resolve())),
+    end: () => child.kill("SIGTERM"),
+  };
 }

@@ -1,31 +1,42 @@
 /** Kit child: the process that runs somebody's driver. Started by `kit-process.ts`, with one order as a message. */
-import { InputError } from "@peerbuf/core";
+import { Worker } from "node:worker_threads";
+import { InputError, PeerbufError } from "@peerbuf/core";
 import { loadDriver } from "./driver-module.ts";
-import type { KitMessage, KitOrder } from "./kit-order.ts";
+import type { KitMessage, KitOrder, KitRequest } from "./kit-order.ts";
 import { runOrder } from "./run-order.ts";
+import { tellUnheard } from "./unheard.ts";
+
+const stop = new AbortController();
 
 const tell = (message: KitMessage): void => {
-  process.send?.(message);
+  process.send?.(message, undefined, undefined, () => undefined); // Nobody may be left to hear it.
 };
 
-process.once("message", async (message) => {
-  const order = message as KitOrder;
+process.on("message", (message) => {
+  const request = message as KitRequest;
+  if (request.kind === "stop") {
+    stop.abort();
+  } else {
+    void carryOut(request.order);
+  }
+});
+process.on("disconnect", () => process.exit());
+// Ctrl-C reaches every process of the terminal; what it means is the command's to say.
+process.on("SIGINT", () => undefined);
+tellUnheard();
+guarded();
+
+async function carryOut(order: KitOrder): Promise<void> {
   try {
     tell({ kind: "stage", stage: "load", total: 0 });
     const module = await loadDriver(order.path, order.exportName).catch((error: unknown) => {
       throw error instanceof InputError ? withSource(error, order) : error;
     });
-    tell({ kind: "report", report: await runOrder(order, module, tell) });
+    tell(await runOrder(order, module, { tell, signal: stop.signal }));
   } catch (error) {
     tell(failure(error));
   }
-});
-
-/** A rejection that nobody awaits is the driver's: the checks go on without it. */
-process.on("unhandledRejection", (reason) => {
-  const text = reason instanceof Error ? reason.message : String(reason);
-  process.stderr.write(`a promise of the driver was rejected and nobody looked: ${text}\n`);
-});
+}
 
 /** The file as the person wrote it. */
 const withSource = ({ problem }: InputError, { source }: KitOrder): InputError =>
@@ -35,8 +46,16 @@ function failure(error: unknown): KitMessage {
   if (error instanceof InputError) {
     return { kind: "problem", problem: error.problem };
   }
+  if (error instanceof PeerbufError && error.code === "DRIVER_BROKEN") {
+    return { kind: "broken", why: error.message };
+  }
   return {
     kind: "bug",
     stack: error instanceof Error ? (error.stack ?? error.message) : `${error}`,
   };
+}
+
+function guarded(): void {
+  const parentPid = Number(process.argv[2]);
+  new Worker(new URL("./kit-guard.js", import.meta.url), { workerData: { parentPid } }).unref();
 }

@@ -13,6 +13,8 @@ const STORY_LINES_MAX = 40;
 export interface LineStyle {
   /** Whole stories: one run was asked for. */
   readonly isReplay: boolean;
+  /** False: it was stopped before it was done. */
+  readonly isWhole: boolean;
   readonly paint: Paint;
   readonly width: number;
   /** How to run it again: the command without options. */
@@ -20,15 +22,16 @@ export interface LineStyle {
 }
 
 export function reportLines(report: KitReport, style: LineStyle): string[] {
-  const { driver, checks, explored, violations } = report;
+  const { driver, checks, violations } = report;
   const { paint } = style;
   const head = `${paint.name(driver.name)}, an ${driver.role}`;
+  const soFar = style.isWhole ? "" : " so far";
   return [
     violations.length === 0
-      ? `${head}: ${paint.good("no rule is broken")}.`
-      : `${head}: ${paint.bad(brokenWords(rulesOf(violations)))}.`,
+      ? `${head}: ${paint.good("no rule is broken")}${soFar}.`
+      : `${head}: ${paint.bad(brokenWords(rulesOf(violations)))}${soFar}.`,
     ...checkLines(checks, style),
-    ...exploredLines(explored, report.transitions.length, style),
+    ...exploredLines(report, style),
     ...violations.slice(0, VIOLATIONS_SHOWN_MAX).flatMap((each) => violationLines(each, style)),
     ...moreLines(violations.length - VIOLATIONS_SHOWN_MAX),
   ];
@@ -62,25 +65,43 @@ function checkLines(checks: readonly CheckLine[], { paint, width }: LineStyle): 
   ];
 }
 
-function exploredLines(
-  explored: readonly ExploredLine[],
-  transitionCount: number,
-  { paint }: LineStyle,
-): string[] {
+function exploredLines({ explored, ...seen }: KitReport, style: LineStyle): string[] {
+  const { paint } = style;
   if (explored.length === 0) {
     return [];
   }
   const total = explored.reduce((sum, { schedules }) => sum + schedules, 0);
-  const rows = explored.map(({ scenario, schedules, isComplete, isBroken }) => [
-    isBroken ? paint.bad("broken") : paint.good("held"),
-    scenario,
-    `${schedules} schedules${isComplete ? ", all there are" : ""}`,
-  ]);
+  const rows = explored.map((line) => [outcomeOf(line, style), line.scenario, runWords(line)]);
   return [
     "",
-    `${paint.strong("Explorer")}: ${total} schedules, ${transitionCount} different transitions of the protocol.`,
+    `${paint.strong("Explorer")}: ${total} schedules.${style.isReplay ? "" : ` ${coverageWords(seen)}`}`,
     ...columns(rows, { indent: 2 }),
+    ...(style.isReplay ? [] : neverSeenLines(seen, style)),
   ];
+}
+
+function outcomeOf({ isBroken, schedules }: ExploredLine, { paint }: LineStyle): string {
+  if (schedules === 0) {
+    return paint.fair("not run");
+  }
+  return isBroken ? paint.bad("broken") : paint.good("held");
+}
+
+const runWords = ({ schedules, isComplete, notRun }: ExploredLine): string =>
+  notRun ?? `${schedules} schedules${isComplete ? ", all there are" : ""}`;
+
+type Seen = Pick<KitReport, "transitions" | "neverSeen" | "pairs">;
+
+const coverageWords = ({ transitions, neverSeen, pairs }: Seen): string =>
+  `Of the protocol's ${transitions.length + neverSeen.length} steps they saw ${transitions.length}, in ${pairs.length} different pairs.`;
+
+/** A refusal or a move that a driver never met is what it was never tried in. */
+function neverSeenLines({ neverSeen }: Seen, { paint, width }: LineStyle): string[] {
+  return neverSeen.length === 0
+    ? []
+    : wrap(`Never seen: ${neverSeen.join(", ")}.`, width - 2).map(
+        (line) => `  ${paint.faint(line)}`,
+      );
 }
 
 function violationLines(violation: FoundViolation, style: LineStyle): string[] {

@@ -51,7 +51,8 @@ async function workThrough(
   hands: Hands,
   { onProgress, signal }: WorkersOptions,
 ): Promise<void> {
-  while (signal?.aborted !== true && !hands.isClosed) {
+  const isOver = (): boolean => signal?.aborted === true || hands.isClosed;
+  while (!isOver()) {
     const work = book.next();
     if (work === undefined) {
       return;
@@ -65,6 +66,9 @@ async function workThrough(
     } catch (error) {
       if (!(error instanceof HandLost)) {
         throw error;
+      }
+      if (isOver()) {
+        return;
       }
       book.again(work, error.message);
     }

@@ -23,6 +23,8 @@ export class HandLost extends Error {
 
 const WORKERS_MAX = 256;
 const HEAP_MIB = 512;
+/** Between two runs a thread hears what it is told. */
+const STOP_MS = 1_000;
 
 export class Hands {
   readonly #heapMiB: number;
@@ -66,11 +68,13 @@ export class Hands {
     }
   }
 
-  /** Shares under way end early, with reports of what was done. */
+  /** Shares under way end early, with reports of what was done; a thread that does not even hear of it is ended. */
   stop(): void {
-    for (const worker of this.#busy) {
+    const told = [...this.#busy];
+    for (const worker of told) {
       worker.postMessage({ kind: "stop" } satisfies WorkerOrder);
     }
+    setTimeout(() => this.#endBusy(told), STOP_MS).unref();
   }
 
   get isClosed(): boolean {
@@ -81,6 +85,14 @@ export class Hands {
     this.#isClosed = true;
     const all = [...this.#idle.splice(0), ...this.#busy];
     await Promise.all(all.map(endQuietly));
+  }
+
+  #endBusy(told: readonly Worker[]): void {
+    for (const worker of told) {
+      if (this.#busy.has(worker)) {
+        worker.terminate().catch(() => undefined); // Its end is told where its share is waited for.
+      }
+    }
   }
 
   #start(): Worker {

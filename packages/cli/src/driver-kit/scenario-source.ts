@@ -1,0 +1,45 @@
+/**
+ * Scenario source: where a worker thread gets the scenarios of somebody's driver: it loads the module itself.
+ */
+import { isMainThread } from "node:worker_threads";
+import {
+  createChecker,
+  type ScenarioSet,
+  type ScenarioSource,
+  scenariosFor,
+} from "@peerbuf/testkit";
+import { loadDriver } from "./driver-module.ts";
+import { tellUnheard } from "./unheard.ts";
+
+/** Plain data: it is sent to other threads. */
+export interface DriverPlace {
+  /** Absolute. */
+  readonly path: string;
+  readonly exportName: string;
+}
+
+/** One driver a thread: modules are loaded once. */
+const loaded = new Map<string, Promise<ScenarioSet>>();
+
+if (!isMainThread) {
+  tellUnheard();
+}
+
+/** What the worker thread calls, by its name. */
+export function driverScenarios(place: DriverPlace): Promise<ScenarioSet> {
+  const key = `${place.exportName} ${place.path}`;
+  const known = loaded.get(key) ?? scenariosOf(place);
+  loaded.set(key, known);
+  return known;
+}
+
+async function scenariosOf({ path, exportName }: DriverPlace): Promise<ScenarioSet> {
+  const { driver, check } = await loadDriver(path, exportName);
+  return { scenarios: scenariosFor(driver, check), checker: createChecker };
+}
+
+export const sourceOf = ({ path, exportName }: DriverPlace): ScenarioSource => ({
+  module: import.meta.url,
+  name: driverScenarios.name,
+  data: { path, exportName },
+});
