@@ -32,7 +32,7 @@ export {
 export type { Failure } from "./explorer/failure.ts";
 export type { Nondeterminism } from "./explorer/nondeterminism.ts";
 export { type ReplayReport, replay } from "./explorer/replay.ts";
-export type { CheckerMaker, ExplorerChecker } from "./explorer/run.ts";
+export type { CheckerMaker, ExplorerChecker } from "./explorer/run-options.ts";
 export type { Actor, Play, Scenario, ScenarioWorld } from "./explorer/scenario.ts";
 export { promised, type Script, type Step, step, waitFence, waitUntil } from "./explorer/step.ts";
 export { STRATEGY_NAMES, type StrategyName } from "./explorer/strategy-names.ts";

@@ -4,7 +4,7 @@
 
 import type { Violation } from "../checker/violation.ts";
 import type { FaultKind } from "../ground/fault-kind.ts";
-import type { RunOutcome } from "./run.ts";
+import type { RunOutcome } from "./run-options.ts";
 import type { Scenario } from "./scenario.ts";
 import { shrink, trimmed } from "./shrink.ts";
 import { storyOf } from "./story.ts";

@@ -13,12 +13,10 @@ import type { ActorProcess, Process, Thrown } from "./process.ts";
 export const FAULT_ID = 26;
 
 /** What fault events need of the run they happen in. */
-export interface FaultScene {
+export interface FaultScene extends Thrown {
   readonly world: World;
   readonly actors: readonly ActorProcess[];
-  storm: (() => void) | undefined;
-  /** What the scenario's own part of a fault throws. */
-  readonly thrown: Thrown;
+  readonly storm: (() => void) | undefined;
   /** Something now goes on in promises. */
   hasPromises(): void;
 }
@@ -53,7 +51,7 @@ export class FaultProcess implements Process {
   }
 
   isReady(): boolean {
-    return !this.isFinished && this.#targetCount() > 0;
+    return !this.isFinished && HAS_TARGET[this.#kind](this.#scene);
   }
 
   run(): void {
@@ -71,6 +69,18 @@ export class FaultProcess implements Process {
     return COUNTS[this.#kind](this.#scene);
   }
 }
+
+/** Asked before every turn. */
+const HAS_TARGET: Readonly<Record<EventFault, (scene: FaultScene) => boolean>> = {
+  revoke: ({ world }) => world.buffers.some(isHeld),
+  reset: ({ world }) => world.buffers.some(isHeld),
+  "eviction-storm": ({ storm }) => storm !== undefined,
+  unplug: ({ world }) =>
+    world.ground === undefined
+      ? world.buffers.some((buffer) => isHeld(buffer) && isUsed(world, buffer))
+      : world.ground.removable().length > 0,
+  "importer-dies": ({ actors }) => actors.some(isMortal),
+};
 
 const COUNTS: Readonly<Record<EventFault, (scene: FaultScene) => number>> = {
   revoke: ({ world }) => held(world).length,
@@ -114,10 +124,17 @@ function revoke(scene: FaultScene, kind: "revoke" | "reset", which: number): voi
   control.revoke(GONE).then(after, (error: PeerbufError) => world.say(`${kind}: ${error.code}`));
 }
 
-const held = ({ buffers }: World): WatchedBuffer[] => buffers.filter((each) => !each.isReleased);
+const isHeld = ({ isReleased }: WatchedBuffer): boolean => !isReleased;
 
-const mortals = (actors: readonly ActorProcess[]): ActorProcess[] =>
-  actors.filter(({ mayDie, isFinished, isDead }) => mayDie && !isFinished && !isDead);
+const held = ({ buffers }: World): WatchedBuffer[] => buffers.filter(isHeld);
+
+const isUsed = (world: World, { control }: WatchedBuffer): boolean =>
+  control.attachments.some(({ client }) => !world.isGone(client));
+
+const isMortal = ({ mayDie, isFinished, isDead }: ActorProcess): boolean =>
+  mayDie && !isFinished && !isDead;
+
+const mortals = (actors: readonly ActorProcess[]): ActorProcess[] => actors.filter(isMortal);
 
 /** Devices that are attached to something now, or that the ground can lose. */
 function clients(world: World): readonly string[] {

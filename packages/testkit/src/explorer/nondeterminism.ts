@@ -5,7 +5,7 @@
  * the next. The first line in which two tellings differ names who it was.
  */
 import type { StoryLine } from "../ground/world-options.ts";
-import type { RunOutcome } from "./run.ts";
+import type { RunOutcome } from "./run-options.ts";
 
 export interface Nondeterminism {
   /** One sentence. */

@@ -26,7 +26,7 @@ export class Pct implements Strategy {
   readonly #depth: number;
   readonly #turnsExpected: number;
   #run: number;
-  #random: SeededRandom;
+  readonly #random: SeededRandom;
   /** By process id; higher goes first. */
   #priorities: number[] = [];
   #changes: number[] = [];
@@ -41,7 +41,7 @@ export class Pct implements Strategy {
   }
 
   begin(): boolean {
-    this.#random = new SeededRandom(this.#seed + Math.imul(this.#run++, 0x9e37_79b1));
+    this.#random.begin(this.#seed + Math.imul(this.#run++, 0x9e37_79b1));
     this.#priorities = [];
     this.#lowest = 0;
     this.#changes = [];

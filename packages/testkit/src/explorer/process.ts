@@ -23,7 +23,9 @@ export interface Process {
 }
 
 /** Told when an actor's script throws. */
-export type Thrown = (actor: string, error: unknown) => void;
+export interface Thrown {
+  thrown(actor: string, error: unknown): void;
+}
 
 export class ActorProcess implements Process {
   readonly id: number;
@@ -100,7 +102,7 @@ export class ActorProcess implements Process {
       this.#take(turn.done === true ? undefined : turn.value);
     } catch (error) {
       this.#isFinished = true;
-      this.#thrown(this.name, error);
+      this.#thrown.thrown(this.name, error);
     }
   }
 
@@ -118,7 +120,7 @@ export class ActorProcess implements Process {
     try {
       this.#script.return();
     } catch (error) {
-      this.#thrown(this.name, error);
+      this.#thrown.thrown(this.name, error);
     }
   }
 

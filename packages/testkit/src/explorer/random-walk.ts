@@ -14,7 +14,7 @@ export class RandomWalk implements Strategy {
   readonly name = "random";
   readonly #seed: number;
   #run = 0;
-  #random: SeededRandom;
+  readonly #random: SeededRandom;
 
   /** Run number `first` and those after it: a run depends on its number and the seed alone. */
   constructor(seed: number, first = 0) {
@@ -24,7 +24,7 @@ export class RandomWalk implements Strategy {
   }
 
   begin(): boolean {
-    this.#random = new SeededRandom(this.#seed + Math.imul(this.#run++, 0x9e37_79b1));
+    this.#random.begin(this.#seed + Math.imul(this.#run++, 0x9e37_79b1));
     return true;
   }
 

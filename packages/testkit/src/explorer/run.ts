@@ -7,59 +7,21 @@
  * their own.
  */
 import { PeerbufError } from "@peerbuf/core";
-import type { Violation } from "../checker/violation.ts";
-import type { FaultKind } from "../ground/fault-kind.ts";
 import type { Lane } from "../ground/ground-clock.ts";
 import { pendingTasks } from "../ground/settle.ts";
-import type { TransitionCounts } from "../ground/transition.ts";
 import { createWorld, type World } from "../ground/world.ts";
-import type { RunChecker, StoryLine } from "../ground/world-options.ts";
 import { ruleOfError } from "./broken-codes.ts";
+import type { Decisions } from "./decisions.ts";
 import { judgeEnd } from "./end-judge.ts";
-import { FAULT_ID, type FaultProcess, faultProcesses } from "./fault-events.ts";
+import { FAULT_ID, type FaultProcess, type FaultScene, faultProcesses } from "./fault-events.ts";
 import { ActorProcess, LaneProcess, type Process } from "./process.ts";
+import type { ExplorerChecker, RunOptions, RunOutcome } from "./run-options.ts";
 import { allowed, type Play, type Scenario } from "./scenario.ts";
-import type { Strategy } from "./strategy.ts";
-
-export interface RunOptions {
-  readonly scenario: Scenario;
-  readonly strategy: Strategy;
-  readonly faults?: readonly FaultKind[];
-  readonly faultsMax?: number;
-  readonly counts?: TransitionCounts;
-  readonly subjects?: Map<string, number>;
-  /** Made anew for each run. */
-  readonly checker?: CheckerMaker;
-  readonly isTold?: boolean;
-  /** Turns of the safety phase; default 400. */
-  readonly turnsMax?: number;
-}
-
-/** A checker that can also be asked at the end. */
-export interface ExplorerChecker extends RunChecker {
-  readonly violations: readonly Violation[];
-  finish(): unknown;
-}
-
-/** Makes the checker of a run; `createChecker` is one. */
-export type CheckerMaker = (options: { step(): number }) => ExplorerChecker;
-
-/** What one run was. */
-export interface RunOutcome {
-  /** All answers in order: the run itself. */
-  readonly choices: readonly number[];
-  /** Broken rules, the first one first. */
-  readonly violations: readonly Violation[];
-  readonly faults: World["faults"];
-  readonly story: readonly StoryLine[];
-  /** 32 bits over all turns and answers, and over the story when it is told. */
-  readonly hash: number;
-  readonly turns: number;
-  /** The strategy knew the rest already. */
-  readonly isCut: boolean;
-}
+import type { Strategy, Turn } from "./strategy.ts";
+import { Trace } from "./trace.ts";
 
 export const TURNS_MAX = 400;
+const NO_FAULTS: readonly FaultProcess[] = [];
 /** In the liveness phase everybody who can finish has done so long before. */
 const LIVENESS_TURNS_MAX = 4_000;
 const ACTORS_MAX = 12;
@@ -83,25 +45,26 @@ async function finishLater(run: Run): Promise<RunOutcome> {
   return run.end();
 }
 
-class Run {
+class Run implements Decisions, FaultScene {
   usesPromises = false;
-  readonly #world: World;
+  readonly actors: ActorProcess[] = [];
+  readonly world: World;
   readonly #strategy: Strategy;
   readonly #turnsMax: number;
   readonly #checker: ExplorerChecker | undefined;
-  readonly #choices: number[] = [];
-  readonly #actors: ActorProcess[] = [];
+  readonly #trace = new Trace();
   readonly #lanes: LaneProcess[] = [];
-  readonly #faults: FaultProcess[];
+  readonly #faults: readonly FaultProcess[];
   readonly #isTracked: boolean;
   readonly #candidates: Process[] = [];
+  /** What a strategy is shown, each time anew. */
+  readonly #choice: { -readonly [Part in keyof Turn]: Turn[Part] };
   #play: Play = { actors: [] };
   #last: Process | undefined;
   #turns = 0;
   #isCut = false;
   #isLive = false;
   #livenessTurns = 0;
-  #hash = 0x811c_9dc5;
 
   constructor(options: RunOptions) {
     this.#strategy = options.strategy;
@@ -109,26 +72,31 @@ class Run {
     this.#checker = options.checker?.({ step: () => this.#turns });
     const { scenario, faults, faultsMax, counts, subjects, isTold } = options;
     this.#isTracked = scenario.isTracked ?? false;
-    this.#world = createWorld({
+    const candidates = this.#candidates;
+    this.#choice = { candidates, plainCount: 0, canContinue: false, index: 0 };
+    this.world = createWorld({
       ...scenario.world,
-      decisions: { choose: (count, label) => this.#choose(count, label) },
-      ...(faults === undefined ? {} : { faults: allowed(scenario, faults) }),
-      ...(faultsMax === undefined ? {} : { faultsMax }),
-      ...(counts === undefined ? {} : { counts }),
-      ...(subjects === undefined ? {} : { subjects }),
-      ...(this.#checker === undefined ? {} : { checker: this.#checker }),
+      decisions: this,
+      faults: faults === undefined ? undefined : allowed(scenario, faults),
+      faultsMax,
+      counts,
+      subjects,
+      checker: this.#checker,
       isTold: isTold ?? false,
     });
+    this.world.touches.isHeard = this.#strategy.stepped !== undefined;
     this.#begin(scenario);
-    this.#faults = faultProcesses({
-      world: this.#world,
-      actors: this.#actors,
-      storm: this.#play.storm,
-      thrown: (name, error) => this.#thrown(name, error),
-      hasPromises: () => {
-        this.usesPromises = true;
-      },
-    });
+    this.#faults = faults === undefined ? NO_FAULTS : faultProcesses(this);
+  }
+
+  // What a fault is shown of the run.
+
+  get storm(): (() => void) | undefined {
+    return this.#play.storm;
+  }
+
+  hasPromises(): void {
+    this.usesPromises = true;
   }
 
   /** One turn; false when there are no more. */
@@ -152,25 +120,25 @@ class Run {
   }
 
   end(): RunOutcome {
-    const stuck = this.#actors.filter(({ isFinished }) => !isFinished);
+    const stuck = this.actors.filter(({ isFinished }) => !isFinished);
     if (!this.#isCut) {
-      judgeEnd(this.#world, this.#play, stuck, this.#checker === undefined);
+      judgeEnd(this.world, this.#play, stuck, this.#checker === undefined);
       this.#checker?.finish();
     }
     this.#strategy.ended?.({ stuck });
-    this.#world.close();
-    const { violations, faults, story } = this.#world;
+    this.world.close();
+    const { violations, faults, story } = this.world;
     const all =
       this.#checker === undefined ? violations : [...violations, ...this.#checker.violations];
     for (const { step, actor, text } of story) {
-      this.#mixText(`${step} ${actor} ${text}`);
+      this.#trace.mixText(`${step} ${actor} ${text}`);
     }
     return {
-      choices: this.#choices,
+      choices: this.#trace.choices,
       violations: all.length < 2 ? all : [...all].sort((one, other) => one.step - other.step),
       faults,
       story,
-      hash: this.#hash >>> 0,
+      hash: this.#trace.hash,
       turns: this.#turns,
       isCut: this.#isCut,
     };
@@ -181,38 +149,38 @@ class Run {
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = 0;
     try {
-      this.#play = scenario.play(this.#world);
+      this.#play = scenario.play(this.world);
     } catch (error) {
-      if (this.#world.faults.length === 0) {
+      if (this.world.faults.length === 0) {
         throw error; // Not a schedule: the scenario cannot even begin.
       }
-      this.#thrown("the world", error);
+      this.thrown("the world", error);
     } finally {
       Error.stackTraceLimit = stackTraceLimit;
     }
-    for (const actor of this.#play.actors.slice(0, ACTORS_MAX)) {
-      const thrown = (name: string, error: unknown): void => this.#thrown(name, error);
-      this.#actors.push(new ActorProcess(this.#actors.length, actor, this.#world, thrown));
+    for (const actor of this.#play.actors) {
+      if (this.actors.length < ACTORS_MAX) {
+        this.actors.push(new ActorProcess(this.actors.length, actor, this.world, this));
+      }
     }
   }
 
   /** Fills the list of candidates: faults last; returns how many are none. */
   #gather(): number {
-    const { clock } = this.#world;
-    const candidates = this.#candidates;
-    candidates.length = 0;
+    const { clock } = this.world;
     while (this.#lanes.length < clock.lanes.length) {
       this.#addLane(clock.lanes[this.#lanes.length] as Lane);
     }
     const { horizonNs } = clock;
+    let count = 0;
     if (this.#last?.isReady(horizonNs) === true && this.#last.kind !== "fault") {
-      candidates.push(this.#last);
+      this.#candidates[count++] = this.#last;
     }
-    this.#offer(this.#actors, horizonNs);
-    this.#offer(this.#lanes, horizonNs);
-    const plainCount = candidates.length;
-    if (!this.#isLive) {
-      this.#offer(this.#faults, horizonNs);
+    count = this.#offer(this.actors, horizonNs, count);
+    const plainCount = this.#offer(this.#lanes, horizonNs, count);
+    count = this.#isLive ? plainCount : this.#offer(this.#faults, horizonNs, plainCount);
+    while (this.#candidates.length > count) {
+      this.#candidates.pop(); // To set the length to 0 would give the room away each time.
     }
     return plainCount;
   }
@@ -223,28 +191,32 @@ class Run {
       const message = `a world has at most ${FAULT_ID - LANE_ID} drivers and engines`;
       throw new PeerbufError("ARGUMENT_INVALID", message);
     }
-    this.#lanes.push(new LaneProcess(id, lane, this.#world, this.#isTracked));
+    this.#lanes.push(new LaneProcess(id, lane, this.world, this.#isTracked));
   }
 
-  #offer(processes: readonly Process[], horizonNs: number): void {
+  /** Puts those that are ready from place `count` on; returns the place after them. */
+  #offer(processes: readonly Process[], horizonNs: number, count: number): number {
+    let after = count;
     for (const process of processes) {
       if (process !== this.#last && process.isReady(horizonNs)) {
-        this.#candidates.push(process);
+        this.#candidates[after++] = process;
       }
     }
+    return after;
   }
 
   #picked(plainCount: number): Process | undefined {
-    const candidates = this.#candidates;
-    const canContinue = candidates[0] === this.#last;
-    const turn = { candidates, plainCount, canContinue, index: this.#turns };
-    const place = this.#strategy.pick(turn);
+    const choice = this.#choice;
+    choice.plainCount = plainCount;
+    choice.canContinue = this.#candidates[0] === this.#last;
+    choice.index = this.#turns;
+    const place = this.#strategy.pick(choice);
     if (place < 0) {
       this.#isCut = true;
       return undefined;
     }
-    this.#note(place);
-    return candidates[place];
+    this.#trace.answer(place);
+    return this.#candidates[place];
   }
 
   /** Round robin: everybody gets turns, whoever they wait for. */
@@ -258,12 +230,15 @@ class Run {
   }
 
   #take(process: Process): void {
-    const world = this.#world;
+    const world = this.world;
     const { touches } = world;
-    touches.clear();
-    const { declared, cause } = process;
-    touches.add(declared === -1 ? -1 : declared, true);
-    this.#mix(process.id);
+    const isHeard = touches.isHeard && !this.#isLive;
+    const cause = isHeard ? process.cause : -1;
+    if (isHeard) {
+      touches.clear();
+      touches.add(process.declared, true);
+    }
+    this.#trace.mix(process.id);
     world.clock.turn = this.#turns++;
     world.step = this.#turns;
     world.actor = process.name;
@@ -275,18 +250,18 @@ class Run {
     if (process.kind === "actor" && (process as ActorProcess).waitsForPromise) {
       this.usesPromises = true;
     }
-    if (!this.#isLive) {
+    if (isHeard) {
       this.#strategy.stepped?.(process, cause, touches.reads, touches.writes);
     }
   }
 
   /** Nobody can go on. The first time: the faults are over. */
   #quiet(): boolean {
-    const isOver = this.#actors.every(({ isFinished }) => isFinished);
+    const isOver = this.actors.every(({ isFinished }) => isFinished);
     if (this.#isLive) {
       return this.#buryDead();
     }
-    if (isOver && !this.#world.hasHeldBack) {
+    if (isOver && !this.world.hasHeldBack) {
       return false;
     }
     this.#beginLiveness();
@@ -295,17 +270,17 @@ class Run {
 
   /** What the dead held is given back when all work has ended, as a kernel does when a process has died. */
   #buryDead(): boolean {
-    const dead = this.#actors.filter(({ isDead, isFinished }) => isDead && !isFinished);
+    const dead = this.actors.filter(({ isDead, isFinished }) => isDead && !isFinished);
     for (const actor of dead) {
-      this.#world.actor = actor.name;
-      this.#world.say("is dead: what it held is taken back");
+      this.world.actor = actor.name;
+      this.world.say("is dead: what it held is taken back");
       actor.bury();
     }
     return dead.length > 0;
   }
 
   #beginLiveness(): void {
-    const world = this.#world;
+    const world = this.world;
     this.#isLive = true;
     world.actor = "the world";
     if (world.faults.length > 0) {
@@ -314,31 +289,16 @@ class Run {
     world.endFaults();
   }
 
-  #choose(count: number, label: string): number {
+  /** Everything that is no turn. */
+  choose(count: number, label: string): number {
     const answer = this.#isLive || this.#isCut ? 0 : this.#strategy.choose(count, label);
-    this.#note(answer);
+    this.#trace.answer(answer);
     return answer;
   }
 
-  #note(answer: number): void {
-    this.#choices.push(answer);
-    this.#mix(answer);
-  }
-
-  /** FNV-1a over whole numbers. */
-  #mix(value: number): void {
-    this.#hash = Math.imul(this.#hash ^ value, 0x0100_0193);
-  }
-
-  #mixText(text: string): void {
-    for (let at = 0; at < text.length; at++) {
-      this.#mix(text.charCodeAt(at));
-    }
-  }
-
   /** A refusal ends an actor and is nobody's fault; anything else is. */
-  #thrown(actor: string, error: unknown): void {
-    const world = this.#world;
+  thrown(actor: string, error: unknown): void {
+    const { world } = this;
     const rule = ruleOfError(error);
     const text = error instanceof Error ? error.message : String(error);
     if (rule === undefined) {

@@ -2,7 +2,7 @@
  * Story: a run as numbered steps that a person can follow, up to the rule that broke and where it is written.
  */
 import { ruleOf } from "../rules/registry.ts";
-import type { RunOutcome } from "./run.ts";
+import type { RunOutcome } from "./run-options.ts";
 
 /** Lines of a story, and the last ones of a longer one. */
 const LINES_MAX = 400;

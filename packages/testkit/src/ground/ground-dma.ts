@@ -45,13 +45,14 @@ export type Lookup =
 const FIRST_ADDRESS = 0x10_0000;
 const GAP_BYTES = 0x1_0000;
 
-export interface DmaHooks {
+/** The world around it. */
+export interface DmaHost {
   /** A reason to refuse this one; asked before anything is taken. */
-  refuse(request: DmaRequest): DmaRefusal | undefined;
+  refusal(request: DmaRequest): DmaRefusal | undefined;
   /** The bit of the buffer that is being mapped. */
-  subject(): number;
-  /** Something was mapped or unmapped for this device. */
-  changed(client: Device, what: "map" | "unmap"): void;
+  mappedSubject(): number;
+  mapped(client: Device): void;
+  unmapped(client: Device): void;
   /** `unmap` of a list that is not mapped. */
   strayUnmap(client: Device): void;
 }
@@ -59,14 +60,14 @@ export interface DmaHooks {
 export class GroundDma implements DmaLayer {
   readonly name: string = "ground-iommu";
   readonly #windows: Window[] = [];
-  readonly #hooks: DmaHooks;
+  readonly #host: DmaHost;
   readonly #isDirect: boolean;
   #next = FIRST_ADDRESS;
   #liveCount = 0;
 
-  constructor(isDirect: boolean, hooks: DmaHooks) {
+  constructor(isDirect: boolean, host: DmaHost) {
     this.#isDirect = isDirect;
-    this.#hooks = hooks;
+    this.#host = host;
   }
 
   /** Mappings made and not yet given back. */
@@ -76,7 +77,7 @@ export class GroundDma implements DmaLayer {
 
   map(request: DmaRequest): SegmentList | DmaRefusal {
     const { client, ranges, route, direction, limits } = request;
-    const refused = this.#hooks.refuse(request);
+    const refused = this.#host.refusal(request);
     if (refused !== undefined) {
       return refused;
     }
@@ -88,24 +89,31 @@ export class GroundDma implements DmaLayer {
     }
     const spanBytes = placed.start(placed.count - 1) + placed.lengthBytes(placed.count - 1) - start;
     this.#next = start + Math.ceil((spanBytes + 1) / GAP_BYTES) * GAP_BYTES;
-    const starts = startsOf(ranges, placed);
-    const subject = this.#hooks.subject();
-    const whole = { client, start, spanBytes, ranges, segments, starts, direction, subject };
-    this.#windows.push({ ...whole, isLive: true });
+    this.#windows.push({
+      client,
+      start,
+      spanBytes,
+      ranges,
+      segments,
+      starts: startsOf(ranges, placed),
+      direction,
+      subject: this.#host.mappedSubject(),
+      isLive: true,
+    });
     this.#liveCount++;
-    this.#hooks.changed(client, "map");
+    this.#host.mapped(client);
     return segments;
   }
 
   unmap(client: Device, segments: SegmentList): void {
-    const window = this.#windows.find((each) => each.segments === segments);
+    const window = this.#windowOf(segments);
     if (window?.isLive !== true || window.client !== client) {
-      this.#hooks.strayUnmap(client);
+      this.#host.strayUnmap(client);
       return;
     }
     window.isLive = false;
     this.#liveCount--;
-    this.#hooks.changed(client, "unmap");
+    this.#host.unmapped(client);
   }
 
   /** What `client` hits at this address. */
@@ -120,6 +128,15 @@ export class GroundDma implements DmaLayer {
       }
     }
     return { found: "nothing" };
+  }
+
+  #windowOf(segments: SegmentList): Window | undefined {
+    for (const window of this.#windows) {
+      if (window.segments === segments) {
+        return window;
+      }
+    }
+    return undefined;
   }
 
   /** The ranges as the device will see them, one after the other or with their gaps. */

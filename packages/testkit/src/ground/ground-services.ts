@@ -16,6 +16,7 @@ import {
   type DmaAddress,
   HOST_MEMORY,
   type HostMemory,
+  type HostPages,
   INTERRUPTS,
   type Interrupts,
   PAGE_BYTES,
@@ -29,27 +30,28 @@ import type { Lane } from "./ground-clock.ts";
 import type { GroundDma } from "./ground-dma.ts";
 import type { GroundMemory } from "./ground-memory.ts";
 
-/** Parts of a world that services are made of. */
-export interface ServiceParts {
+/** The world that services are made of. */
+export interface ServiceHost {
   readonly memory: GroundMemory;
   readonly dma: GroundDma;
   readonly deviceMemoryBytes: number;
-  readonly lane: Lane;
   engineOf(device: Device): DmaEngine;
   indexOf(device: Device): number;
 }
 
+/** `lane`: where the driver's own events go. */
 export function provideServices(
-  parts: ServiceParts,
+  host: ServiceHost,
   device: Device | undefined,
+  lane: Lane,
   registry: ServiceRegistry,
 ): void {
-  registry.set(CLOCK, parts.lane);
-  registry.set(HOST_MEMORY, hostMemoryOn(parts.memory));
+  registry.set(CLOCK, lane);
+  registry.set(HOST_MEMORY, new GroundHostMemory(host.memory));
   if (device !== undefined) {
-    registry.set(BARS, new GroundBars(parts, device));
-    registry.set(DEVICE_DMA, new GroundDeviceDma(parts, device));
-    registry.set(DMA_ENGINE, parts.engineOf(device));
+    registry.set(BARS, new GroundBars(host, device));
+    registry.set(DEVICE_DMA, new GroundDeviceDma(host, device));
+    registry.set(DMA_ENGINE, host.engineOf(device));
     registry.set(INTERRUPTS, NO_INTERRUPTS);
   }
 }
@@ -57,73 +59,100 @@ export function provideServices(
 /** An engine of the light world tells its driver by a call: its vectors stay silent. */
 const NO_INTERRUPTS: Interrupts = { on: () => ({ off() {} }) };
 
-export function hostMemoryOn(memory: GroundMemory): HostMemory {
-  return {
-    allocate: (sizeBytes, options) => ({
-      ranges: memory.allocateHost(sizeBytes, options?.contiguous ?? false),
-    }),
-    free({ ranges }) {
-      if (!memory.free(ranges)) {
-        throw new PeerbufError("HANDLE_CLOSED", "these pages were freed before");
-      }
-    },
-    read: (address, target) => void memory.read(address, target),
-    write: (address, source) => void memory.write(address, source),
-  };
+class GroundHostMemory implements HostMemory {
+  readonly #memory: GroundMemory;
+
+  constructor(memory: GroundMemory) {
+    this.#memory = memory;
+  }
+
+  allocate(sizeBytes: number, options?: { contiguous?: boolean }): HostPages {
+    return { ranges: this.#memory.allocateHost(sizeBytes, options?.contiguous ?? false) };
+  }
+
+  free({ ranges }: HostPages): void {
+    if (!this.#memory.free(ranges)) {
+      throw new PeerbufError("HANDLE_CLOSED", "these pages were freed before");
+    }
+  }
+
+  read(address: PhysicalAddress, target: Uint8Array): void {
+    this.#memory.read(address, target);
+  }
+
+  write(address: PhysicalAddress, source: Uint8Array): void {
+    this.#memory.write(address, source);
+  }
 }
 
 class GroundBars implements Bars {
-  readonly #parts: ServiceParts;
+  readonly #host: ServiceHost;
   readonly #device: Device;
   #memory: readonly Bar[] | undefined;
 
-  constructor(parts: ServiceParts, device: Device) {
-    this.#parts = parts;
+  constructor(host: ServiceHost, device: Device) {
+    this.#host = host;
     this.#device = device;
   }
 
   get memory(): readonly Bar[] {
-    this.#memory ??= [barOf(this.#parts, this.#device)];
+    this.#memory ??= [new GroundBar(this.#host, this.#device)];
     return this.#memory;
   }
 }
 
-function barOf({ memory, deviceMemoryBytes, indexOf }: ServiceParts, device: Device): Bar {
-  const start = memory.allocateDevice(device.id, indexOf(device), deviceMemoryBytes);
-  const checked = (offset: number, lengthBytes: number): number => {
-    if (!(offset >= 0 && lengthBytes >= 0 && offset + lengthBytes <= deviceMemoryBytes)) {
-      const message = `bytes ${offset} to ${offset + lengthBytes} of a BAR of ${deviceMemoryBytes}`;
+/** The bytes of one register access. */
+const WORD = new DataView(new ArrayBuffer(4));
+const WORD_BYTES = new Uint8Array(WORD.buffer);
+
+class GroundBar implements Bar {
+  readonly index = 0;
+  readonly start: PhysicalAddress;
+  readonly sizeBytes: number;
+  readonly prefetchable = true;
+  readonly #memory: GroundMemory;
+
+  constructor(host: ServiceHost, device: Device) {
+    this.#memory = host.memory;
+    this.sizeBytes = host.deviceMemoryBytes;
+    this.start = host.memory.allocateDevice(device.id, host.indexOf(device), this.sizeBytes);
+  }
+
+  read32(offset: number): number {
+    this.read(offset, WORD_BYTES);
+    return WORD.getUint32(0, true);
+  }
+
+  write32(offset: number, value: number): void {
+    WORD.setUint32(0, value, true);
+    this.write(offset, WORD_BYTES);
+  }
+
+  read(offset: number, target: Uint8Array): void {
+    this.#memory.read(this.#checked(offset, target.length), target);
+  }
+
+  write(offset: number, source: Uint8Array): void {
+    this.#memory.write(this.#checked(offset, source.length), source);
+  }
+
+  #checked(offset: number, lengthBytes: number): number {
+    if (!(offset >= 0 && lengthBytes >= 0 && offset + lengthBytes <= this.sizeBytes)) {
+      const message = `bytes ${offset} to ${offset + lengthBytes} of a BAR of ${this.sizeBytes}`;
       throw new PeerbufError("ARGUMENT_INVALID", message);
     }
-    return start + offset;
-  };
-  const word = new DataView(new ArrayBuffer(4));
-  const wordBytes = new Uint8Array(word.buffer);
-  return {
-    index: 0,
-    start,
-    sizeBytes: deviceMemoryBytes,
-    prefetchable: true,
-    read32(offset) {
-      memory.read(checked(offset, 4), wordBytes);
-      return word.getUint32(0, true);
-    },
-    write32(offset, value) {
-      word.setUint32(0, value, true);
-      memory.write(checked(offset, 4), wordBytes);
-    },
-    read: (offset, target) => void memory.read(checked(offset, target.length), target),
-    write: (offset, source) => void memory.write(checked(offset, source.length), source),
-  };
+    return this.start + offset;
+  }
 }
 
 class GroundDeviceDma implements DeviceDma {
-  readonly #parts: ServiceParts;
+  readonly #host: ServiceHost;
   readonly #device: Device;
-  readonly #coherent = new Map<CoherentMemory, PhysicalRanges>();
+  /** Made with the first: few drivers of the light world have any. */
+  #coherent: Map<CoherentMemory, PhysicalRanges> | undefined;
 
-  constructor(parts: ServiceParts, device: Device) {
-    this.#parts = parts;
+  constructor(host: ServiceHost, device: Device) {
+    this.#host = host;
     this.#device = device;
   }
 
@@ -133,15 +162,15 @@ class GroundDeviceDma implements DeviceDma {
   ): ReturnType<DeviceDma["map"]> {
     const { limits } = this.#device;
     const request = { client: this.#device, ranges, direction, limits };
-    return this.#parts.dma.map({ ...request, provider: undefined, route: "system" });
+    return this.#host.dma.map({ ...request, provider: undefined, route: "system" });
   }
 
   unmap(segments: Parameters<DeviceDma["unmap"]>[0]): void {
-    this.#parts.dma.unmap(this.#device, segments);
+    this.#host.dma.unmap(this.#device, segments);
   }
 
   allocateCoherent(sizeBytes: number): CoherentMemory {
-    const { memory } = this.#parts;
+    const { memory } = this.#host;
     const bytes = Math.ceil(sizeBytes / PAGE_BYTES) * PAGE_BYTES;
     const ranges = memory.allocateHost(bytes, true);
     const start = ranges.start(0);
@@ -157,17 +186,18 @@ class GroundDeviceDma implements DeviceDma {
       read: (offset, target) => void memory.read((start + offset) as PhysicalAddress, target),
       write: (offset, source) => void memory.write((start + offset) as PhysicalAddress, source),
     };
+    this.#coherent ??= new Map();
     this.#coherent.set(held, ranges);
     return held;
   }
 
   freeCoherent(held: CoherentMemory): void {
-    const ranges = this.#coherent.get(held);
+    const ranges = this.#coherent?.get(held);
     if (ranges === undefined) {
       throw new PeerbufError("HANDLE_CLOSED", "this coherent memory was freed before");
     }
-    this.#coherent.delete(held);
+    this.#coherent?.delete(held);
     this.unmap((held as CoherentMemory & { segments: Parameters<DeviceDma["unmap"]>[0] }).segments);
-    this.#parts.memory.free(ranges);
+    this.#host.memory.free(ranges);
   }
 }

@@ -11,6 +11,8 @@ export const EVERYTHING = 0x3fff_ffff;
 const BITS = 30;
 
 export class Touches {
+  /** Somebody wants to know. Else whoever would have to look up a subject need not. */
+  isHeard = true;
   reads = 0;
   writes = 0;
   readonly #subjects: Map<string, number>;

@@ -7,14 +7,23 @@
  */
 import {
   ACCEPT,
+  type AttachAnswer,
+  type AttachRequest,
   type BufferControl,
+  type CpuUse,
+  type Decline,
+  type Device,
   decline,
   type Exporter,
   type ExporterDriver,
   type Fence,
   PeerbufError,
+  type PhysicalRanges,
   type Placement,
+  type PlacementRequest,
+  type Reason,
   type Storage,
+  type WaitOptions,
 } from "@peerbuf/core";
 import type { CallFault } from "./fault-kind.ts";
 import { type Transition, transitionNumber } from "./transition.ts";
@@ -22,6 +31,8 @@ import { type Transition, transitionNumber } from "./transition.ts";
 /** The ear of the world. */
 export interface ExporterWatch {
   fault(kind: CallFault, at: string): boolean;
+  /** A buffer was allocated. */
+  made(buffer: WatchedBuffer): void;
   /** Something happened to a buffer: its number, the step before, the step now. */
   happened(buffer: WatchedBuffer, now: number, detail: string): void;
 }
@@ -36,33 +47,48 @@ export interface WatchedBuffer {
   isReleased: boolean;
 }
 
-/** The same driver; `onBuffer` hears of each buffer it allocates. */
+/** The same driver; `watch` hears of each buffer it allocates. */
 export function watchedExporter<Options, Api>(
   driver: ExporterDriver<Options, Api>,
   watch: ExporterWatch,
-  onBuffer: (buffer: WatchedBuffer) => void,
 ): ExporterDriver<Options, Api> {
-  let made = 0;
-  const open: typeof driver.open = (services, options) => {
-    const exporter = driver.open(services, options);
-    const allocate: Exporter<Api>["allocate"] = (sizeBytes, wishes, control) => {
-      const buffer: WatchedBuffer = {
-        name: `${driver.name} buffer ${++made}`,
-        driverName: driver.name,
-        control: undefined as unknown as BufferControl,
-        last: ALLOCATE,
-        isReleased: false,
-      };
-      const watched = new WatchedControl(control, buffer, watch);
-      (buffer as { control: BufferControl }).control = watched;
-      const storage = exporter.allocate(sizeBytes, wishes, watched);
-      watch.happened(buffer, ALLOCATE, `${sizeBytes} bytes`);
-      onBuffer(buffer);
-      return watchedStorage(storage, buffer, watch);
-    };
-    return { ...exporter, api: exporter.api, allocate };
+  const { role, name, needsDevice } = driver;
+  return {
+    role,
+    name,
+    needsDevice,
+    open: (services, options) => new WatchedExporter(name, driver.open(services, options), watch),
   };
-  return { ...driver, open };
+}
+
+class WatchedExporter<Api> implements Exporter<Api> {
+  readonly #name: string;
+  readonly #inner: Exporter<Api>;
+  readonly #watch: ExporterWatch;
+  #made = 0;
+
+  constructor(name: string, inner: Exporter<Api>, watch: ExporterWatch) {
+    this.#name = name;
+    this.#inner = inner;
+    this.#watch = watch;
+  }
+
+  get api(): Api {
+    return this.#inner.api;
+  }
+
+  allocate(...[sizeBytes, wishes, control]: Parameters<Exporter<Api>["allocate"]>): Storage {
+    const name = `${this.#name} buffer ${++this.#made}`;
+    const watched = new WatchedControl(control, name, this.#name, this.#watch);
+    const storage = this.#inner.allocate(sizeBytes, wishes, watched);
+    this.#watch.happened(watched, ALLOCATE, `${sizeBytes} bytes`);
+    this.#watch.made(watched);
+    return new WatchedStorage(storage, watched, this.#watch);
+  }
+
+  close(): void {
+    this.#inner.close?.();
+  }
 }
 
 const numbers = (...names: Transition[]): number[] => names.map(transitionNumber);
@@ -108,93 +134,154 @@ function exhausted(): PeerbufError {
   return new PeerbufError("MEMORY_EXHAUSTED", "the explorer has taken the memory away");
 }
 
-/** An operation that the driver leaves out stays left out where that means something. */
-function watchedStorage(storage: Storage, buffer: WatchedBuffer, watch: ExporterWatch): Storage {
-  const told = (now: number, detail = ""): void => watch.happened(buffer, now, detail);
-  const placed = (answer: ReturnType<Storage["place"]>, now: number): typeof answer => {
-    const isNo = "answer" in answer;
-    told(isNo ? PLACE_REFUSED : now, isNo ? answer.reason.code : answer.target);
-    return answer;
-  };
-  const { pin, unpin, copy, beginCpuAccess, endCpuAccess, read, write } = storage;
-  return {
-    types: storage.types,
-    ...(storage.reason === undefined ? {} : { reason: storage.reason }),
-    attach(request) {
-      const fault = watch.fault("attach-refused", buffer.name);
-      const answer = fault ? INJECTED : (storage.attach?.(request) ?? ACCEPT);
-      told(answer.answer === "decline" ? ATTACH_REFUSED : ATTACH, request.client.id);
-      return answer;
-    },
-    detach(client) {
-      told(DETACH, client.id);
-      storage.detach?.(client);
-    },
-    place(request) {
-      if (watch.fault("map-exhausted", buffer.name)) {
-        told(PLACE_REFUSED, "MEMORY_EXHAUSTED");
-        throw exhausted();
-      }
-      return placed(storage.place(request), PLACE);
-    },
-    mapped(placement: Placement) {
-      told(MAP, placement.target);
-      storage.mapped?.(placement);
-    },
-    unmapped(placement: Placement) {
-      told(UNMAP, placement.target);
-      storage.unmapped?.(placement);
-    },
-    ...(pin === undefined ? {} : { pin: (request) => placed(pin.call(storage, request), PIN) }),
-    ...(unpin === undefined
-      ? {}
-      : {
-          unpin() {
-            told(UNPIN);
-            unpin.call(storage);
-          },
-        }),
-    ...(copy === undefined
-      ? {}
-      : {
-          copy(target, way) {
-            told(way === "out" ? COPY_OUT : COPY_BACK);
-            return copy.call(storage, target, way);
-          },
-        }),
-    async beginCpuAccess(use) {
-      if (watch.fault("cpu-access-refused", buffer.name)) {
-        throw new PeerbufError("DEVICE_FAILED", "the explorer refuses this CPU access");
-      }
-      told(CPU_BEGIN, use);
-      await beginCpuAccess?.call(storage, use);
-    },
-    async endCpuAccess(use) {
-      told(CPU_END, use);
-      await endCpuAccess?.call(storage, use);
-    },
-    ...(read === undefined ? {} : { read: (offset, target) => read.call(storage, offset, target) }),
-    ...(write === undefined
-      ? {}
-      : { write: (offset, source) => write.call(storage, offset, source) }),
-    release() {
-      told(RELEASE);
-      buffer.isReleased = true;
-      storage.release();
-    },
-  };
-}
-
-/** The control over a buffer, and the world hears what its exporter does with it. */
-class WatchedControl implements BufferControl {
-  readonly #inner: BufferControl;
-  readonly #buffer: WatchedBuffer;
+/** An operation that the driver leaves out stays left out where that means something: those are fields. */
+class WatchedStorage implements Storage {
+  readonly types: Storage["types"];
+  readonly reason?: Reason;
+  readonly pin?: NonNullable<Storage["pin"]>;
+  readonly unpin?: NonNullable<Storage["unpin"]>;
+  readonly copy?: NonNullable<Storage["copy"]>;
+  readonly read?: NonNullable<Storage["read"]>;
+  readonly write?: NonNullable<Storage["write"]>;
+  readonly #inner: Storage;
+  readonly #buffer: WatchedControl;
   readonly #watch: ExporterWatch;
 
-  constructor(inner: BufferControl, buffer: WatchedBuffer, watch: ExporterWatch) {
+  constructor(inner: Storage, buffer: WatchedControl, watch: ExporterWatch) {
     this.#inner = inner;
     this.#buffer = buffer;
     this.#watch = watch;
+    this.types = inner.types;
+    const { reason, pin, unpin, copy, read, write } = inner;
+    if (reason !== undefined) {
+      this.reason = reason;
+    }
+    if (pin !== undefined) {
+      this.pin = watchedPin;
+    }
+    if (unpin !== undefined) {
+      this.unpin = watchedUnpin;
+    }
+    if (copy !== undefined) {
+      this.copy = watchedCopy;
+    }
+    if (read !== undefined) {
+      this.read = watchedRead;
+    }
+    if (write !== undefined) {
+      this.write = watchedWrite;
+    }
+  }
+
+  attach(request: AttachRequest): AttachAnswer {
+    const fault = this.#watch.fault("attach-refused", this.#buffer.name);
+    const answer = fault ? INJECTED : (this.#inner.attach?.(request) ?? ACCEPT);
+    this.told(answer.answer === "decline" ? ATTACH_REFUSED : ATTACH, request.client.id);
+    return answer;
+  }
+
+  detach(client: Device): void {
+    this.told(DETACH, client.id);
+    this.#inner.detach?.(client);
+  }
+
+  place(request: PlacementRequest): Placement | Decline {
+    if (this.#watch.fault("map-exhausted", this.#buffer.name)) {
+      this.told(PLACE_REFUSED, "MEMORY_EXHAUSTED");
+      throw exhausted();
+    }
+    return this.placed(this.#inner.place(request), PLACE);
+  }
+
+  mapped(placement: Placement): void {
+    this.told(MAP, placement.target);
+    this.#inner.mapped?.(placement);
+  }
+
+  unmapped(placement: Placement): void {
+    this.told(UNMAP, placement.target);
+    this.#inner.unmapped?.(placement);
+  }
+
+  async beginCpuAccess(use: CpuUse): Promise<void> {
+    if (this.#watch.fault("cpu-access-refused", this.#buffer.name)) {
+      throw new PeerbufError("DEVICE_FAILED", "the explorer refuses this CPU access");
+    }
+    this.told(CPU_BEGIN, use);
+    await this.#inner.beginCpuAccess?.(use);
+  }
+
+  async endCpuAccess(use: CpuUse): Promise<void> {
+    this.told(CPU_END, use);
+    await this.#inner.endCpuAccess?.(use);
+  }
+
+  release(): void {
+    this.told(RELEASE, "");
+    this.#buffer.isReleased = true;
+    this.#inner.release();
+  }
+
+  /** For the operations that are fields. */
+  get inner(): Storage {
+    return this.#inner;
+  }
+
+  told(now: number, detail: string): void {
+    this.#watch.happened(this.#buffer, now, detail);
+  }
+
+  placed(answer: Placement | Decline, now: number): Placement | Decline {
+    const isNo = "answer" in answer;
+    this.told(isNo ? PLACE_REFUSED : now, isNo ? answer.reason.code : answer.target);
+    return answer;
+  }
+}
+
+// Each made once, and put into every storage whose driver has the operation.
+
+type Whole = Required<Storage>;
+
+function watchedPin(this: WatchedStorage, request: PlacementRequest): Placement | Decline {
+  return this.placed((this.inner as Whole).pin(request), PIN);
+}
+
+function watchedUnpin(this: WatchedStorage): void {
+  this.told(UNPIN, "");
+  (this.inner as Whole).unpin();
+}
+
+function watchedCopy(this: WatchedStorage, target: PhysicalRanges, way: "out" | "back"): Fence {
+  this.told(way === "out" ? COPY_OUT : COPY_BACK, "");
+  return (this.inner as Whole).copy(target, way);
+}
+
+function watchedRead(this: WatchedStorage, offset: number, target: Uint8Array): Promise<void> {
+  return (this.inner as Whole).read(offset, target);
+}
+
+function watchedWrite(this: WatchedStorage, offset: number, source: Uint8Array): Promise<void> {
+  return (this.inner as Whole).write(offset, source);
+}
+
+/** The control over a buffer, and the world hears what its exporter does with it. */
+class WatchedControl implements BufferControl, WatchedBuffer {
+  readonly name: string;
+  readonly driverName: string;
+  last: number = ALLOCATE;
+  isReleased = false;
+  readonly #inner: BufferControl;
+  readonly #watch: ExporterWatch;
+
+  constructor(inner: BufferControl, name: string, driverName: string, watch: ExporterWatch) {
+    this.#inner = inner;
+    this.name = name;
+    this.driverName = driverName;
+    this.#watch = watch;
+  }
+
+  get control(): BufferControl {
+    return this;
   }
 
   get reservation(): BufferControl["reservation"] {
@@ -209,27 +296,26 @@ class WatchedControl implements BufferControl {
     return this.#inner.isPinned;
   }
 
-  move(...args: Parameters<BufferControl["move"]>): Fence {
+  move(why: Reason, start: (after: Fence) => Fence): Fence {
     try {
-      const fence = this.#inner.move(args[0], (after) => {
-        this.#watch.happened(this.#buffer, MOVE, args[0].code);
-        return args[1](after);
+      return this.#inner.move(why, (after) => {
+        this.#watch.happened(this, MOVE, why.code);
+        return start(after);
       });
-      return fence;
     } catch (error) {
-      this.#watch.happened(this.#buffer, MOVE_REFUSED, codeOf(error));
+      this.#watch.happened(this, MOVE_REFUSED, codeOf(error));
       throw error;
     }
   }
 
-  async revoke(...args: Parameters<BufferControl["revoke"]>): Promise<void> {
-    this.#watch.happened(this.#buffer, REVOKE, args[0].code);
-    await this.#inner.revoke(...args);
+  async revoke(why: Reason, options?: WaitOptions): Promise<void> {
+    this.#watch.happened(this, REVOKE, why.code);
+    await this.#inner.revoke(why, options);
   }
 
   restore(): void {
     this.#inner.restore();
-    this.#watch.happened(this.#buffer, RESTORE, "");
+    this.#watch.happened(this, RESTORE, "");
   }
 }
 

@@ -33,17 +33,17 @@ export interface WorldOptions {
   /** Events of different lanes change places when they are due within so many ns; default 10,000. */
   readonly slackNs?: number;
   /** Faults that may happen at calls; default none. */
-  readonly faults?: readonly FaultKind[];
+  readonly faults?: readonly FaultKind[] | undefined;
   /** How many in a run; default 1. */
-  readonly faultsMax?: number;
+  readonly faultsMax?: number | undefined;
   /** Buffers of one exporter have nothing in common that a step on one could change for another. Reduction relies on it. */
   readonly buffersShareNothing?: boolean;
   /** Bits of subjects; one for a whole campaign. */
-  readonly subjects?: Map<string, number>;
+  readonly subjects?: Map<string, number> | undefined;
   /** Counts transitions; one for a whole campaign. */
-  readonly counts?: TransitionCounts;
+  readonly counts?: TransitionCounts | undefined;
   /** Looks over the run's shoulder. */
-  readonly checker?: RunChecker;
+  readonly checker?: RunChecker | undefined;
   /** Takes the story down. */
   readonly isTold?: boolean;
 }

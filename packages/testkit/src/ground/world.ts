@@ -15,24 +15,23 @@ import {
   type ImporterDriver,
   type Opened,
   type OpenedExporter,
-  PeerbufError,
   type Platform,
   type SegmentList,
 } from "@peerbuf/core";
 import type { Violation } from "../checker/violation.ts";
 import type { Decisions } from "../explorer/decisions.ts";
 import type { RuleId } from "../rules/rule.ts";
-import { type DmaEngine, type EngineHost, GroundEngine } from "./dma-engine.ts";
+import type { DmaEngine } from "./dma-engine.ts";
 import { type CallFault, FAULT_LABELS, type FaultKind } from "./fault-kind.ts";
 import type { Ground } from "./ground.ts";
-import { GroundClock, type Lane, type ScheduleListener } from "./ground-clock.ts";
-import { deviceOf, judgeOf } from "./ground-devices.ts";
-import { GroundDma } from "./ground-dma.ts";
-import { GroundMemory, type MemoryHost } from "./ground-memory.ts";
-import { provideServices } from "./ground-services.ts";
+import { GroundClock } from "./ground-clock.ts";
+import { judgeOf } from "./ground-devices.ts";
+import type { GroundDma } from "./ground-dma.ts";
+import type { GroundMemory } from "./ground-memory.ts";
+import { LightGround } from "./light-ground.ts";
 import { Touches } from "./touches.ts";
 import { TRANSITIONS } from "./transition.ts";
-import { type WatchedBuffer, watchedExporter } from "./watched-exporter.ts";
+import { type ExporterWatch, type WatchedBuffer, watchedExporter } from "./watched-exporter.ts";
 import { withoutPlaces } from "./without-places.ts";
 import type { StoryLine, WorldOptions } from "./world-options.ts";
 
@@ -44,7 +43,7 @@ export function createWorld(options: WorldOptions): World {
   return new World(options);
 }
 
-export class World implements EngineHost, MemoryHost, ScheduleListener {
+export class World implements ExporterWatch {
   readonly platform: Platform;
   /** Undefined: the light one. */
   readonly ground: Ground | undefined;
@@ -66,11 +65,7 @@ export class World implements EngineHost, MemoryHost, ScheduleListener {
   hasFaults = true;
   readonly #options: WorldOptions;
   readonly #faultsMax: number;
-  readonly #devices = new Map<string, Device>();
-  readonly #engines = new Map<Device, DmaEngine>();
-  readonly #gone = new Set<Device>();
-  readonly #parked: (() => void)[] = [];
-  readonly #driverLane: Lane;
+  readonly #light: LightGround;
   #actor = "the world";
   /** The buffer that something happened to last. */
   #current: WatchedBuffer | undefined;
@@ -81,22 +76,11 @@ export class World implements EngineHost, MemoryHost, ScheduleListener {
     this.decisions = options.decisions;
     this.touches = new Touches(options.subjects);
     this.clock = new GroundClock(options.slackNs ?? 10_000);
-    this.#driverLane = this.clock.lane("drivers");
-    this.clock.listener = this;
-    this.memory = new GroundMemory(options.hostBytesMax ?? 2 ** 24, this);
-    this.dma = new GroundDma(options.isDirect ?? false, {
-      refuse: ({ client }) => this.#refusal(client),
-      changed: (client, what) => this.#dmaChanged(client, what),
-      subject: () =>
-        this.#current === undefined ? 0 : this.touches.subject(this.#sharedBy(this.#current)),
-      strayUnmap: (client) =>
-        this.report("PLT-011", `${client.id}: unmapped what is not mapped for it`, client.id),
-    });
-    for (const id of options.devices ?? ["gpu0", "nic0", "nic1"]) {
-      this.#devices.set(id, deviceOf(id, options.limits?.[id]));
-    }
+    this.#light = new LightGround(this, this.clock, options);
+    this.memory = this.#light.memory;
+    this.dma = this.#light.dma;
     this.ground = options.ground?.(this);
-    this.platform = this.ground?.platform ?? this.#platformOf();
+    this.platform = this.ground?.platform ?? this.#light.platform;
     const parts = { platform: this.platform, judge: this.ground?.judge ?? judgeOf(options.path) };
     this.framework = options.checker?.framework(parts) ?? createFramework(parts);
   }
@@ -122,11 +106,7 @@ export class World implements EngineHost, MemoryHost, ScheduleListener {
     deviceId: string | undefined,
     options: Options,
   ): OpenedExporter<Api> {
-    const watched = watchedExporter(
-      driver,
-      this.#watch,
-      (buffer) => void this.buffers.push(buffer),
-    );
+    const watched = watchedExporter(driver, this);
     return this.framework.openExporter(watched, deviceId, options);
   }
 
@@ -139,15 +119,7 @@ export class World implements EngineHost, MemoryHost, ScheduleListener {
   }
 
   engineOf(device: Device): DmaEngine {
-    if (this.ground !== undefined) {
-      return this.ground.engineOf(device);
-    }
-    let engine = this.#engines.get(device);
-    if (engine === undefined) {
-      engine = new GroundEngine(device, this.clock.lane(`engine of ${device.id}`), this);
-      this.#engines.set(device, engine);
-    }
-    return engine;
+    return (this.ground ?? this.#light).engineOf(device);
   }
 
   /** A rule was broken. Kept up to `VIOLATIONS_MAX`; the first is what a run is about. */
@@ -201,57 +173,28 @@ export class World implements EngineHost, MemoryHost, ScheduleListener {
 
   /** Surprise removal: accesses of the device fail from now on, and nothing is mapped for it. */
   unplug(id: string): void {
-    if (this.ground === undefined) {
-      this.#gone.add(this.device(id));
-    } else {
-      this.ground.unplug(id);
-    }
+    (this.ground ?? this.#light).unplug(id);
   }
 
   /** The faults are over: what was held back by them comes to its end, as a failure. */
   endFaults(): void {
     this.hasFaults = false;
-    for (const run of this.#parked.splice(0)) {
-      this.#driverLane.schedule(0, run);
-    }
+    this.#light.endFaults();
     this.ground?.endFaults();
   }
 
   /** Work whose end was lost to a fault: it comes when the faults are over. */
   get hasHeldBack(): boolean {
-    return this.#parked.length > 0 || this.ground?.hasHeldBack === true;
+    return this.#light.hasHeldBack || this.ground?.hasHeldBack === true;
   }
 
-  /** The run is over, and judged. */
+  /** The run is over, and judged: its memory goes to the next one. */
   close(): void {
-    this.memory.close();
-  }
-
-  // What memory and engines ask.
-
-  scheduled({ name }: Lane): void {
-    this.touches.add(this.touches.subject(name), true);
-  }
-
-  subjectOf(name: string): number {
-    return this.touches.subject(name);
-  }
-
-  badAccess(address: number, what: string): void {
-    const text = `${what} at 0x${address.toString(16)}: nobody holds this memory`;
-    this.report("PLT-034", text, "memory");
+    this.#light.close();
   }
 
   isGone(device: Device): boolean {
-    return this.ground?.isGone(device) ?? this.#gone.has(device);
-  }
-
-  park(run: () => void): void {
-    if (this.hasFaults) {
-      this.#parked.push(run);
-    } else {
-      this.#driverLane.schedule(0, run);
-    }
+    return (this.ground ?? this.#light).isGone(device);
   }
 
   mayAccess(client: Device, address: number, lengthBytes: number, kind: "read" | "write"): boolean {
@@ -261,28 +204,6 @@ export class World implements EngineHost, MemoryHost, ScheduleListener {
 
   workOn(segments: SegmentList): { end(): void } | undefined {
     return this.#options.checker?.deviceWork(segments);
-  }
-
-  trap(client: Device, address: number, lengthBytes: number, kind: string, why: string): void {
-    const what = `${client.id}: a ${kind} of ${lengthBytes} bytes at 0x${address.toString(16)}`;
-    this.report(why.includes("direction") ? "IMP-021" : "IMP-016", `${what}: ${why}`, client.id);
-  }
-
-  touchMemory(subject: number, writes: boolean): void {
-    this.touches.add(subject, writes);
-  }
-
-  touchEverything(): void {
-    this.touches.everything();
-  }
-
-  touchBuffer(subject: number): void {
-    // Ends of work commute with each other, and with nothing that looks at the buffer's fences.
-    this.touches.add(subject, false);
-  }
-
-  completing(device: Device, what: string): void {
-    this.say(`the engine of ${device.id} ${what}`);
   }
 
   /** The name under which steps on a buffer of a watched exporter declare that they touch it. */
@@ -296,64 +217,28 @@ export class World implements EngineHost, MemoryHost, ScheduleListener {
     return this.#options.buffersShareNothing === true ? name : driverName;
   }
 
-  readonly #watch = {
-    fault: (kind: CallFault, at: string): boolean => this.fault(kind, at),
-    happened: (buffer: WatchedBuffer, now: number, detail: string): void => {
-      this.#options.counts?.count(buffer.last, now);
-      buffer.last = now;
+  // What watched exporters tell.
+
+  made(buffer: WatchedBuffer): void {
+    this.buffers.push(buffer);
+  }
+
+  happened(buffer: WatchedBuffer, now: number, detail: string): void {
+    this.#options.counts?.count(buffer.last, now);
+    buffer.last = now;
+    if (this.touches.isHeard) {
       this.touches.add(this.touches.subject(this.#sharedBy(buffer)), true);
-      this.#current = buffer;
-      if (this.#options.isTold === true) {
-        const after = detail === "" ? "" : ` (${detail})`;
-        this.say(`${buffer.name}: ${TRANSITIONS[now]}${after}`);
-      }
-    },
-  };
-
-  #platformOf(): Platform {
-    return {
-      name: "ground",
-      clock: this.clock,
-      dma: this.dma,
-      device: (id) => {
-        const device = this.#devices.get(id);
-        if (device === undefined) {
-          throw new PeerbufError("DEVICE_UNKNOWN", `this world has no device ${id}`);
-        }
-        return device;
-      },
-      provide: (device, registry) => {
-        const { memory, dma } = this;
-        const lane =
-          device === undefined ? this.#driverLane : this.clock.lane(`driver of ${device.id}`);
-        const parts = {
-          memory,
-          dma,
-          lane,
-          deviceMemoryBytes: this.#options.deviceMemoryBytes ?? 2 ** 16,
-          engineOf: (each: Device) => this.engineOf(each),
-          indexOf: (each: Device) => [...this.#devices.keys()].indexOf(each.id),
-        };
-        provideServices(parts, device, registry);
-      },
-    };
+    }
+    this.#current = buffer;
+    if (this.isTold) {
+      const after = detail === "" ? "" : ` (${detail})`;
+      this.say(`${buffer.name}: ${TRANSITIONS[now]}${after}`);
+    }
   }
 
-  #refusal(client: Device): ReturnType<ConstructorParameters<typeof GroundDma>[1]["refuse"]> {
-    if (this.#gone.has(client)) {
-      const text = `${client.id} is not there any more`;
-      return { answer: "refused", errno: "EIO", code: "DEVICE_REMOVED", text };
-    }
-    if (this.fault("dma-refused", client.id)) {
-      const text = `no addresses left for ${client.id}`;
-      return { answer: "refused", errno: "ENOMEM", code: "FAULT_INJECTED", text };
-    }
-    return undefined;
-  }
-
-  #dmaChanged(client: Device, what: "map" | "unmap"): void {
-    if (this.#options.isTold === true) {
-      this.say(`DMA ${what} for ${client.id}`);
-    }
+  /** The bit of the buffer that something happened to last. */
+  currentSubject(): number {
+    const current = this.#current;
+    return current === undefined ? 0 : this.touches.subject(this.#sharedBy(current));
   }
 }

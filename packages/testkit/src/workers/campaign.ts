@@ -12,7 +12,7 @@ import {
   type ExploreReport,
   explore,
 } from "../explorer/explore.ts";
-import type { CheckerMaker } from "../explorer/run.ts";
+import type { CheckerMaker } from "../explorer/run-options.ts";
 import type { Scenario } from "../explorer/scenario.ts";
 import { TransitionCounts } from "../ground/transition.ts";
 

@@ -1,0 +1,225 @@
+/**
+ * Light ground: the devices, memory, IOMMU and engines of a light world, and what they tell it.
+ *
+ * One object that all parts ask, because a world is made for every schedule: it takes a closure for none of them. What
+ * steps touch is noted here.
+ */
+import {
+  type Device,
+  type DmaRefusal,
+  type DmaRequest,
+  PeerbufError,
+  type Platform,
+  type SegmentList,
+  type ServiceRegistry,
+} from "@peerbuf/core";
+import { type DmaEngine, type EngineHost, GroundEngine } from "./dma-engine.ts";
+import type { CallFault } from "./fault-kind.ts";
+import type { GroundClock, Lane, ScheduleListener } from "./ground-clock.ts";
+import { deviceOf } from "./ground-devices.ts";
+import { type DmaHost, GroundDma } from "./ground-dma.ts";
+import { GroundMemory, type MemoryHost } from "./ground-memory.ts";
+import { provideServices, type ServiceHost } from "./ground-services.ts";
+import type { World } from "./world.ts";
+import type { WorldOptions } from "./world-options.ts";
+
+const DEVICES = ["gpu0", "nic0", "nic1"];
+const HOST_BYTES_MAX = 2 ** 24;
+const DEVICE_MEMORY_BYTES = 2 ** 16;
+
+type Hosts = EngineHost & MemoryHost & DmaHost & ServiceHost & ScheduleListener;
+
+export class LightGround implements Hosts {
+  /** A plain object: who wants another DMA layer takes the rest of it with a spread. */
+  readonly platform: Platform;
+  readonly clock: GroundClock;
+  readonly memory: GroundMemory;
+  readonly dma: GroundDma;
+  readonly deviceMemoryBytes: number;
+  /** What belongs to no device. */
+  readonly lane: Lane;
+  readonly #world: World;
+  readonly #devices: Device[] = [];
+  readonly #engines: DmaEngine[] = [];
+  readonly #gone: Device[] = [];
+  #parked: (() => void)[] = [];
+
+  /** The world's clock and options are ready by then, nothing else of it is. */
+  constructor(world: World, clock: GroundClock, options: WorldOptions) {
+    this.#world = world;
+    this.clock = clock;
+    clock.listener = this;
+    this.lane = clock.lane("drivers");
+    this.memory = new GroundMemory(options.hostBytesMax ?? HOST_BYTES_MAX, this);
+    this.dma = new GroundDma(options.isDirect ?? false, this);
+    this.deviceMemoryBytes = options.deviceMemoryBytes ?? DEVICE_MEMORY_BYTES;
+    this.platform = {
+      name: "ground",
+      clock,
+      dma: this.dma,
+      device: (id) => this.device(id),
+      provide: (device, registry) => this.#provide(device, registry),
+    };
+    for (const id of options.devices ?? DEVICES) {
+      this.#devices.push(deviceOf(id, options.limits?.[id]));
+    }
+  }
+
+  device(id: string): Device {
+    for (const device of this.#devices) {
+      if (device.id === id) {
+        return device;
+      }
+    }
+    throw new PeerbufError("DEVICE_UNKNOWN", `this world has no device ${id}`);
+  }
+
+  engineOf(device: Device): DmaEngine {
+    const index = this.indexOf(device);
+    if (index < 0) {
+      throw new PeerbufError("DEVICE_UNKNOWN", `this world has no device ${device.id}`);
+    }
+    let engine = this.#engines[index];
+    if (engine === undefined) {
+      engine = new GroundEngine(device, this.clock.lane(`engine of ${device.id}`), this);
+      this.#engines[index] = engine;
+    }
+    return engine;
+  }
+
+  indexOf(device: Device): number {
+    return this.#devices.indexOf(device);
+  }
+
+  unplug(id: string): void {
+    this.#gone.push(this.device(id));
+  }
+
+  isGone(device: Device): boolean {
+    return this.#gone.length > 0 && this.#gone.includes(device);
+  }
+
+  get hasHeldBack(): boolean {
+    return this.#parked.length > 0;
+  }
+
+  /** What was held back comes to its end now. */
+  endFaults(): void {
+    const parked = this.#parked;
+    this.#parked = [];
+    for (const run of parked) {
+      this.lane.schedule(0, run);
+    }
+  }
+
+  close(): void {
+    this.memory.close();
+  }
+
+  #provide(device: Device | undefined, registry: ServiceRegistry): void {
+    const lane = device === undefined ? this.lane : this.clock.lane(`driver of ${device.id}`);
+    provideServices(this, device, lane, registry);
+  }
+
+  // What the clock tells.
+
+  scheduled({ name }: Lane): void {
+    const { touches } = this.#world;
+    if (touches.isHeard) {
+      touches.add(touches.subject(name), true);
+    }
+  }
+
+  // What memory asks and tells.
+
+  subjectOf(name: string): number {
+    const { touches } = this.#world;
+    return touches.isHeard ? touches.subject(name) : 0;
+  }
+
+  badAccess(address: number, what: string): void {
+    const text = `${what} at 0x${address.toString(16)}: nobody holds this memory`;
+    this.#world.report("PLT-034", text, "memory");
+  }
+
+  // What the DMA layer asks and tells.
+
+  refusal({ client }: DmaRequest): DmaRefusal | undefined {
+    if (this.isGone(client)) {
+      const text = `${client.id} is not there any more`;
+      return { answer: "refused", errno: "EIO", code: "DEVICE_REMOVED", text };
+    }
+    if (this.#world.fault("dma-refused", client.id)) {
+      const text = `no addresses left for ${client.id}`;
+      return { answer: "refused", errno: "ENOMEM", code: "FAULT_INJECTED", text };
+    }
+    return undefined;
+  }
+
+  mappedSubject(): number {
+    return this.#world.touches.isHeard ? this.#world.currentSubject() : 0;
+  }
+
+  mapped(client: Device): void {
+    if (this.#world.isTold) {
+      this.#world.say(`DMA map for ${client.id}`);
+    }
+  }
+
+  unmapped(client: Device): void {
+    if (this.#world.isTold) {
+      this.#world.say(`DMA unmap for ${client.id}`);
+    }
+  }
+
+  strayUnmap(client: Device): void {
+    this.#world.report("PLT-011", `${client.id}: unmapped what is not mapped for it`, client.id);
+  }
+
+  // What engines ask and tell.
+
+  trap(client: Device, address: number, lengthBytes: number, kind: string, why: string): void {
+    const what = `${client.id}: a ${kind} of ${lengthBytes} bytes at 0x${address.toString(16)}`;
+    const rule = why.includes("direction") ? "IMP-021" : "IMP-016";
+    this.#world.report(rule, `${what}: ${why}`, client.id);
+  }
+
+  mayAccess(client: Device, address: number, lengthBytes: number, kind: "read" | "write"): boolean {
+    return this.#world.mayAccess(client, address, lengthBytes, kind);
+  }
+
+  workOn(segments: SegmentList): { end(): void } | undefined {
+    return this.#world.workOn(segments);
+  }
+
+  fault(kind: CallFault, at: string): boolean {
+    return this.#world.fault(kind, at);
+  }
+
+  touchMemory(subject: number, writes: boolean): void {
+    this.#world.touches.add(subject, writes);
+  }
+
+  touchBuffer(subject: number): void {
+    // Ends of work commute with each other, and with nothing that looks at the buffer's fences.
+    this.#world.touches.add(subject, false);
+  }
+
+  touchEverything(): void {
+    this.#world.touches.everything();
+  }
+
+  completing(device: Device, what: string): void {
+    if (this.#world.isTold) {
+      this.#world.say(`the engine of ${device.id} ${what}`);
+    }
+  }
+
+  park(run: () => void): void {
+    if (this.#world.hasFaults) {
+      this.#parked.push(run);
+    } else {
+      this.lane.schedule(0, run);
+    }
+  }
+}
