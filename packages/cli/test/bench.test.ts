@@ -31,6 +31,7 @@ const NAMES = [
     ? [
         "linux.hand-over-1GiB",
         "linux.hand-over-per-byte",
+        "linux.hand-over",
         "linux.descriptor-passed",
         "linux.wait",
         "linux.bracket",

@@ -8,7 +8,12 @@ import { explorerRate, explorerReduction } from "./explorer.ts";
 import { fenceMerge, reservationAdds } from "./fences.ts";
 import { fleetMemory, fleetTime } from "./fleet.ts";
 import { bracket, wait } from "./linux-access.ts";
-import { descriptorPassed, handOver1GiB, handOverPerByte } from "./linux-sharing.ts";
+import {
+  descriptorPassed,
+  handOver1GiB,
+  handOverPerByte,
+  handOverRoundTrip,
+} from "./linux-sharing.ts";
 import { machineMemory } from "./machine-memory.ts";
 import { mapCycle, pinCycle } from "./map-cycle.ts";
 import { mapCycleMemory } from "./map-cycle-memory.ts";
@@ -18,7 +23,7 @@ import { timedTransfers } from "./transfers.ts";
 /** Of the real kernel: left out where there is none. */
 const LINUX: readonly Bench[] =
   process.platform === "linux"
-    ? [handOver1GiB, handOverPerByte, descriptorPassed, wait, bracket]
+    ? [handOver1GiB, handOverPerByte, handOverRoundTrip, descriptorPassed, wait, bracket]
     : [];
 
 export const BENCHES: readonly Bench[] = [

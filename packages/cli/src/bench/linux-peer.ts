@@ -11,36 +11,50 @@ import type { Descriptor } from "@peerbuf/linux";
 /** From here the programs find the packages that this one uses. */
 const HERE: string = fileURLToPath(new URL(".", import.meta.url));
 
-type PeerProgram = "channel" | "raw" | "messages";
+type PeerProgram = "sockets" | "messages";
 
-/** Programs by what they answer with. The socket is descriptor 3, Node's own messages are at 4. */
+/**
+ * Programs by what they answer. Descriptor 3 is a channel and 4 a socket that is used by the system calls as they
+ * are, both of one process, so that the scheduler treats them alike; Node's own messages are at 5.
+ */
 const PROGRAMS: Readonly<Record<PeerProgram, string>> = {
-  channel: `
-    const { Channel } = await import("@peerbuf/linux");
+  sockets: `
+    const { Channel, RawSocket, rawLookAndClose } = await import("@peerbuf/linux");
     const channel = Channel.fromFd(3);
+    const socket = new RawSocket(4);
+    const answerRaw = async () => {
+      for (let fd = await socket.receive(); fd !== -2; fd = await socket.receive()) {
+        if (fd >= 0) rawLookAndClose(fd);
+        socket.send(-1);
+      }
+      process.exit();
+    };
+    answerRaw();
     for await (const { buffers } of channel) {
       for (const buffer of buffers.values()) buffer.close();
       await channel.share({});
     }`,
-  raw: `
-    const { RawSocket, rawLookAndClose } = await import("@peerbuf/linux");
-    const socket = new RawSocket(3);
-    for (let fd = await socket.receive(); fd !== -2; fd = await socket.receive()) {
-      if (fd >= 0) rawLookAndClose(fd);
-      socket.send(-1);
-    }
-    process.exit();`,
   messages: `process.on("message", ({ length }) => process.send(length));`,
 };
 
-/** Starts one; the socket is its to keep. It ends when the other end of the socket is closed, or by `stopPeer`. */
-export function startPeer(program: PeerProgram, socket?: Descriptor): ChildProcess {
+/** Starts one; the sockets are its to keep. It runs until `stopPeer`. */
+export function startPeer(program: PeerProgram, sockets: readonly Descriptor[] = []): ChildProcess {
+  const [channel, raw] = sockets;
   const child = spawn(process.execPath, ["--input-type=module", "--eval", PROGRAMS[program]], {
-    stdio: ["ignore", "inherit", "inherit", socket?.number ?? "ignore", "ipc"],
+    stdio: [
+      "ignore",
+      "inherit",
+      "inherit",
+      channel?.number ?? "ignore",
+      raw?.number ?? "ignore",
+      "ipc",
+    ],
     serialization: "advanced",
     cwd: HERE,
   });
-  socket?.close();
+  for (const socket of sockets) {
+    socket.close();
+  }
   return child;
 }
 

@@ -7,20 +7,29 @@
 import type { Channel, LinuxBuffer, RawSocket } from "@peerbuf/linux";
 import type { Bench, BenchOptions, BenchResult } from "./bench.ts";
 import { startPeer, stopPeer } from "./linux-peer.ts";
-import { alternate, resultOf } from "./linux-rounds.ts";
+import { alternate, processorClock, rawSockets, resultOf, wallClock } from "./linux-rounds.ts";
 import { medianOf } from "./measure.ts";
 
 const MIB = 2 ** 20;
 const LARGE_BYTES: number = 1024 * MIB;
 const MESSAGE_BYTES: number = 64 * MIB;
 const ROUND_TRIPS = 1000;
+const PASSES = 10_000;
+const SAME_CALLS = "the same system calls alone";
+const AT_MOST_TWICE = { ratio: ">= 0.5" };
 
 /** The size does not matter: nothing is copied. */
 export const handOver1GiB: Bench = {
   name: "linux.hand-over-1GiB",
   async run(options): Promise<BenchResult> {
-    const { value, baseline } = await withChannel(async (channel, large, small) =>
-      alternate(options, ROUND_TRIPS, handOver(channel, large), handOver(channel, small)),
+    const { value, baseline } = await withPeer(async ({ channel, large, small }) =>
+      alternate(
+        options,
+        wallClock,
+        ROUND_TRIPS,
+        handOver(channel, large),
+        handOver(channel, small),
+      ),
     );
     return resultOf(this.name, "ns", value, "the same with 1 MiB", baseline, { ratio: ">= 0.7" });
   },
@@ -30,8 +39,8 @@ export const handOver1GiB: Bench = {
 export const handOverPerByte: Bench = {
   name: "linux.hand-over-per-byte",
   async run(options): Promise<BenchResult> {
-    const { value } = await withChannel(async (channel, large) =>
-      alternate(options, ROUND_TRIPS, handOver(channel, large), async () => undefined),
+    const { value } = await withPeer(async ({ channel, large }) =>
+      alternate(options, wallClock, ROUND_TRIPS, handOver(channel, large), async () => undefined),
     );
     const message = await messageNs(options);
     const [ours, theirs] = [value / LARGE_BYTES, message / MESSAGE_BYTES];
@@ -40,17 +49,55 @@ export const handOverPerByte: Bench = {
   },
 };
 
-/** What the checks and the owners cost. */
+/**
+ * There and back between two processes, which wait for each other in their event loops: what it costs this one; the
+ * other does the same.
+ */
+export const handOverRoundTrip: Bench = {
+  name: "linux.hand-over",
+  async run(options): Promise<BenchResult> {
+    const { value, baseline } = await withPeer(({ channel, socket, small }) =>
+      alternate(
+        options,
+        processorClock,
+        ROUND_TRIPS,
+        handOver(channel, small),
+        handOverRaw(socket, small),
+      ),
+    );
+    return resultOf(this.name, "ns", value, SAME_CALLS, baseline, AT_MOST_TWICE);
+  },
+};
+
+/**
+ * What the checks and the owners cost: a descriptor is sent, received, looked at and closed, all in one thread, so
+ * that no scheduler has a say.
+ */
 export const descriptorPassed: Bench = {
   name: "linux.descriptor-passed",
   async run(options): Promise<BenchResult> {
-    const { value, baseline } = await withChannel((channel, _, small) =>
-      withRawSocket((socket) =>
-        alternate(options, ROUND_TRIPS, handOver(channel, small), handOverRaw(socket, small)),
-      ),
-    );
-    const bar = { ratio: ">= 0.25" };
-    return resultOf(this.name, "ns", value, "the same system calls alone", baseline, bar);
+    const { Channel, channelPair, rawLookAndClose, sharedMemory } = await import("@peerbuf/linux");
+    const [sender, far] = channelPair();
+    using receiver = new Channel(far);
+    using sockets = await rawSockets();
+    using buffer = sharedMemory(MIB);
+    const ours = async (times: number): Promise<void> => {
+      for (let count = 0; count < times; count++) {
+        await sender.share({ buffer });
+        const delivery = await receiver.receive();
+        delivery?.buffers.get("buffer")?.close();
+      }
+    };
+    const [one, other] = sockets.ends;
+    const raw = async (times: number): Promise<void> => {
+      for (let count = 0; count < times; count++) {
+        one.send(buffer.descriptor.number);
+        rawLookAndClose(other.take());
+      }
+    };
+    const { value, baseline } = await alternate(options, processorClock, PASSES, ours, raw);
+    sender.close();
+    return resultOf(this.name, "ns", value, SAME_CALLS, baseline, AT_MOST_TWICE);
   },
 };
 
@@ -72,33 +119,27 @@ const handOverRaw =
     }
   };
 
-/** With a socket to another process that uses the system calls as they are. */
-async function withRawSocket<T>(work: (socket: RawSocket) => Promise<T>): Promise<T> {
-  const { Descriptor, RawSocket } = await import("@peerbuf/linux");
-  const [ours, theirs] = RawSocket.numbers();
-  using owner = new Descriptor(ours, "a raw socket");
-  const peer = startPeer("raw", new Descriptor(theirs, "its other end"));
-  const socket = new RawSocket(owner.number);
-  try {
-    return await work(socket);
-  } finally {
-    socket.close();
-    await stopPeer(peer);
-  }
+/** The other process by a channel and by a socket; and buffers of 1 GiB and 1 MiB: untouched, they take no memory. */
+interface Ground {
+  readonly channel: Channel;
+  readonly socket: RawSocket;
+  readonly large: LinuxBuffer;
+  readonly small: LinuxBuffer;
 }
 
-/** With a channel to another process, a buffer of 1 GiB and one of 1 MiB; untouched, they take no memory. */
-async function withChannel<T>(
-  work: (channel: Channel, large: LinuxBuffer, small: LinuxBuffer) => Promise<T>,
-): Promise<T> {
-  const { channelPair, sharedMemory } = await import("@peerbuf/linux");
+async function withPeer<T>(work: (ground: Ground) => Promise<T>): Promise<T> {
+  const { channelPair, Descriptor, RawSocket, sharedMemory } = await import("@peerbuf/linux");
   const [channel, theirs] = channelPair();
-  const peer = startPeer("channel", theirs);
+  const [ours, raw] = RawSocket.numbers();
+  using owner = new Descriptor(ours, "a raw socket");
+  const peer = startPeer("sockets", [theirs, new Descriptor(raw, "its other end")]);
+  const socket = new RawSocket(owner.number);
   using large = sharedMemory(LARGE_BYTES);
   using small = sharedMemory(MIB);
   try {
-    return await work(channel, large, small);
+    return await work({ channel, socket, large, small });
   } finally {
+    socket.close();
     channel.close();
     await stopPeer(peer);
   }

@@ -38,7 +38,7 @@ function argumentsOf(edge: number): Record<Use, Uint8Array> {
 
 /** `ARGUMENT_INVALID` for what is no use. */
 export function checkUse(use: Use): void {
-  if (!Object.hasOwn(SYNC_BITS, use)) {
+  if (use !== "write" && use !== "read" && use !== "read-write") {
     throw new PeerbufError(
       "ARGUMENT_INVALID",
       `"${String(use)}" is no use of bytes: ${Object.keys(SYNC_BITS).join(", ")} are`,

@@ -160,6 +160,7 @@ export class Channel implements Disposable {
     return undefined;
   }
 
+  /** To be called when there was nothing just now: only what comes from here on wakes. */
   #untilReadable(limits: WaitLimits): Promise<number> {
     this.#readable ??= standingWatch(this.#socket);
     const { wait } = this.#readable;

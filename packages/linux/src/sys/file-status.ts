@@ -12,7 +12,7 @@ export interface FileStatus {
 }
 
 /** Number of the system call: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h. */
-const FSTAT: number = process.arch === "x64" ? 5 : 80;
+export const FSTAT: number = process.arch === "x64" ? 5 : 80;
 /** struct stat is 144 bytes on x86-64, 128 on arm64; these three are at the same offsets (u64 each). */
 const STAT_BYTES = 144;
 const DEVICE = 0;

@@ -17,10 +17,11 @@ export type { ReadinessOptions } from "./wait-limits.ts";
 export const POLL_IN = 1;
 export const POLL_OUT = 4;
 const ONE_SHOT = 2 ** 30;
+/** EPOLLET. */
+const EDGE = 2 ** 31;
 const EPOLL_CLOEXEC = 0x80000;
 const CTL_ADD = 1;
 const CTL_DEL = 2;
-const CTL_MOD = 3;
 
 /** x86-64 packs the structure, everybody else aligns it: events (u32), then data (u64). */
 const IS_PACKED: boolean = process.arch === "x64";
@@ -40,8 +41,9 @@ interface Watch {
 }
 
 /**
- * A descriptor that is waited for again and again, readable each time, by one at a time. It is armed anew with
- * one system call and needs no duplicate: its owner closes it, the watch first.
+ * A descriptor that is waited for again and again, readable each time, by one at a time. It is armed once, and wakes
+ * for what comes from then on (EPOLLET): so whoever waits has found nothing there just before, without a turn of the
+ * event loop in between. It needs no duplicate: its owner closes it, the watch first.
  */
 export interface StandingWatch {
   wait(wake: Wake): Watching;
@@ -74,7 +76,7 @@ class Poller {
     const copy = duplicateNumber(descriptor.number);
     const token = this.#nextToken++;
     try {
-      this.#arm(CTL_ADD, copy, events, token, descriptor.what);
+      this.#arm(CTL_ADD, copy, events | ONE_SHOT, token, descriptor.what);
     } catch (error) {
       closeNumber(copy);
       throw error;
@@ -85,19 +87,15 @@ class Poller {
 
   stand({ number, what }: Descriptor): StandingWatch {
     const token = this.#nextToken++;
-    const stop = (): void => {
-      this.#end(token);
-    };
-    const watching: Watching = { stop };
-    this.#arm(CTL_ADD, number, 0, token, what);
+    const watching: Watching = { stop: () => this.#end(token) };
+    this.#arm(CTL_ADD, number, POLL_IN + EDGE, token, what);
     return {
       wait: (wake) => {
-        this.#arm(CTL_MOD, number, POLL_IN, token, what);
         this.#begin(token, { copy: -1, wake });
         return watching;
       },
       close: () => {
-        stop();
+        watching.stop();
         libc().epoll_ctl(this.#epoll.number, CTL_DEL, number, null);
       },
     };
@@ -119,7 +117,7 @@ class Poller {
   }
 
   #arm(operation: number, fd: number, events: number, token: number, what: string): void {
-    this.#event.setUint32(0, events | ONE_SHOT, true);
+    this.#event.setUint32(0, events, true);
     this.#event.setFloat64(DATA_OFFSET, token, true);
     checked(
       () => libc().epoll_ctl(this.#epoll.number, operation, fd, this.#eventBytes),

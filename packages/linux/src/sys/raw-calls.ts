@@ -3,7 +3,7 @@
  *
  * No check, no owner, no limit: not for programs. `peerbuf bench` measures both sides in one run.
  */
-import { fstatSync } from "node:fs";
+import { FSTAT } from "./file-status.ts";
 import { addressOf, lastErrno, libc, watchReadable } from "./libc.ts";
 import { socketPair } from "./unix-socket.ts";
 
@@ -67,7 +67,7 @@ export class RawSocket {
    * loop serves all of them, until `close`.
    */
   receive(): Promise<number> {
-    this.#watch ??= watchReadable(this.#number, () => this.#wake?.(this.#take()));
+    this.#watch ??= watchReadable(this.#number, () => this.#wake?.(this.take()));
     return new Promise((resolve) => {
       this.#wake = resolve;
     });
@@ -78,7 +78,7 @@ export class RawSocket {
     return new Promise((resolve) => {
       const watch = watchReadable(this.#number, () => {
         watch.close();
-        resolve(this.#take());
+        resolve(this.take());
       });
     });
   }
@@ -87,7 +87,8 @@ export class RawSocket {
     this.#watch?.close();
   }
 
-  #take(): number {
+  /** What `receive` gives, of a packet that is there: nothing is waited for. */
+  take(): number {
     const { memory, view } = this.#in;
     view.setUint32(40, 24, true);
     if (libc().recvmsg(this.#number, memory, RECEIVE_FLAGS) <= 0) {
@@ -98,15 +99,14 @@ export class RawSocket {
 }
 
 const F_GET_SEALS = 1034;
-const statfs = new Uint8Array(120);
+const status = new Uint8Array(144);
 
-/** The calls that tell what a received descriptor is, then its end. */
+/** The two calls that tell what a received memfd is, then its end. */
 export function rawLookAndClose(fd: number): number {
   const seals = libc().fcntl(fd, F_GET_SEALS, 0);
-  libc().fstatfs(fd, statfs);
-  const { size } = fstatSync(fd);
+  libc().fstat(FSTAT, fd, status);
   libc().close(fd);
-  return seals + size;
+  return seals;
 }
 
 const DMA_BUF_IOCTL_SYNC = 0x4008_6200;
