@@ -1,6 +1,6 @@
 /** A channel that is closed, limited, interrupted or copied while something is underway. */
 import { spawn } from "node:child_process";
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -116,6 +116,24 @@ describe.skipIf(process.platform !== "linux")("limits", () => {
     }
     expect(new Set(await Promise.all(filling))).toEqual(new Set(["no error"]));
     ours.close();
+  });
+
+  it("by one signal for a thousand waits are one listener, which goes with the last of them", async () => {
+    const [ours, theirs] = channelPair();
+    const abort = new AbortController();
+    const listeners = (): number => getEventListeners(abort.signal, "abort").length;
+    const options = { signal: abort.signal };
+    const waits = Array.from({ length: 1000 }, () => codeOfAsync(ours.receive(options)));
+    const short = codeOfAsync(ours.receive({ ...options, timeoutMs: 1 }));
+    await new Promise(setImmediate);
+    expect(listeners()).toBe(1);
+    expect(await short).toBe("WAIT_TIMED_OUT");
+    expect(listeners()).toBe(1);
+    abort.abort();
+    expect(new Set(await Promise.all(waits))).toEqual(new Set(["WAIT_INTERRUPTED"]));
+    expect(listeners()).toBe(0);
+    ours.close();
+    theirs.close();
   });
 
   it("refuse a signal that is over, even where nothing would have to be waited for", async () => {

@@ -63,6 +63,9 @@ describe.skipIf(process.platform !== "linux")("values of the wrong kind", () => 
       const options = { timeoutMs: 5, signal } as unknown as { signal: AbortSignal };
       expect(await codeOfAsync(far.receive(options))).toBe("ARGUMENT_INVALID");
     }
+    for (const options of [null, 5, "5", () => 5]) {
+      expect(await codeOfAsync(channel.receive(options as object))).toBe("ARGUMENT_INVALID");
+    }
     expect(await codeOfAsync(channel.receive({ timeoutMs: -0 }))).toBe("WAIT_TIMED_OUT");
     channel.close();
   });

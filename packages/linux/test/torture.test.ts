@@ -99,16 +99,55 @@ describe.skipIf(process.platform !== "linux")("10,000 waits at once", () => {
   });
 });
 
+/** Everything a peer does with buffers, in order. */
+const STEPS: readonly string[] = [
+  ...["before all", "received", "in a bracket", "mapped", "closed", "sharing", "shared", "blocked"],
+];
+
 describe.skipIf(process.platform !== "linux")("a peer that is killed", () => {
   /** A child with the other end, which adds one to all it is given. */
-  function spawnPeer(): { child: ChildProcess; channel: Channel } {
+  function spawnPeer(...roles: string[]): { child: ChildProcess; channel: Channel } {
     const [channel, theirs] = channelPair();
-    const child = spawn(process.execPath, [PEER, "increment"], {
+    const child = spawn(process.execPath, [PEER, ...roles], {
       stdio: ["ignore", "ignore", "ignore", theirs.number],
     });
     theirs.close();
     return { child, channel };
   }
+
+  it.each(STEPS)(
+    "at the step `%s` costs a typed end, no descriptor and no mapping",
+    async (step) => {
+      await warmUp();
+      await once(spawn("true"), "close");
+      const before = openDescriptorCount();
+      const { child, channel } = spawnPeer("dieAt", step);
+      const ended = once(child, "close");
+      const talk = async (): Promise<void> => {
+        using buffer = sharedMemory(8192, "bereaved");
+        await channel.share({ buffer }, step);
+        if (step === "blocked") {
+          await ended;
+        }
+        for (;;) {
+          const delivery = await channel.receive({ timeoutMs: 20_000 });
+          if (delivery === undefined) {
+            return;
+          }
+          for (const received of delivery.buffers.values()) {
+            received.withBytesSync("read", (bytes) => bytes[0]);
+            received.close();
+          }
+        }
+      };
+      expect(await codeOfAsync(talk())).toBe("no error");
+      expect(await codeOfAsync(channel.share({}, 1))).toBe("PEER_GONE");
+      channel.close();
+      expect((await ended)[1]).toBe("SIGKILL");
+      expect(openDescriptorCount()).toBe(before);
+      expect(sharedMappingCount("bereaved")).toBe(0);
+    },
+  );
 
   it("at any moment costs a typed end and no descriptor", async () => {
     await warmUp();
@@ -117,7 +156,7 @@ describe.skipIf(process.platform !== "linux")("a peer that is killed", () => {
     const moment = fc.record({ afterMessages: fc.nat(20), delayUs: fc.nat(3000) });
     await fc.assert(
       fc.asyncProperty(moment, async ({ afterMessages, delayUs }) => {
-        const { child, channel } = spawnPeer();
+        const { child, channel } = spawnPeer("increment");
         const ended = once(child, "close");
         let done = 0;
         const talk = async (): Promise<void> => {

@@ -40,7 +40,13 @@ export function limitsOf(options: ReadinessOptions | undefined, what: string): W
   if (options === undefined) {
     return NO_LIMITS;
   }
-  const { signal, timeoutMs } = options ?? {};
+  if (typeof options !== "object" || options === null) {
+    throw new PeerbufError(
+      "ARGUMENT_INVALID",
+      `${String(options)} is no limit of a wait: { timeoutMs, signal } is one`,
+    );
+  }
+  const { signal, timeoutMs } = options;
   checkTime(timeoutMs);
   checkSignal(signal);
   if (signal?.aborted === true) {
@@ -99,16 +105,47 @@ async function limited<T>(
         timeoutMs === undefined
           ? undefined
           : setTimeout(() => reject(timedOut(what, timeoutMs)), Math.ceil(leftMs));
-      signal?.addEventListener("abort", interrupt, { once: true });
+      const ignore = signal === undefined ? undefined : onAbort(signal, interrupt);
       stop = () => {
         watching.stop();
         clearTimeout(timer);
-        signal?.removeEventListener("abort", interrupt);
+        ignore?.();
       };
     });
   } finally {
     stop?.();
   }
+}
+
+/** Waits that a signal ends: one listener for all of them, or Node would warn of a leak from the eleventh on. */
+const waitsOf = new WeakMap<AbortSignal, { readonly ends: Set<() => void>; close(): void }>();
+
+/** Calls `end` at the abort, until what it answers is called. */
+function onAbort(signal: AbortSignal, end: () => void): () => void {
+  const waits = waitsOf.get(signal) ?? listenTo(signal);
+  waits.ends.add(end);
+  return () => {
+    if (waits.ends.delete(end) && waits.ends.size === 0) {
+      waits.close();
+    }
+  };
+}
+
+function listenTo(signal: AbortSignal): { readonly ends: Set<() => void>; close(): void } {
+  const ends = new Set<() => void>();
+  const endAll = (): void => {
+    for (const end of ends) {
+      end();
+    }
+  };
+  const close = (): void => {
+    signal.removeEventListener("abort", endAll);
+    waitsOf.delete(signal);
+  };
+  const waits = { ends, close };
+  waitsOf.set(signal, waits);
+  signal.addEventListener("abort", endAll, { once: true });
+  return waits;
 }
 
 const interrupted = (what: string, signal: AbortSignal | undefined): PeerbufError =>
