@@ -13,21 +13,22 @@ export class Actors {
   /** Depth of a driver's completions (interrupts, clock events, ends of engine work) on the stack. */
   completing = 0;
   #running = "";
-  /** Made by the first task: following promises costs something even while unused. */
-  #tasks: AsyncLocalStorage<Task> | undefined;
+  /** Whose turn it is, as the one says who drives the run. */
+  #turnOf = "";
 
   /** Empty: nobody in particular. */
   get current(): string {
-    return this.#running === "" ? (this.task?.actor ?? "") : this.#running;
+    return this.#running === "" ? (this.task?.actor ?? this.#turnOf) : this.#running;
   }
 
   set current(actor: string) {
-    this.#running = actor;
+    this.#turnOf = actor;
   }
 
   /** The task that runs now, across its `await`s. */
   get task(): Task | undefined {
-    return this.#tasks?.getStore();
+    const task = tasks?.getStore();
+    return task?.of === this ? task : undefined;
   }
 
   run<T>(actor: string, work: () => T): T {
@@ -52,15 +53,22 @@ export class Actors {
 
   /** The work, and everything that it awaits, is one sequential task of this actor. */
   runTask<T>(actor: string, work: () => T): T {
-    this.#tasks ??= new AsyncLocalStorage();
-    return this.#tasks.run({ actor }, work);
+    tasks ??= new AsyncLocalStorage();
+    return tasks.run({ actor, of: this }, work);
   }
 }
 
 /** One sequential piece of somebody's work; compared by identity. */
 export interface Task {
   readonly actor: string;
+  readonly of: Actors;
 }
+
+/**
+ * One for all checkers, made by the first task: following promises costs something even while unused, and each storage
+ * that was ever used costs it again, at every promise to the end of the process.
+ */
+let tasks: AsyncLocalStorage<Task> | undefined;
 
 /** The line of the first caller outside of this kit and of core; only where traces are asked for. */
 export function placeOfCall(): string | undefined {
