@@ -69,6 +69,7 @@ export function shippedExporters(): Contract[] {
       vfio,
       {
         options: handed,
+        isWindow: true,
         revoke: (api: Vfio) => api.disableMemory(),
         restore: (api: Vfio) => api.enableMemory(),
       },

@@ -70,7 +70,9 @@ export const acceleratorMemory: ExporterDriver<
       allocate(sizeBytes, wishes) {
         refuseUnknown(wishes, ["place"], "accelerator-memory");
         const place = oneOf<VramPart>(wishes, "place", ["visible", "hidden", "any"], "visible");
-        return storageOf(parts, memory.allocate(sizeBytes, place));
+        const taken = memory.allocate(sizeBytes, place);
+        clear(parts, taken);
+        return storageOf(parts, taken);
       },
     };
   },
@@ -99,6 +101,17 @@ function storageOf(parts: MemoryParts, taken: readonly VramRange[]): Storage {
   };
 }
 
+/** Nobody's old bytes, as far as the BAR shows them; the rest only a device on the link could clear. */
+function clear({ memory, window }: MemoryParts, taken: readonly VramRange[]): void {
+  for (const { offset, lengthBytes } of taken) {
+    const end = Math.min(offset + lengthBytes, memory.visibleBytes);
+    for (let at = offset; at < end; at += PAGE_BYTES) {
+      window.write(at, ZEROS);
+    }
+  }
+}
+
+const ZEROS = new Uint8Array(PAGE_BYTES);
 const PEERS: MappingOffer = Object.freeze({ type: P2P, require: true });
 
 function placed(provider: Device, taken: readonly VramRange[], start: number): Placement {

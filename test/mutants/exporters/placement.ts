@@ -6,6 +6,7 @@ import {
   decline,
   P2P,
   PAGE_BYTES,
+  PeerbufError,
   type PhysicalAddress,
   PhysicalRanges,
 } from "@peerbuf/core";
@@ -184,7 +185,7 @@ export const oneMappingOnly = pagesMutant({
     return {
       mapped() {
         if (isMapped) {
-          throw new RangeError("the mapping slot is taken");
+          throw new PeerbufError("BUFFER_BUSY", "the mapping slot is taken");
         }
         isMapped = true;
       },

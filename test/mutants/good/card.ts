@@ -235,6 +235,10 @@ function storageOf(
 ): CardStorage {
   const { access } = buffer;
   const place = ({ pair }: PlacementRequest): Placement | Decline =>
+    pair.require && pair.type.memory === "device" && buffer.place === "system"
+      ? decline("NOT_ON_CARD", "the bytes are in host memory for now")
+      : served(pair);
+  const served = (pair: PlacementRequest["pair"]): Placement | Decline =>
     pair.type.memory === "device" || buffer.place === "system" || move(buffer, "system", EVICTED)
       ? placementOf(buffer)
       : decline("PINNED_ON_CARD", "somebody needs the bytes on the card");

@@ -64,6 +64,12 @@ export class ApuStorage implements Storage {
 
   place({ pair }: PlacementRequest): Placement | Decline {
     const wantsDevice = pair.type.memory === "device";
+    if (wantsDevice && pair.require) {
+      return decline(
+        "DEVICE_MEMORY_REQUIRED",
+        "an APU's memory is the host's: nothing is behind its BAR",
+      );
+    }
     const refused = wantsDevice || this.#pages !== undefined ? undefined : this.#moveOut(NO_PAGES);
     return refused ?? this.#placed(wantsDevice);
   }

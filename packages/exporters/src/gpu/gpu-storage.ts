@@ -89,6 +89,9 @@ export class GpuStorage implements Storage, Resident {
     if (this.#pages === undefined) {
       this.#parts.residents.touch(this);
     }
+    if (this.#pages !== undefined && pair.require && pair.type.memory === "device") {
+      return decline(LIVES_IN_SYSTEM.code, LIVES_IN_SYSTEM.text);
+    }
     if (this.#pages !== undefined) {
       return this.#placed(pair.type.memory === "device" ? LIVES_IN_SYSTEM : undefined);
     }

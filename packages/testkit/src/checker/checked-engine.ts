@@ -4,12 +4,15 @@
 import type { PhysicalRanges, SegmentList } from "@peerbuf/core";
 import type { DmaEngine } from "../ground/dma-engine.ts";
 import type { Client } from "./checked-services.ts";
+import { messageOf } from "./fence-book.ts";
 import type { Watch } from "./watch.ts";
 
 export class CheckedEngine implements DmaEngine {
   readonly #inner: DmaEngine;
   readonly #watch: Watch;
   readonly #client: Client;
+  /** Pieces of work that were handed to the engine. */
+  #begun = 0;
 
   constructor(inner: DmaEngine, watch: Watch, client: Client) {
     this.#inner = inner;
@@ -25,14 +28,41 @@ export class CheckedEngine implements DmaEngine {
     local: Uint8Array,
     done: (ok: boolean) => void,
   ): void {
-    this.#inner.start(segments, offset, lengthBytes, kind, local, this.#completion(done));
+    this.#begun++;
+    this.#inner.start(segments, offset, lengthBytes, kind, local, (ok) => this.#ended(ok, done));
   }
 
   copy(from: PhysicalRanges, to: PhysicalRanges, done: (ok: boolean) => void): void {
-    this.#inner.copy(from, to, this.#completion(done));
+    const { host, log, moves } = this.#watch;
+    if (host.anyFreed(from) || host.anyFreed(to)) {
+      log.report("EXP-020", this.#client.name, "lets its engine copy pages that were freed");
+    }
+    const ranges = [from, to];
+    const copying = moves.copies(from);
+    host.work.add(ranges);
+    this.#begun++;
+    this.#inner.copy(from, to, (ok) => {
+      host.work.delete(ranges);
+      copying.ended();
+      this.#ended(ok, done);
+    });
   }
 
-  #completion(done: (ok: boolean) => void): (ok: boolean) => void {
-    return (ok) => this.#watch.actors.complete(this.#client.name, () => done(ok));
+  /** The driver's own turn. A fence that it signals while it hears of a failure must carry it. */
+  #ended(ok: boolean, done: (ok: boolean) => void): void {
+    const { actors, fences, log } = this.#watch;
+    const { name } = this.#client;
+    const begun = this.#begun;
+    fences.failing = ok ? undefined : name;
+    const turn = fences.beginCompletion(name);
+    try {
+      actors.complete(name, () => done(ok));
+      turn.end(this.#begun > begun);
+    } catch (error) {
+      log.report("PLT-035", name, `the end of its work threw: ${messageOf(error)}`);
+      throw error;
+    } finally {
+      fences.failing = undefined;
+    }
   }
 }

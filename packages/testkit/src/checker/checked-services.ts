@@ -57,6 +57,8 @@ export class CheckedHostMemory implements HostMemory {
       if (reached !== undefined) {
         const text = `frees pages that ${reached.client.id} can still reach by DMA`;
         log.report(role === "exporter" ? "EXP-020" : "IMP-026", name, text, reached.origin);
+      } else if (role === "exporter" && host.isWorkedOn(held.ranges)) {
+        log.report("EXP-020", name, "frees pages that its own engine still copies");
       }
     }
     this.#inner.free(pages);

@@ -4,15 +4,17 @@
  * Presence is kept: an operation that the exporter leaves out is left out here, because core reads
  * abilities from it. Only `mapped` and `unmapped` are always there, to know what is in use.
  */
-import type {
-  AttachAnswer,
-  AttachRequest,
-  BufferControl,
-  Decline,
-  Fence,
-  Placement,
-  PlacementRequest,
-  Storage,
+import {
+  type AttachAnswer,
+  type AttachRequest,
+  type BufferControl,
+  type Decline,
+  type Fence,
+  FenceError,
+  PeerbufError,
+  type Placement,
+  type PlacementRequest,
+  type Storage,
 } from "@peerbuf/core";
 import { checkOffers, checkReason, isPromise } from "./answers.ts";
 import { messageOf } from "./fence-book.ts";
@@ -79,21 +81,50 @@ class StorageCheck {
       ...(copy && { copy: (target, way) => this.#copy(() => copy.call(storage, target, way)) }),
       ...(beginCpuAccess && {
         beginCpuAccess: async (use) => {
-          await this.#run(() => beginCpuAccess.call(storage, use));
+          await this.#askLater("beginCpuAccess", () => beginCpuAccess.call(storage, use));
           this.#brackets++;
         },
       }),
       ...(endCpuAccess && {
         endCpuAccess: (use) => this.#end(() => endCpuAccess.call(storage, use)),
       }),
-      ...(read && { read: (at, target) => this.#run(() => read.call(storage, at, target)) }),
-      ...(write && { write: (at, source) => this.#run(() => write.call(storage, at, source)) }),
+      ...(read && {
+        read: (at, target) => this.#askLater("read", () => read.call(storage, at, target)),
+      }),
+      ...(write && {
+        write: (at, source) => this.#askLater("write", () => write.call(storage, at, source)),
+      }),
       release: () => this.#release(),
     };
   }
 
   #run<T>(work: () => T): T {
     return this.#watch.actors.run(this.#exporter, work);
+  }
+
+  /** A step that may refuse, as a `PeerbufError` and in no other way. */
+  #ask<T>(what: string, work: () => T): T {
+    try {
+      return this.#run(work);
+    } catch (error) {
+      this.#checkRefusal(what, error);
+      throw error;
+    }
+  }
+
+  async #askLater<T>(what: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#run(work);
+    } catch (error) {
+      this.#checkRefusal(what, error);
+      throw error;
+    }
+  }
+
+  #checkRefusal(what: string, error: unknown): void {
+    if (!(error instanceof PeerbufError || error instanceof FenceError)) {
+      this.#report("EXP-003", `${what} threw ${messageOf(error)}`);
+    }
   }
 
   #report(rule: Parameters<Watch["log"]["report"]>[0], text: string): void {
@@ -112,7 +143,7 @@ class StorageCheck {
       checkSame(this.#watch, this.#subject, this.#typesAtFirst, this.#storage.types);
     }
     const before = this.#watch.host.heldBy(this.#exporter).length;
-    const answer = this.#run(() => attach(request));
+    const answer = this.#ask("attach", () => attach(request));
     if (isPromise(answer)) {
       this.#report("EXP-024", "answers attach with a promise");
       return answer;
@@ -150,7 +181,7 @@ class StorageCheck {
     ask: () => Placement | Decline,
     request: PlacementRequest,
   ): Placement | Decline {
-    const answer = this.#run(ask);
+    const answer = this.#ask(what, ask);
     if (isPromise(answer)) {
       this.#report("EXP-024", `answers ${what} with a promise`);
     } else if ("answer" in answer) {
@@ -163,7 +194,9 @@ class StorageCheck {
   }
 
   #mapped(placement: Placement): void {
-    this.#run(() => this.#storage.mapped?.(placement));
+    if (isPromise(this.#ask("mapped", () => this.#storage.mapped?.(placement)))) {
+      this.#report("EXP-024", "answers mapped with a promise");
+    }
     this.#placements.mapped(placement);
   }
 
@@ -173,8 +206,12 @@ class StorageCheck {
   }
 
   #copy(copy: () => Fence): Fence {
-    const fence = this.#run(copy);
-    this.#checkFence(fence ?? null, "copy");
+    const fence = this.#ask("copy", copy);
+    if (isPromise(fence)) {
+      this.#report("EXP-024", "answers copy with a promise");
+    } else {
+      this.#checkFence(fence ?? null, "copy");
+    }
     return fence;
   }
 

@@ -34,6 +34,13 @@ interface TakenLock {
   readonly order: number;
 }
 
+/** The end of one piece of a driver's work, while it hears of it. */
+interface Completion {
+  readonly driver: string;
+  waitedFor: Fence | undefined;
+  hasSignaled: boolean;
+}
+
 /** A node of the order of waits: a reservation's label, or a fence context. */
 type Waited = string | FenceContext;
 
@@ -45,6 +52,11 @@ export class FenceBook {
   readonly #locks: TakenLock[] = [];
   readonly #arrows = new Map<Waited, Set<Waited>>();
   #order = 0;
+  #completion: Completion | undefined;
+  /** The latest fence of each context that has signaled. */
+  readonly #signaled = new Map<FenceContext, Fence>();
+  /** The driver that hears at this moment that work of its device has failed. */
+  failing: string | undefined;
 
   constructor(log: ViolationLog, actors: Actors) {
     this.#log = log;
@@ -53,6 +65,9 @@ export class FenceBook {
 
   /** From here on others may wait for it. */
   publish(fence: Fence, place?: Published["place"]): void {
+    if (typeof fence?.addCallback !== "function") {
+      return; // Said where it was handed on.
+    }
     const known = this.#published.get(fence);
     if (known !== undefined) {
       known.place = place ?? known.place;
@@ -70,6 +85,23 @@ export class FenceBook {
     if (fence instanceof SoftwareFence) {
       this.#watchSignal(fence, entry);
     }
+  }
+
+  /** A piece of work of this driver has ended, and it hears of it until `end`. */
+  beginCompletion(driver: string): { end(hasBegunMore: boolean): void } {
+    const completion: Completion = { driver, waitedFor: undefined, hasSignaled: false };
+    const before = this.#completion;
+    this.#completion = completion;
+    return {
+      end: (hasBegunMore) => {
+        this.#completion = before;
+        const { waitedFor, hasSignaled } = completion;
+        if (waitedFor !== undefined && !hasSignaled && !hasBegunMore && this.#owes(driver)) {
+          const text = `a completion of ${driver} waits for it, and signals nothing`;
+          this.#log.report("SYN-003", nameOf(waitedFor), text);
+        }
+      },
+    };
   }
 
   /** Somebody waits for the lock of a reservation, in its own right (core's short locks never wait). */
@@ -107,6 +139,9 @@ export class FenceBook {
   waitsForFence(fence: Fence): void {
     const { current } = this.#actors;
     this.#checkInvalidating(`it waits for ${nameOf(fence)}`);
+    if (this.#completion?.driver === current && !fence.isSignaled) {
+      this.#completion.waitedFor ??= fence;
+    }
     for (const { label, actor } of this.#locks) {
       if (actor === current && current !== "") {
         this.#arrow(label, fence.context);
@@ -140,7 +175,15 @@ export class FenceBook {
     return owing;
   }
 
+  #owes(driver: string): boolean {
+    return this.#owing().some(({ producer }) => producer === driver);
+  }
+
   #checkSeqno(fence: Fence): void {
+    const done = this.#signaled.get(fence.context);
+    if (done !== undefined && isLater(done, fence)) {
+      this.#log.report("SYN-005", nameOf(fence), `begins after ${nameOf(done)} has signaled`);
+    }
     let seqnos = this.#seqnos.get(fence.context);
     if (seqnos === undefined) {
       seqnos = new Map();
@@ -157,9 +200,18 @@ export class FenceBook {
     const { signal, setError } = fence;
     fence.signal = (timestampNs) => {
       this.#checkSignal(entry);
+      const isFirst = !fence.isSignaled;
       entry.isSignaledByProducer = true;
       try {
-        return signal.call(fence, timestampNs);
+        if (this.#completion !== undefined) {
+          this.#completion.hasSignaled = true;
+        }
+        this.#noteSignaled(fence);
+        const answer = signal.call(fence, timestampNs);
+        if (isFirst && fence.error === undefined && this.failing === entry.producer) {
+          this.#log.report("SYN-021", nameOf(fence), "ends failed work and carries no error");
+        }
+        return answer;
       } catch (error) {
         this.#log.report("SYN-016", nameOf(fence), `a callback threw: ${messageOf(error)}`);
         throw error;
@@ -198,6 +250,13 @@ export class FenceBook {
     const earlier = this.#owing().find((other) => isLater(fence, other.fence));
     if (earlier !== undefined) {
       this.#log.report("SYN-005", nameOf(fence), `signals before ${nameOf(earlier.fence)}`);
+    }
+  }
+
+  #noteSignaled(fence: Fence): void {
+    const done = this.#signaled.get(fence.context);
+    if (done === undefined || isLater(fence, done)) {
+      this.#signaled.set(fence.context, fence);
     }
   }
 

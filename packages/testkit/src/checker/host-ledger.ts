@@ -13,6 +13,8 @@ export interface HeldPages {
 export class HostLedger {
   readonly #held = new Map<HostPages, HeldPages>();
   readonly #freed = new RangeSet();
+  /** What engines copy now, in memory of their own drivers. */
+  readonly work: Set<readonly PhysicalRanges[]> = new Set();
 
   took(owner: string, pages: HostPages, origin: string | undefined): void {
     this.#held.set(pages, { owner, ranges: pages.ranges, origin });
@@ -42,11 +44,45 @@ export class HostLedger {
     return false;
   }
 
+  isWorkedOn(ranges: PhysicalRanges): boolean {
+    return [...this.work].some((each) => each.some((one) => rangesOverlap(one, ranges)));
+  }
+
+  /** Some bytes are held and others are not: a list that runs past the end of its pages. */
+  isHeldInPart(ranges: PhysicalRanges): boolean {
+    for (let index = 0; index < ranges.count; index++) {
+      const end = endOf(ranges, index);
+      let at: number = ranges.start(index);
+      while (at < end) {
+        const heldTo = this.#heldTo(at);
+        if (heldTo === undefined) {
+          break;
+        }
+        at = heldTo;
+      }
+      if (at < end && at > ranges.start(index)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /** Who holds the page at this address; `undefined` where nobody took it through the platform. */
   ownerAt(address: number): string | undefined {
     for (const { owner, ranges } of this.#held.values()) {
       if (indexOf(ranges, address) >= 0) {
         return owner;
+      }
+    }
+    return undefined;
+  }
+
+  /** The end of the held stretch around this address. */
+  #heldTo(address: number): number | undefined {
+    for (const { ranges } of this.#held.values()) {
+      const index = indexOf(ranges, address);
+      if (index >= 0) {
+        return endOf(ranges, index);
       }
     }
     return undefined;

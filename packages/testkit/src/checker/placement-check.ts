@@ -1,7 +1,7 @@
 /**
  * Placement check: where an exporter says that a buffer's bytes are, against what can be true.
  */
-import type { PhysicalRanges, Placement, PlacementRequest } from "@peerbuf/core";
+import type { Placement, PlacementRequest } from "@peerbuf/core";
 import type { RuleId } from "../rules/rule.ts";
 import { eachRange, rangesOverlap } from "./host-ledger.ts";
 import type { Watch } from "./watch.ts";
@@ -51,6 +51,7 @@ export class PlacementCheck implements PlacedBuffer {
     this.motions = motions;
     this.#alive = alive;
     alive.add(this);
+    watch.moves.forgetArrived();
   }
 
   check(placement: Placement, request: PlacementRequest): void {
@@ -59,16 +60,23 @@ export class PlacementCheck implements PlacedBuffer {
       typeName: request.pair.type.name,
       motion: this.motions.count,
     };
-    this.#checkAsked(placement, request);
+    const { log } = this.#watch;
+    const before = log.count;
+    const isSound = (): boolean => log.count === before;
     if (placement !== this.#known) {
-      const before = this.#watch.log.count;
       this.#checkShape(placement);
       this.#checkMemory(placement);
-      this.#known = this.#watch.log.count === before ? placement : undefined;
+      this.#known = isSound() ? placement : undefined;
     }
-    this.#checkFreed(placement.ranges);
-    this.#checkMoved(this.#last);
-    this.#checkOthers(placement);
+    this.motions.lastPlace = placement.ranges;
+    this.#checkHeld(placement);
+    if (isSound()) {
+      this.#checkMoved(this.#last); // Who moves without a word is wrong about all that follows.
+    }
+    if (isSound()) {
+      this.#checkAsked(placement, request);
+      this.#checkOthers(placement);
+    }
   }
 
   pinned(placement: Placement): void {
@@ -97,6 +105,7 @@ export class PlacementCheck implements PlacedBuffer {
 
   released(): void {
     this.#alive.delete(this);
+    this.#watch.moves.released(this.subject);
   }
 
   #report(rule: RuleId, text: string): void {
@@ -156,27 +165,34 @@ export class PlacementCheck implements PlacedBuffer {
     });
   }
 
-  #checkFreed(ranges: PhysicalRanges): void {
-    if (this.#watch.host.anyFreed(ranges)) {
+  #checkHeld({ target, ranges }: Placement): void {
+    const { host } = this.#watch;
+    if (host.anyFreed(ranges)) {
       this.#report("EXP-015", "is placed in pages that were freed");
+    } else if (target === "system" && host.isHeldInPart(ranges)) {
+      this.#report("EXP-015", "is placed past the end of pages that somebody holds");
     }
   }
 
   /** Addresses of a private link are the link's own: no BAR shows them. */
   #isLink(): boolean {
-    return this.#last?.typeName.startsWith("interconnect:") ?? false;
+    return isLink(this.#last?.typeName ?? "");
   }
 
   #checkMoved(now: InUse): void {
     const [pinned] = this.#pinned;
     const [other] = this.inUse.filter(({ motion }) => motion === now.motion);
-    if (pinned !== undefined && pinned.target !== now.placement.target) {
+    if (pinned !== undefined && this.#isElsewhereThan(pinned, now.placement)) {
       this.#report("EXP-017", `is pinned in ${pinned.target} memory and placed elsewhere`);
-    }
-    if (other !== undefined && isElsewhere(other, now)) {
+    } else if (other !== undefined && isElsewhere(other, now)) {
       const text = `is mapped in ${other.placement.target} memory and now placed elsewhere: nobody was told`;
       this.#report("EXP-018", text);
     }
+  }
+
+  #isElsewhereThan(pinned: Placement, placement: Placement): boolean {
+    const isOther = pinned.target !== placement.target || !isSamePlace(pinned, placement);
+    return isOther && !this.#isLink();
   }
 
   /** Another buffer's memory that a device may still write. */
@@ -195,12 +211,16 @@ export class PlacementCheck implements PlacedBuffer {
   }
 }
 
-/** Two mappings of one type, or in memory of two kinds, that cannot both be where the bytes are. */
+/** Two mappings that cannot both be where the bytes are. Numbers of a private link are compared with its own. */
 function isElsewhere(one: InUse, other: InUse): boolean {
   const isComparable =
-    one.typeName === other.typeName || one.placement.target !== other.placement.target;
+    one.typeName === other.typeName ||
+    one.placement.target !== other.placement.target ||
+    !(isLink(one.typeName) || isLink(other.typeName));
   return isComparable && !isSamePlace(one.placement, other.placement);
 }
+
+const isLink = (typeName: string): boolean => typeName.startsWith("interconnect:");
 
 function isSamePlace(one: Placement, other: Placement): boolean {
   if (one === other || one.ranges === other.ranges) {

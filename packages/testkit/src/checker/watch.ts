@@ -6,6 +6,7 @@ import { Actors, placeOfCall } from "./actors.ts";
 import { DmaLedger } from "./dma-ledger.ts";
 import { FenceBook } from "./fence-book.ts";
 import { HostLedger } from "./host-ledger.ts";
+import { MoveBook } from "./move-book.ts";
 import { type Violation, ViolationLog } from "./violation.ts";
 
 export interface WatchOptions {
@@ -32,6 +33,7 @@ export class Watch {
   readonly dma: DmaLedger = new DmaLedger();
   readonly host: HostLedger = new HostLedger();
   readonly fences: FenceBook;
+  readonly moves: MoveBook;
   /** Those that are watched already. */
   readonly reservations: Set<Reservation> = new Set();
   readonly #traces: boolean;
@@ -46,6 +48,7 @@ export class Watch {
       onViolation: options.onViolation,
     });
     this.fences = new FenceBook(this.log, this.actors);
+    this.moves = new MoveBook(this.log);
   }
 
   /** Where the present call comes from; `undefined` unless traces are on. */

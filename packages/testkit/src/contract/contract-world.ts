@@ -29,6 +29,8 @@ export interface ContractWorld {
   ): Promise<boolean>;
   /** What the device would read at this very moment; `false`: it gets nowhere. Left out as `transfer` is. */
   look?(client: Device, segments: SegmentList, bytes: Uint8Array): boolean;
+  /** From now on copies of the home device's engine end midway with an error, or well again. Left out: it has none. */
+  failCopies?(isFailing: boolean): void;
   close(): void;
 }
 
@@ -41,7 +43,16 @@ const EVENTS_MAX = 100_000;
 /** The light world: gpu0 is home, nic0 and nic1 are clients. */
 export const lightWorld: OpenWorld = (checker) => {
   const limits = { nic0: NARROW };
-  const world = createWorld({ decisions: { choose: () => 0 }, checker, limits, isDirect: true });
+  let failing = 0;
+  const world = createWorld({
+    decisions: { choose: () => failing },
+    faults: ["partial-copy"],
+    faultsMax: Number.POSITIVE_INFINITY,
+    deviceMemoryBytes: DEVICE_BYTES,
+    checker,
+    limits,
+    isDirect: true,
+  });
   return {
     platform: world.platform,
     judge: { name: "light-rules", judge: () => NEAR },
@@ -53,10 +64,15 @@ export const lightWorld: OpenWorld = (checker) => {
         world.engineOf(client).start(segments, 0, bytes.length, kind, bytes, done);
       }),
     look: (client, segments, bytes) => look(world, client, segments, bytes),
+    failCopies(isFailing) {
+      failing = isFailing ? 1 : 0;
+    },
     close() {},
   };
 };
 
+/** Behind each BAR: room for the largest buffers of the suite, four at once. */
+const DEVICE_BYTES = 2 ** 18;
 /** An engine with limits of its own: 40 bits of address, a quarter of a megabyte a segment. */
 const NARROW = { addressMax: 2 ** 40 - 1, segmentBytesMax: 2 ** 18, segmentCountMax: 256 };
 

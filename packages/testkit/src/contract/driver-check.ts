@@ -11,6 +11,11 @@ export interface ExporterCheck<Options = undefined, Api = object> {
   readonly options?: Options;
   /** For every allocation. */
   readonly wishes?: AllocateOptions;
+  /**
+   * Buffers show memory that exists without them (a BAR, a file): two of them may show the same bytes, and a new one
+   * shows what is there. Default: every buffer has memory of its own, and a new one holds zeros.
+   */
+  readonly isWindow?: boolean;
   /** Makes the buffer move, as an eviction would; it may stay where it is when it is pinned. Claims movable memory. */
   move?(api: Api, buffer: DmaBuf): void;
   /** Takes the memory away from everyone, as a reset would; resolves when nobody reaches it. Claims revocation. */

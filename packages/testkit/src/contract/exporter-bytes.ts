@@ -84,19 +84,16 @@ export function byteChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>
     const one = buffer.attach(session.probe(0, "pinned"));
     const first = one.map("bidirectional");
     await arrived(session, first);
-    try {
-      const other = buffer.attach(session.probe(1, "movable"));
-      const second = other.map("bidirectional");
-      const seen = new Uint8Array(BUFFER_BYTES);
-      await session.transfer(first, 0, "write", patternOf(5, BUFFER_BYTES));
-      await session.transfer(second, 1, "read", seen);
-      const wrong = difference(seen, patternOf(5, BUFFER_BYTES));
-      session.demand("EXP-041", wrong === undefined, `two importers see two buffers: ${wrong}`);
-      second.unmap();
-      other.detach();
-    } finally {
-      letGo(buffer, one, first);
-    }
+    using other = buffer.attach(session.probe(1, "movable"));
+    using second = other.map("bidirectional");
+    const seen = new Uint8Array(BUFFER_BYTES);
+    await session.transfer(first, 0, "write", patternOf(5, BUFFER_BYTES));
+    await session.transfer(second, 1, "read", seen);
+    const wrong = difference(seen, patternOf(5, BUFFER_BYTES));
+    session.demand("EXP-041", wrong === undefined, `two importers see two buffers: ${wrong}`);
+    second.unmap();
+    other.detach();
+    letGo(buffer, one, first);
   };
 
   /** P2P first, then somebody who needs system memory. */

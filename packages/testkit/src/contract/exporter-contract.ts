@@ -6,10 +6,13 @@ import { DMA, P2P } from "@peerbuf/core";
 import type { Contract, ContractCheck } from "./contract.ts";
 import { lightWorld, type OpenWorld } from "./contract-world.ts";
 import type { ExporterCheck } from "./driver-check.ts";
+import { bracketChecks } from "./exporter-brackets.ts";
 import { byteChecks } from "./exporter-bytes.ts";
 import { copyChecks } from "./exporter-copies.ts";
 import { motionChecks } from "./exporter-motion.ts";
+import { revocationChecks } from "./exporter-revocation.ts";
 import { scarcityChecks } from "./exporter-scarcity.ts";
+import { troubleChecks } from "./exporter-trouble.ts";
 import {
   arrived,
   BUFFER_BYTES,
@@ -17,6 +20,7 @@ import {
   exporterCheck,
   letGo,
 } from "./exporter-under-test.ts";
+import { varietyChecks } from "./exporter-variety.ts";
 
 const REPEATS = 12;
 
@@ -28,9 +32,13 @@ export function exporterContract<Options, Api>(
   const tested = { driver, check, open };
   const checks = [
     ...shapeChecks(tested),
+    ...varietyChecks(tested),
     ...byteChecks(tested),
-    ...copyChecks(tested),
+    ...bracketChecks(tested),
     ...motionChecks(tested),
+    ...copyChecks(tested),
+    ...revocationChecks(tested),
+    ...troubleChecks(tested),
     ...scarcityChecks(tested),
   ];
   return { subject: `exporter "${driver.name}"`, checks };
@@ -44,13 +52,18 @@ function shapeChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>): Con
       "a buffer is allocated, attached, mapped and given back",
       ["EXP-021", "EXP-001", "EXP-006", "EXP-007", "EXP-008", "EXP-011", "EXP-012"],
       async (session, exporter) => {
-        for (const direction of ["to-device", "from-device", "bidirectional"] as const) {
-          const buffer = exporter.allocate(BUFFER_BYTES, wishes);
-          const attachment = buffer.attach(session.probe(0, "movable"));
-          const mapping = attachment.map(direction);
-          await arrived(session, mapping);
-          letGo(buffer, attachment, mapping);
-        }
+        const buffer = exporter.allocate(BUFFER_BYTES, wishes);
+        const attachment = buffer.attach(session.probe(0, "movable"));
+        const mapping = attachment.map("bidirectional");
+        await arrived(session, mapping);
+        letGo(buffer, attachment, mapping);
+        const next = exporter.allocate(BUFFER_BYTES, wishes);
+        const refused = await session.refusal(() => {
+          next.attach(session.probe(0, "movable")).detach();
+        }, "an attach");
+        next.close();
+        const text = `a second buffer is refused: ${refused?.message}`;
+        session.demand("EXP-042", refused === undefined, text);
       },
     ),
     exporterCheck(

@@ -17,9 +17,11 @@ import {
   arrived,
   BUFFER_BYTES,
   cpuRead,
+  cpuWrite,
   type ExporterUnderTest,
   exporterCheck,
 } from "./exporter-under-test.ts";
+import { HELD_BYTES, HeldBuffer } from "./held-buffer.ts";
 import { difference, NotClaimed, patternOf, type Session } from "./session.ts";
 
 export function copyChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>): ContractCheck[] {
@@ -67,7 +69,66 @@ export function copyChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>
     }
   };
 
+  /** The bytes are on the move when an importer asks for them in memory of its own. */
+  const midway: Body = async (session, exporter) => {
+    const pages = session.memory.allocate(HELD_BYTES);
+    const held = new HeldBuffer(tested, session, exporter, "movable");
+    try {
+      await held.fill();
+      for (let round = 1; round <= 2; round++) {
+        await held.move();
+        held.mapping.unmap();
+        await outOf(session, held.buffer, pages, patternOf(round, HELD_BYTES));
+        held.mapping = held.attachment.map("bidirectional");
+        await held.fill(round + 1);
+      }
+      held.letGo();
+    } finally {
+      await session.rest();
+      session.memory.free(pages);
+    }
+  };
+
+  const failing: Body = async (session, exporter) => {
+    const { failCopies } = session.world;
+    if (failCopies === undefined) {
+      throw new NotClaimed("this world has no engine that fails");
+    }
+    const pages = session.memory.allocate(HELD_BYTES);
+    const held = new HeldBuffer(tested, session, exporter, "movable");
+    try {
+      await held.fill();
+      const importer = bringing(session.probe(1, "pinned"), pages.ranges);
+      const attachment = held.buffer.attach(importer);
+      failCopies(true);
+      const mapping = await copied(session, attachment, "bidirectional");
+      await arrived(session, mapping);
+      if (mapping.ready?.error === undefined) {
+        const wrong = difference(
+          bytesAt(session, pages.ranges, HELD_BYTES),
+          patternOf(1, HELD_BYTES),
+        );
+        session.demand(
+          "SYN-021",
+          wrong === undefined,
+          `a copy failed and did not say so: ${wrong}`,
+        );
+      }
+      mapping.unmap();
+      await session.rest();
+      failCopies(false);
+      attachment.detach();
+      held.letGo();
+    } finally {
+      failCopies(false);
+      await session.rest();
+      session.memory.free(pages);
+    }
+  };
+
   return [
+    exporterCheck(tested, "copies wait for bytes on the move", ["EXP-030"], midway),
+    exporterCheck(tested, "a copy for an importer that fails says so", ["SYN-021"], failing),
     exporterCheck(tested, "copies to an importer's memory carry every byte", ["EXP-030"], copies),
     exporterCheck(
       tested,
@@ -114,17 +175,33 @@ async function copied(
   return mapping;
 }
 
+/** The bytes, copied out at the moment in which the fence says so. */
+async function outOf(
+  session: Session,
+  buffer: DmaBuf,
+  { ranges }: HostPages,
+  bytes: Uint8Array,
+): Promise<void> {
+  const attachment = buffer.attach(bringing(session.probe(1, "pinned"), ranges));
+  const mapping = await copied(session, attachment, "to-device");
+  await arrived(session, mapping);
+  const wrong = difference(bytesAt(session, ranges, bytes.length), bytes);
+  session.demand("EXP-030", wrong === undefined, `copied out after a move: ${wrong}`);
+  mapping.unmap();
+  attachment.detach();
+}
+
 async function roundTrip(
   session: Session,
   buffer: DmaBuf,
   importer: Importer,
   { ranges }: HostPages,
 ): Promise<void> {
-  await session.inTime(buffer.write(0, patternOf(9, BUFFER_BYTES)), "a write by the CPU");
+  await cpuWrite(session, buffer, patternOf(9, BUFFER_BYTES));
   const attachment = buffer.attach(importer);
   const mapping = attachment.map("bidirectional");
   const compare = (): void => {
-    const wrong = difference(bytesAt(session, ranges), patternOf(9, BUFFER_BYTES));
+    const wrong = difference(bytesAt(session, ranges, BUFFER_BYTES), patternOf(9, BUFFER_BYTES));
     session.demand("EXP-030", wrong === undefined, `copied out: ${wrong}`);
   };
   if (mapping.ready === undefined || mapping.ready.addCallback(compare) === "signaled") {
@@ -132,7 +209,7 @@ async function roundTrip(
   }
   await arrived(session, mapping);
   const back = patternOf(10, BUFFER_BYTES);
-  eachPart(ranges, (start, at, length) =>
+  eachPart(ranges, BUFFER_BYTES, (start, at, length) =>
     session.memory.write(start, back.subarray(at, at + length)),
   );
   await session.inTime(mapping.unmap()?.signaled(), "the copy back");
@@ -141,9 +218,9 @@ async function roundTrip(
   session.demand("EXP-030", found === undefined, `copied back: ${found}`);
 }
 
-function bytesAt(session: Session, ranges: PhysicalRanges): Uint8Array {
-  const bytes = new Uint8Array(BUFFER_BYTES);
-  eachPart(ranges, (start, at, length) =>
+function bytesAt(session: Session, ranges: PhysicalRanges, lengthBytes: number): Uint8Array {
+  const bytes = new Uint8Array(lengthBytes);
+  eachPart(ranges, lengthBytes, (start, at, length) =>
     session.memory.read(start, bytes.subarray(at, at + length)),
   );
   return bytes;
@@ -151,10 +228,11 @@ function bytesAt(session: Session, ranges: PhysicalRanges): Uint8Array {
 
 function eachPart(
   ranges: PhysicalRanges,
+  lengthBytes: number,
   visit: (start: PhysicalAddress, at: number, lengthBytes: number) => void,
 ): void {
   for (let index = 0, at = 0; index < ranges.count; index++) {
-    const length = Math.min(ranges.lengthBytes(index), BUFFER_BYTES - at);
+    const length = Math.min(ranges.lengthBytes(index), lengthBytes - at);
     visit(ranges.start(index), at, length);
     at += length;
   }

@@ -1,12 +1,12 @@
 /**
- * Exporter motion: memory that moves or is taken away, while importers look on.
+ * Exporter motion: memory that moves while importers look on.
  */
 import {
-  type Attachment,
   type DmaBuf,
+  type Lifetime,
   type Mapping,
   type OpenedExporter,
-  SoftwareFence,
+  PeerbufError,
 } from "@peerbuf/core";
 import type { ContractCheck } from "./contract.ts";
 import {
@@ -14,188 +14,230 @@ import {
   BUFFER_BYTES,
   type ExporterUnderTest,
   exporterCheck,
-  letGo,
+  requireOwnMemory,
 } from "./exporter-under-test.ts";
-import { difference, later, NotClaimed, type Probe, patternOf, type Session } from "./session.ts";
+import { claimed, HELD_BYTES, HeldBuffer } from "./held-buffer.ts";
+import { difference, patternOf, type Session } from "./session.ts";
 
-/** One importer with a mapping of a buffer that holds a pattern. */
-interface Held {
-  readonly buffer: DmaBuf;
-  readonly probe: Probe;
-  readonly attachment: Attachment;
-  mapping: Mapping;
-}
+/** What the CPU writes after a move: across pages, and the last byte alone. */
+const PARTS: readonly (readonly [offset: number, length: number])[] = [
+  [1, 3],
+  [4095, 2],
+  [HELD_BYTES - 1, 1],
+];
+/** Moves of one buffer: to each place more than once. */
+const MOVES = 5;
 
 export function motionChecks<Options, Api>(
   tested: ExporterUnderTest<Options, Api>,
 ): ContractCheck[] {
-  const { check } = tested;
-  const { wishes = {} } = check;
-  type Body = (session: Session, exporter: OpenedExporter<Api>) => Promise<void>;
+  type Held = HeldBuffer<Options, Api>;
+  type Body = (session: Session, exporter: OpenedExporter<Api>, held: Held) => Promise<void>;
 
-  const held = async (
-    session: Session,
-    exporter: OpenedExporter<Api>,
-    lifetime: "movable" | "revocable" | "pinned",
-  ): Promise<Held> => {
-    const buffer = exporter.allocate(BUFFER_BYTES, wishes);
-    const probe = session.probe(0, lifetime);
-    const attachment = buffer.attach(probe);
-    const mapping = attachment.map("bidirectional");
-    await arrived(session, mapping);
-    if (session.world.transfer !== undefined) {
-      await session.transfer(mapping, 0, "write", patternOf(1, BUFFER_BYTES));
-    }
-    return { buffer, probe, attachment, mapping };
-  };
+  const check = (
+    name: string,
+    rules: ContractCheck["rules"],
+    lifetime: Lifetime,
+    body: Body,
+  ): ContractCheck =>
+    exporterCheck(tested, name, rules, async (session, exporter) => {
+      claimed(tested.check.move, "move");
+      const held = new HeldBuffer(tested, session, exporter, lifetime);
+      await held.fill();
+      await body(session, exporter, held);
+      held.letGo();
+    });
 
-  const moved: Body = async (session, exporter) => {
-    const move = claimed(check.move, "move");
-    const it = await held(session, exporter, "movable");
-    for (let round = 0; round < 2; round++) {
-      move.call(check, exporter.api, it.buffer);
-      if (round > 0 && !it.mapping.isStale) {
+  const moved: Body = async (session, _exporter, held) => {
+    for (let round = 1; round <= MOVES; round++) {
+      await held.move();
+      if (round > 1 && !held.mapping.isStale) {
         break; // It had one place to go to.
       }
-      const isTold = it.mapping.isStale && it.probe.told === round + 1;
-      session.demand("EXP-032", isTold, `move ${round + 1}: the importer was not told`);
-      it.mapping.unmap();
-      it.mapping = it.attachment.map("bidirectional");
-      await stillThere(session, it, "EXP-031");
+      await demandTold(session, held, round);
+      held.remap();
+      await held.stillThere("EXP-031");
+      await held.fill(round + 1);
+      await sameForCpu(session, held, patternOf(round + 1, HELD_BYTES));
+      await held.fill(round + 1);
     }
-    letGo(it.buffer, it.attachment, it.mapping);
   };
 
-  const movedMidway: Body = async (session, exporter) => {
-    const move = claimed(check.move, "move");
-    const it = await held(session, exporter, "movable");
-    move.call(check, exporter.api, it.buffer);
-    it.mapping.unmap();
-    const other = it.buffer.attach(session.probe(1, "movable"));
-    it.mapping = it.attachment.map("to-device");
+  const movedMidway: Body = async (session, _exporter, held) => {
+    await held.move();
+    const other = held.buffer.attach(session.probe(1, "movable"));
+    held.remap();
     const second = other.map("to-device");
-    await stillThere(session, it, "EXP-031");
+    await held.stillThere("EXP-031");
     await arrived(session, second);
     second.unmap();
     other.detach();
-    letGo(it.buffer, it.attachment, it.mapping);
   };
 
-  /** The importer's device still works on the old place when the move begins. */
-  const movedUnderWork: Body = async (session, exporter) => {
-    const move = claimed(check.move, "move");
-    const it = await held(session, exporter, "movable");
-    const { domain } = it.buffer.reservation;
-    const names = { driverName: "suite", timelineName: "work under a move" };
-    const work = new SoftwareFence(domain.createContext(names), 1);
-    it.buffer.addFence(work, "bookkeep");
-    move.call(check, exporter.api, it.buffer);
+  /** Importers' devices still work on the old place when the move begins. */
+  const movedUnderWork: Body = async (session, _exporter, held) => {
+    for (let round = 1; round <= 2; round++) {
+      const works = (["read", "write", "bookkeep"] as const).map((usage) =>
+        held.work(`${usage} ${round}`, usage),
+      );
+      await held.move();
+      const { isStale } = held.mapping;
+      for (const work of works) {
+        await session.rest();
+        const isWaiting = !isStale || held.buffer.reservation.getFences("kernel").length > 0;
+        session.demand("EXP-019", isWaiting, "the move was over while a device still worked");
+        work.signal();
+      }
+      held.remap();
+      await held.stillThere("EXP-031");
+    }
+  };
+
+  /** The memory that is left goes to somebody else, while devices still read it. */
+  const movedForOthers: Body = async (session, exporter, held) => {
+    requireOwnMemory(tested);
+    const work = held.work("a late reader", "read");
+    await held.move();
+    const other = exporter.allocate(BUFFER_BYTES, tested.check.wishes ?? {});
+    const attachment = other.attach(session.probe(1, "movable"));
+    const mapping = attachment.map("from-device");
     await session.rest();
-    const isWaiting = !it.mapping.isStale || it.buffer.reservation.getFences("kernel").length > 0;
-    session.demand("EXP-019", isWaiting, "the move was over while a device still worked");
+    const waits = mapping.ready?.isSignaled === false; // Then for the place: nothing can go wrong.
+    if (!waits) {
+      await session.transfer(mapping, 1, "write", patternOf(9, BUFFER_BYTES));
+    }
     work.signal();
-    it.mapping.unmap();
-    it.mapping = it.attachment.map("bidirectional");
-    await stillThere(session, it, "EXP-031");
-    letGo(it.buffer, it.attachment, it.mapping);
+    await arrived(session, mapping);
+    held.remap();
+    await held.stillThere("EXP-038");
+    mapping.unmap();
+    attachment.detach();
+    other.close();
   };
 
-  const pinned: Body = async (session, exporter) => {
-    const move = claimed(check.move, "move");
-    const it = await held(session, exporter, "pinned");
-    const refused = await session.refusal(
-      () => move.call(check, exporter.api, it.buffer),
-      "a move of pinned memory",
-    );
+  /** The second buffer's copy is over before the first one's may begin. */
+  const movedTogether: Body = async (session, exporter, held) => {
+    requireOwnMemory(tested);
+    const other = new HeldBuffer(tested, session, exporter, "movable");
+    await other.fill(5);
+    for (const [near, far] of [
+      [held, other],
+      [other, held],
+    ] as const) {
+      const work = near.work("a reader", "read");
+      await near.move();
+      await far.move();
+      await session.rest();
+      work.signal();
+      for (const each of [near, far]) {
+        each.remap();
+        await each.stillThere("EXP-031");
+      }
+    }
+    other.letGo();
+  };
+
+  const closedMidway: Body = async (session, _exporter, held) => {
+    await held.move();
+    held.remap();
+    await session.ticks(1);
+  };
+
+  const pinned: Body = async (session, _exporter, held) => {
+    await held.move();
     await session.rest();
-    const isSame = !it.mapping.isStale;
-    session.demand("EXP-033", isSame, `pinned memory moved: ${refused?.message ?? "unsaid"}`);
-    await stillThere(session, it, "EXP-033");
-    letGo(it.buffer, it.attachment, it.mapping);
+    session.demand("EXP-033", !held.mapping.isStale, "pinned memory moved");
+    await held.stillThere("EXP-033");
   };
 
-  const revoked: Body = async (session, exporter) => {
-    const revoke = claimed(check.revoke, "revoke");
-    const it = await held(session, exporter, "revocable");
-    const revocation = later(revoke.call(check, exporter.api, it.buffer));
-    session.demand("EXP-034", it.mapping.isStale, "the importer was not told of a revocation");
-    let isOver = false;
-    const over = (): void => {
-      isOver = true;
-    };
-    revocation.then(over, () => undefined);
-    await session.ticks(8);
-    session.demand("EXP-034", !isOver, "the revocation was over while a mapping was held");
-    it.mapping.unmap();
-    const gaveUp = await session.refusal(() => revocation, "a revocation");
-    if (gaveUp?.code === "WAIT_TIMED_OUT") {
-      await session.inTime(revoke.call(check, exporter.api, it.buffer), "a second revocation");
+  /** One pin of two is undone: the memory is as pinned as before, and then it is not. */
+  const pinnedTwice: Body = async (session, _exporter, held) => {
+    for (const lifetime of ["pinned", "movable"] as const) {
+      const other = held.buffer.attach(session.probe(1, lifetime));
+      const mapping = other.map("to-device");
+      held.attachment.map("to-device").unmap();
+      await held.move();
+      await session.rest();
+      session.demand("EXP-033", !held.mapping.isStale, "pinned memory moved when a pin was undone");
+      await held.stillThere("EXP-033");
+      other.map("to-device").unmap();
+      mapping.unmap();
+      other.detach();
     }
-    await refusesAll(session, it);
-    if (check.restore !== undefined) {
-      check.restore(exporter.api, it.buffer);
-      it.attachment.map("to-device").unmap();
-    }
-    it.attachment.detach();
-    it.buffer.close();
   };
 
   return [
-    exporterCheck(tested, "a move keeps every byte", ["EXP-031", "EXP-032", "EXP-018"], moved),
-    exporterCheck(
-      tested,
+    check("a move keeps every byte", ["EXP-031", "EXP-032", "EXP-018"], "movable", moved),
+    check(
       "mappings made while the bytes move lead to them",
       ["EXP-031", "EXP-019", "IMP-022"],
+      "movable",
       movedMidway,
     ),
-    exporterCheck(
-      tested,
+    check(
       "a move waits for the work that runs",
       ["EXP-019", "EXP-020", "EXP-031"],
+      "movable",
       movedUnderWork,
     ),
-    exporterCheck(tested, "pinned memory stays", ["EXP-033", "EXP-017"], pinned),
-    exporterCheck(tested, "a revocation takes everything", ["EXP-034"], revoked),
+    check(
+      "the old place is nobody else's while it is in use",
+      ["EXP-038", "EXP-013"],
+      "movable",
+      movedForOthers,
+    ),
+    check(
+      "moves of two buffers end in any order",
+      ["SYN-005", "EXP-031"],
+      "movable",
+      movedTogether,
+    ),
+    check("a buffer can be closed while it moves", ["SYN-002", "EXP-021"], "movable", closedMidway),
+    check("pinned memory stays", ["EXP-033", "EXP-017"], "pinned", pinned),
+    check("pins are counted", ["EXP-033", "EXP-017", "EXP-018"], "pinned", pinnedTwice),
   ];
 }
 
-function claimed<T>(ability: T | undefined, what: string): T {
-  if (ability === undefined) {
-    throw new NotClaimed(`check.${what} is not given`);
-  }
-  return ability;
-}
-
-async function stillThere(
+/** Who is not told may learn it from the checker: a second mapping shows where the bytes are now. */
+async function demandTold<Options, Api>(
   session: Session,
-  { mapping }: Held,
-  rule: "EXP-031" | "EXP-033",
+  { buffer, mapping, probe }: HeldBuffer<Options, Api>,
+  moves: number,
 ): Promise<void> {
-  await session.whenReady(mapping, 0, (bytes) => {
-    const wrong = difference(bytes, patternOf(1, BUFFER_BYTES));
-    session.demand(rule, wrong === undefined, `said to be there and are not: ${wrong}`);
-  });
-  if (session.world.transfer !== undefined) {
-    const bytes = new Uint8Array(BUFFER_BYTES);
-    await session.transfer(mapping, 0, "read", bytes);
-    const wrong = difference(bytes, patternOf(1, BUFFER_BYTES));
-    session.demand(rule, wrong === undefined, `bytes were lost: ${wrong}`);
+  const isTold = mapping.isStale && probe.told === moves;
+  if (!isTold) {
+    const other = buffer.attach(session.probe(1, "movable"));
+    other.map("to-device").unmap();
+    other.detach();
   }
+  session.demand("EXP-032", isTold, `move ${moves}: the importer was not told`);
 }
 
-async function refusesAll(session: Session, { buffer, attachment }: Held): Promise<void> {
-  const steps = {
-    attach: () => buffer.attach(session.probe(1, "revocable")),
-    map: () => attachment.map("to-device"),
-    "CPU access": () => buffer.read(0, 1),
-  };
-  for (const [what, step] of Object.entries(steps)) {
-    const refused = await session.refusal(step, what);
-    const isGone = refused?.code === "DEVICE_GONE" || refused?.code === "WRONG_ORDER";
-    session.demand(
-      "EXP-034",
-      isGone,
-      `${what} of a revoked buffer: ${refused?.code ?? "went through"}`,
-    );
+/** The CPU, where it may, sees what a device wrote; and what it writes the device sees. */
+async function sameForCpu(
+  session: Session,
+  { buffer, mapping }: { readonly buffer: DmaBuf; readonly mapping: Mapping },
+  bytes: Uint8Array,
+): Promise<void> {
+  try {
+    const read = await session.inTime(buffer.read(0, HELD_BYTES), "a read by the CPU");
+    const wrong = difference(read, bytes);
+    session.demand("EXP-029", wrong === undefined, `the CPU reads after a move: ${wrong}`);
+    for (const [seed, [offset, length]] of PARTS.entries()) {
+      const part = patternOf(seed, length);
+      bytes.set(part, offset);
+      await session.inTime(buffer.write(offset, part), "a write by the CPU");
+      const back = await session.inTime(buffer.read(offset, length), "a read by the CPU");
+      const differs = difference(back, part);
+      session.demand("EXP-028", differs === undefined, `${length} bytes at ${offset}: ${differs}`);
+    }
+  } catch (error) {
+    if (!(error instanceof PeerbufError && error.code === "WRONG_ORDER")) {
+      throw error;
+    }
   }
+  const seen = new Uint8Array(HELD_BYTES);
+  await session.transfer(mapping, 0, "read", seen);
+  const lost = difference(seen, bytes);
+  session.demand("EXP-029", lost === undefined, `a device reads after a move: ${lost}`);
 }

@@ -1,14 +1,21 @@
 /**
  * Exporter scarcity: what happens when there is no memory, and whether buffers use anything up.
  */
-import { DMA, type DmaBuf, type OpenedExporter, PeerbufError } from "@peerbuf/core";
+import {
+  DMA,
+  type DmaBuf,
+  NegotiationError,
+  type OpenedExporter,
+  PeerbufError,
+} from "@peerbuf/core";
 import type { ContractCheck } from "./contract.ts";
 import {
+  allocated,
   arrived,
-  BUFFER_BYTES,
   type ExporterUnderTest,
   exporterCheck,
   letGo,
+  roomOf,
 } from "./exporter-under-test.ts";
 import { NotClaimed, type Session } from "./session.ts";
 import { StarvedPlatform } from "./starved-platform.ts";
@@ -17,8 +24,6 @@ import { StarvedPlatform } from "./starved-platform.ts";
 const TOO_MUCH_BYTES = 2 ** 46;
 /** There is not so much now, or can never be. */
 const REFUSALS: readonly string[] = ["MEMORY_EXHAUSTED", "ARGUMENT_INVALID"];
-/** Buffers that are asked for before memory counts as plenty. */
-const BUFFERS_MAX = 64;
 /** Allocations of host pages that fail one after the other, each in a world of its own. */
 const STARVED_AT_MAX = 4;
 
@@ -28,50 +33,18 @@ export function scarcityChecks<Options, Api>(
   const { wishes = {} } = tested.check;
   type Body = (session: Session, exporter: OpenedExporter<Api>) => Promise<void>;
 
-  const allocate = (exporter: OpenedExporter<Api>): DmaBuf | undefined => {
-    try {
-      return exporter.allocate(BUFFER_BYTES, wishes);
-    } catch (error) {
-      if (error instanceof PeerbufError && error.code === "MEMORY_EXHAUSTED") {
-        return undefined;
-      }
-      throw error;
-    }
-  };
-
   const tooMuch: Body = async (session, exporter) => {
-    let answer = "were given";
-    try {
-      exporter.allocate(TOO_MUCH_BYTES, wishes).close();
-    } catch (error) {
-      answer = error instanceof PeerbufError ? error.code : String(error);
-    }
+    const answer = await tooMuchOf(session, () => exporter.allocate(TOO_MUCH_BYTES, wishes));
     session.demand("EXP-035", REFUSALS.includes(answer), `64 TiB: ${answer}`);
-    const buffer = allocate(exporter);
+    const buffer = allocated(exporter, tested);
     session.demand("EXP-035", buffer !== undefined, "nothing can be had after a refusal");
     buffer?.close();
-  };
-
-  const fill = (exporter: OpenedExporter<Api>): DmaBuf[] => {
-    const buffers: DmaBuf[] = [];
-    while (buffers.length < BUFFERS_MAX) {
-      const buffer = allocate(exporter);
-      if (buffer === undefined) {
-        break;
-      }
-      buffers.push(buffer);
-    }
-    return buffers;
   };
 
   const filled: Body = async (session, exporter) => {
     const counts: number[] = [];
     for (let round = 0; round < 3; round++) {
-      const buffers = fill(exporter);
-      counts.push(buffers.length);
-      for (const buffer of buffers) {
-        buffer.close();
-      }
+      counts.push(roomOf(exporter, tested));
       await session.rest();
     }
     const [first = 0] = counts;
@@ -87,12 +60,15 @@ export function scarcityChecks<Options, Api>(
     const platforms: StarvedPlatform[] = [];
     const body: Body = async (session, exporter) => {
       const platform = platforms.at(-1) as StarvedPlatform;
+      const before = roomOf(exporter, tested);
+      await session.rest();
       platform.starve(failing);
-      await useOnce(session, () => allocate(exporter));
+      await useOnce(session, () => allocated(exporter, tested));
       platform.feed();
-      const buffer = allocate(exporter);
-      session.demand("EXP-036", buffer !== undefined, "nothing can be had after the shortage");
-      buffer?.close();
+      await session.rest();
+      const after = roomOf(exporter, tested);
+      const text = `there was room for ${before} buffers, and after the shortage for ${after}`;
+      session.demand("EXP-036", after >= before, text);
       if (!platform.hasStarved && failing === 1) {
         throw new NotClaimed("it takes no host pages");
       }
@@ -112,6 +88,22 @@ export function scarcityChecks<Options, Api>(
     exporterCheck(tested, "buffers come and go without loss", ["EXP-037"], filled),
     ...Array.from({ length: STARVED_AT_MAX }, (_, at) => starved(at + 1)),
   ];
+}
+
+/** The code of the refusal. Who promises memory and takes it later may refuse the first mapping. */
+async function tooMuchOf(session: Session, allocate: () => DmaBuf): Promise<string> {
+  try {
+    using buffer = allocate();
+    using attachment = buffer.attach(session.probe(0, "movable"));
+    attachment.map("to-device").unmap();
+    return "were given";
+  } catch (error) {
+    return error instanceof NegotiationError
+      ? "MEMORY_EXHAUSTED"
+      : error instanceof PeerbufError
+        ? error.code
+        : String(error);
+  }
 }
 
 /** A whole use of one buffer, in which any step may be refused. */

@@ -19,6 +19,9 @@ const PAGE_BYTES = 4096;
 /** Large enough to have an inside and a last page. */
 export const BUFFER_BYTES: number = 4 * PAGE_BYTES;
 
+/** Buffers that are asked for before memory counts as plenty. */
+const BUFFERS_MAX = 64;
+
 /** What a suite about one exporter driver knows. */
 export interface ExporterUnderTest<Options, Api> {
   readonly driver: ExporterDriver<Options, Api>;
@@ -72,4 +75,45 @@ export function letGo(buffer: DmaBuf, attachment: Attachment, mapping: Mapping):
   mapping.unmap();
   attachment.detach();
   buffer.close();
+}
+
+/** Skips what is only true of buffers with memory of their own. */
+export function requireOwnMemory<Options, Api>({ check }: ExporterUnderTest<Options, Api>): void {
+  if (check.isWindow === true) {
+    throw new NotClaimed("its buffers are windows: they show memory that exists without them");
+  }
+}
+
+/** A buffer, if there is room for one. */
+export function allocated<Options, Api>(
+  exporter: OpenedExporter<Api>,
+  { check }: ExporterUnderTest<Options, Api>,
+): DmaBuf | undefined {
+  try {
+    return exporter.allocate(BUFFER_BYTES, check.wishes ?? {});
+  } catch (error) {
+    if (error instanceof PeerbufError && error.code === "MEMORY_EXHAUSTED") {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** How many buffers there is room for; all are closed again. */
+export function roomOf<Options, Api>(
+  exporter: OpenedExporter<Api>,
+  tested: ExporterUnderTest<Options, Api>,
+): number {
+  const buffers: DmaBuf[] = [];
+  while (buffers.length < BUFFERS_MAX) {
+    const buffer = allocated(exporter, tested);
+    if (buffer === undefined) {
+      break;
+    }
+    buffers.push(buffer);
+  }
+  for (const buffer of buffers) {
+    buffer.close();
+  }
+  return buffers.length;
 }

@@ -7,17 +7,14 @@
 import {
   createFramework,
   DEVICE,
-  DMA,
   defineImporter,
   type Framework,
   HOST_MEMORY,
   type HostMemory,
-  type Importer,
   type Lifetime,
   type Mapping,
   type MappingOffer,
   NegotiationError,
-  P2P,
   PeerbufError,
   type Platform,
 } from "@peerbuf/core";
@@ -27,6 +24,8 @@ import type { Violation } from "../checker/violation.ts";
 import type { RuleId } from "../rules/rule.ts";
 import type { CheckResult, ContractCheck } from "./contract.ts";
 import type { ContractWorld, OpenWorld } from "./contract-world.ts";
+import { Findings } from "./findings.ts";
+import { type Probe, probeOn } from "./probe.ts";
 
 /** Times that a wait lets the world come to rest before it is given up. */
 const ROUNDS_MAX = 1000;
@@ -40,12 +39,6 @@ export class Stopped extends Error {}
 
 /** Thrown when what a check waits for never comes. */
 class NeverEnds extends Error {}
-
-/** Told of each invalidation, besides being a good importer. */
-export interface Probe extends Importer {
-  /** How often it was told to let go. */
-  told: number;
-}
 
 export interface SessionOptions {
   readonly open: OpenWorld;
@@ -67,7 +60,8 @@ export function sessionCheck(
     const session = new Session(checker, world, options, rules, about);
     const note = await session.play(body);
     world.close();
-    const violations = causes(session, checker.finish());
+    checker.finish();
+    const violations = session.findings.causes();
     if (note !== undefined && violations.length === 0) {
       return { name, rules, outcome: "not claimed", note, violations };
     }
@@ -76,25 +70,10 @@ export function sessionCheck(
   return { name, rules, run };
 }
 
-/** What is a mere consequence of something worse is left out. */
-function causes({ found, consequences }: Session, watched: readonly Violation[]): Violation[] {
-  const all = [...found, ...watched];
-  const own = all.filter((each) => !isOfTheKit(each));
-  const kept = own.length > 0 ? own : all;
-  return kept.length > 0 ? kept : [...consequences];
-}
-
-/** Said of a probe or a partner: they go wrong when the driver under test has left them in the lurch. */
-const isOfTheKit = ({ subject, text }: Violation): boolean =>
-  /^(probe\d|partner|partner-card|fence partner|fence suite)\b/.test(subject) ||
-  /release of .* of partner/.test(text);
-
 export class Session {
-  /** What was thrown, at a step or at the end; told when nothing else explains it. */
-  readonly consequences: Violation[] = [];
   readonly world: ContractWorld;
   readonly framework: Framework;
-  readonly found: Violation[] = [];
+  readonly findings: Findings;
   readonly #checker: Checker;
   readonly #rules: readonly RuleId[];
   readonly #about: string;
@@ -110,6 +89,7 @@ export class Session {
   ) {
     this.world = world;
     this.#checker = checker;
+    this.findings = new Findings(checker);
     this.#rules = rules;
     this.#about = about;
     const platform = platformOf?.(world.platform) ?? world.platform;
@@ -137,7 +117,7 @@ export class Session {
   /** This must hold. */
   demand(rule: RuleId, holds: boolean, text: string): void {
     if (!holds) {
-      this.found.push({ rule, text, subject: this.#about, step: 0, actor: "" });
+      this.findings.demanded(violationOf(rule, this.#about, text));
     }
   }
 
@@ -151,7 +131,7 @@ export class Session {
     waited.then(over, over);
     for (let round = 0, idle = 0; !isOver && round < ROUNDS_MAX; round++) {
       await new Promise(setImmediate);
-      idle = isOver || (await this.world.settle()) ? 0 : idle + 1;
+      idle = isOver || (await this.#settled()) ? 0 : idle + 1;
       if (idle > IDLE_ROUNDS_MAX) {
         break;
       }
@@ -197,7 +177,7 @@ export class Session {
 
   async rest(): Promise<void> {
     await this.ticks(2);
-    for (let round = 0; round < ROUNDS_MAX && (await this.world.settle()); round++) {
+    for (let round = 0; round < ROUNDS_MAX && (await this.#settled()); round++) {
       await new Promise(setImmediate);
     }
   }
@@ -216,23 +196,9 @@ export class Session {
   }
 
   /** An importer on one of the clients. */
-  probe(client: number, lifetime: Lifetime, types: readonly MappingOffer[] = BOTH): Probe {
+  probe(client: number, lifetime: Lifetime, types?: readonly MappingOffer[]): Probe {
     const device = this.world.platform.device(this.world.clients[client] ?? "");
-    const probe: Probe = {
-      name: `probe${client}`,
-      device,
-      told: 0,
-      offer: () => ({ answer: "offer", types, reason: OF_THE_KIT }),
-      ...(lifetime === "pinned"
-        ? {}
-        : {
-            pins: lifetime === "revocable",
-            invalidateMappings: () => {
-              probe.told++;
-            },
-          }),
-    };
-    return probe;
+    return probeOn(device, `probe${client}`, lifetime, types);
   }
 
   /** All bytes of a mapping, as its device reads or writes them. */
@@ -269,10 +235,26 @@ export class Session {
     return this.#memory;
   }
 
+  /** What a driver throws in an event of its own is reported; the world goes on without it. */
+  async #settled(): Promise<boolean> {
+    try {
+      return await this.world.settle();
+    } catch (error) {
+      this.#consequence("PLT-035", `an event threw: ${messageOf(error)}`);
+      return true;
+    }
+  }
+
   /** A driver that declines what a check tries, with its reasons, does not claim it; but it must do something. */
   #noteOf(error: unknown): string | undefined {
-    const isDeclined = error instanceof NegotiationError && !MUST_SUCCEED.has(this.#rules[0] ?? "");
-    return error instanceof NotClaimed || isDeclined ? messageOf(error) : undefined;
+    const rule = this.#rules[0] ?? "";
+    const isDeclined = error instanceof NegotiationError && !MUST_SUCCEED.has(rule);
+    const hasNoRoom =
+      error instanceof PeerbufError &&
+      error.code === "MEMORY_EXHAUSTED" &&
+      rule.startsWith("EXP") &&
+      !ABOUT_ROOM.has(rule);
+    return error instanceof NotClaimed || isDeclined || hasNoRoom ? messageOf(error) : undefined;
   }
 
   #failed(error: unknown): void {
@@ -297,17 +279,23 @@ export class Session {
   }
 
   #consequence(rule: RuleId, text: string): void {
-    if (this.consequences.length === 0) {
-      this.consequences.push({ rule, text, subject: this.#about, step: 0, actor: "" });
-    }
+    this.findings.followed(violationOf(rule, this.#about, text));
   }
 }
+
+const violationOf = (rule: RuleId, subject: string, text: string): Violation => ({
+  rule,
+  text,
+  subject,
+  step: 0,
+  actor: "",
+});
 
 /** The plain use of a driver: there is nothing to decline. */
 const MUST_SUCCEED: ReadonlySet<string> = new Set(["EXP-021", "IMP-030"]);
 
-const BOTH: readonly MappingOffer[] = Object.freeze([{ type: P2P }, { type: DMA }]);
-const OF_THE_KIT = { code: "PROBE", text: "a probe of the contract suite" };
+/** Checks that a driver without room for their buffers breaks; others do not apply to so small a memory. */
+const ABOUT_ROOM: ReadonlySet<string> = new Set(["EXP-021", "EXP-035", "EXP-036", "EXP-037"]);
 
 const holder = defineImporter<undefined, HostMemory>({
   name: "contract-memory",

@@ -87,7 +87,7 @@ export class GroundDma implements DmaLayer {
     if (!(segments instanceof SegmentList)) {
       return { answer: "refused", errno: "EIO", code: segments.code, text: segments.text };
     }
-    const spanBytes = placed.start(placed.count - 1) + placed.lengthBytes(placed.count - 1) - start;
+    const spanBytes = endOf(placed) - start;
     this.#next = start + Math.ceil((spanBytes + 1) / GAP_BYTES) * GAP_BYTES;
     this.#windows.push({
       client,
@@ -151,6 +151,15 @@ export class GroundDma implements DmaLayer {
     }
     return new PhysicalRanges(table);
   }
+}
+
+/** Ranges come in any order: the last one need not be the highest. */
+function endOf(ranges: PhysicalRanges): number {
+  let end = 0;
+  for (let index = 0; index < ranges.count; index++) {
+    end = Math.max(end, ranges.start(index) + ranges.lengthBytes(index));
+  }
+  return end;
 }
 
 /** Calls for each part of a device's access that lies in one physical range; false stops it. */

@@ -140,6 +140,9 @@ class MovingBuffer {
     if (pair.type === DMA && this.#place === "device" && !this.move("system")) {
       return decline("PINNED_IN_DEVICE", "somebody needs it in device memory, or it is on its way");
     }
+    if (pair.require && pair.type === P2P && this.#place === "system") {
+      return decline(ELSEWHERE.code, ELSEWHERE.text);
+    }
     this.#there ??= this.#here();
     return pair.type === P2P && this.#place === "system"
       ? { ...this.#there, reason: ELSEWHERE }

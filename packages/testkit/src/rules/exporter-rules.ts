@@ -262,4 +262,28 @@ export const EXPORTER_RULES: readonly Rule[] = [
     "Attaching, mapping and unmapping again and again gives the same answer and uses nothing up.",
     "Linux 6.12, dma_buf_map_attachment; dma-buf mapping types (2026): the choice sticks until the buffer moves",
   ),
+  rule(
+    "EXP-043",
+    "suite",
+    "Bytes outlive their users: unmapping, detaching and CPU brackets change none of them.",
+    `${OPS}: only release ends the storage`,
+  ),
+  rule(
+    "EXP-044",
+    "suite",
+    "Each attachment counts on its own: two of one device are two, and the end of one changes nothing for the other.",
+    "Linux 6.12, drivers/dma-buf/dma-buf.c: dma_buf_dynamic_attach: one dma_buf_attachment for each call",
+  ),
+  rule(
+    "EXP-045",
+    "suite",
+    "What is over or never came to be leaves nothing behind: after a refused attach, pin, map or move, or a CPU access, the buffer moves and serves as before.",
+    `${OPS}: map_dma_buf, on failure unmap is not called; Linux 6.12, amdgpu_dma_buf_map: error paths unpin`,
+  ),
+  rule(
+    "EXP-046",
+    "suite",
+    "Every mapping of a buffer leads to the same bytes, whatever its direction, its type and the lifetime of its importer.",
+    "Linux 6.12, struct dma_buf: one storage, many attachments; include/linux/dma-direction.h: a direction says who writes, not where",
+  ),
 ];

@@ -125,4 +125,10 @@ export const SYNC_RULES: readonly Rule[] = [
     "A wait that was begun comes to its end.",
     `${FENCES}: no indefinite waits`,
   ),
+  rule(
+    "SYN-021",
+    "checker",
+    "Work that failed says so: the fence that ends it carries an error.",
+    "Linux 6.12, drivers/dma-buf/dma-fence.c: dma_fence_set_error, before dma_fence_signal",
+  ),
 ];
