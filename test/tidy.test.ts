@@ -76,8 +76,12 @@ function importsOf(text: string): string[] {
   const statements = text.matchAll(
     /^(?:import|export)\b[^;]*?\bfrom\s+"([^"]+)"|^import\s+"([^"]+)"/gm,
   );
-  return [...statements].map(([, from, bare]) => from ?? bare ?? "");
+  return [...statements].map(([, from, bare]) => packageOf(from ?? bare ?? ""));
 }
+
+/** `rxjs` for `rxjs/internal/Subject`. */
+const packageOf = (from: string): string =>
+  /^[.@]|^node:/.test(from) ? from : (from.split("/")[0] as string);
 
 describe("imports", () => {
   it.each(packages)("packages/%s imports only what ARCHITECTURE.md allows it", (name) => {

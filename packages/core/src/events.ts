@@ -3,7 +3,9 @@
  *
  * Nothing in core listens to them, and with no listener not even the event object is made.
  */
-import { type Observable, Subject } from "rxjs";
+import type { Observable } from "rxjs";
+// Not from "rxjs": that loads 230 files, which is most of what loading this package costs.
+import { Subject } from "rxjs/internal/Subject";
 import type { Decision } from "./decision.ts";
 
 export type FrameworkEvent =

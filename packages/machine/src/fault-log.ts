@@ -4,7 +4,8 @@
  * Holds a stated number of them; counting is elsewhere (`traffic.ts`), so nothing is missed when old
  * ones are dropped. Whoever watches is told of each as it happens.
  */
-import { type Observable, Subject } from "rxjs";
+import type { Observable } from "rxjs";
+import { Subject } from "rxjs/internal/Subject";
 import type { AccessKind } from "./root-complex.ts";
 import type { LossReason } from "./route.ts";
 

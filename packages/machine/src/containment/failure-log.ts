@@ -5,7 +5,8 @@
  * the clock. Here it is written down with a name to it, and the run goes on.
  */
 import { PeerbufError } from "@peerbuf/core";
-import { type Observable, Subject } from "rxjs";
+import type { Observable } from "rxjs";
+import { Subject } from "rxjs/internal/Subject";
 
 /** Failures kept. */
 export const FAILURES_KEPT_MAX = 256;

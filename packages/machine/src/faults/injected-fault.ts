@@ -3,7 +3,8 @@
  *
  * Holds a stated number; counts all. Nothing that a fault does goes unrecorded.
  */
-import { type Observable, Subject } from "rxjs";
+import type { Observable } from "rxjs";
+import { Subject } from "rxjs/internal/Subject";
 import type { FaultKind, OccasionKind } from "./fault-rule.ts";
 
 /** Injected faults kept. */
