@@ -9,18 +9,21 @@
 import { PeerbufError } from "@peerbuf/core";
 import type { Lane } from "../ground/ground-clock.ts";
 import { pendingTasks } from "../ground/settle.ts";
-import { createWorld, type World } from "../ground/world.ts";
+import { World } from "../ground/world.ts";
+import type { WorldRun } from "../ground/world-options.ts";
 import { ruleOfError } from "./broken-codes.ts";
 import type { Decisions } from "./decisions.ts";
 import { judgeEnd } from "./end-judge.ts";
 import { FAULT_ID, type FaultProcess, type FaultScene, faultProcesses } from "./fault-events.ts";
 import { ActorProcess, LaneProcess, type Process } from "./process.ts";
 import type { ExplorerChecker, RunOptions, RunOutcome } from "./run-options.ts";
-import { allowed, type Play, type Scenario } from "./scenario.ts";
+import { allowed, type Play, type Scenario, type ScenarioWorld } from "./scenario.ts";
 import type { Strategy, Turn } from "./strategy.ts";
 import { Trace } from "./trace.ts";
 
 export const TURNS_MAX = 400;
+const LIGHT: ScenarioWorld = {};
+const NOTHING: Play = { actors: [] };
 const NO_FAULTS: readonly FaultProcess[] = [];
 /** In the liveness phase everybody who can finish has done so long before. */
 const LIVENESS_TURNS_MAX = 4_000;
@@ -45,21 +48,32 @@ async function finishLater(run: Run): Promise<RunOutcome> {
   return run.end();
 }
 
-class Run implements Decisions, FaultScene {
+/** What a strategy is shown of a turn: the same object, each time filled anew. */
+class OpenTurn implements Turn {
+  readonly candidates: Process[] = [];
+  plainCount = 0;
+  canContinue = false;
+  index = 0;
+}
+
+class Run implements Decisions, WorldRun, FaultScene {
   usesPromises = false;
   readonly actors: ActorProcess[] = [];
   readonly world: World;
+  readonly checker: ExplorerChecker | undefined;
+  readonly faults: WorldRun["faults"];
+  readonly faultsMax: number | undefined;
+  readonly counts: WorldRun["counts"];
+  readonly subjects: WorldRun["subjects"];
+  readonly isTold: boolean | undefined;
   readonly #strategy: Strategy;
   readonly #turnsMax: number;
-  readonly #checker: ExplorerChecker | undefined;
   readonly #trace = new Trace();
   readonly #lanes: LaneProcess[] = [];
   readonly #faults: readonly FaultProcess[];
   readonly #isTracked: boolean;
-  readonly #candidates: Process[] = [];
-  /** What a strategy is shown, each time anew. */
-  readonly #choice: { -readonly [Part in keyof Turn]: Turn[Part] };
-  #play: Play = { actors: [] };
+  readonly #choice = new OpenTurn();
+  #play: Play = NOTHING;
   #last: Process | undefined;
   #turns = 0;
   #isCut = false;
@@ -69,27 +83,25 @@ class Run implements Decisions, FaultScene {
   constructor(options: RunOptions) {
     this.#strategy = options.strategy;
     this.#turnsMax = options.turnsMax ?? options.scenario.turnsMax ?? TURNS_MAX;
-    this.#checker = options.checker?.({ step: () => this.#turns });
-    const { scenario, faults, faultsMax, counts, subjects, isTold } = options;
+    this.checker = options.checker?.({ step: () => this.#turns });
+    const { scenario, faults } = options;
+    this.faults = faults === undefined ? undefined : allowed(scenario, faults);
+    this.faultsMax = options.faultsMax;
+    this.counts = options.counts;
+    this.subjects = options.subjects;
+    this.isTold = options.isTold;
     this.#isTracked = scenario.isTracked ?? false;
-    const candidates = this.#candidates;
-    this.#choice = { candidates, plainCount: 0, canContinue: false, index: 0 };
-    this.world = createWorld({
-      ...scenario.world,
-      decisions: this,
-      faults: faults === undefined ? undefined : allowed(scenario, faults),
-      faultsMax,
-      counts,
-      subjects,
-      checker: this.#checker,
-      isTold: isTold ?? false,
-    });
+    this.world = new World(scenario.world ?? LIGHT, this);
     this.world.touches.isHeard = this.#strategy.stepped !== undefined;
     this.#begin(scenario);
     this.#faults = faults === undefined ? NO_FAULTS : faultProcesses(this);
   }
 
-  // What a fault is shown of the run.
+  // What the world and its faults are shown of the run.
+
+  get decisions(): Decisions {
+    return this;
+  }
 
   get storm(): (() => void) | undefined {
     return this.#play.storm;
@@ -122,14 +134,14 @@ class Run implements Decisions, FaultScene {
   end(): RunOutcome {
     const stuck = this.actors.filter(({ isFinished }) => !isFinished);
     if (!this.#isCut) {
-      judgeEnd(this.world, this.#play, stuck, this.#checker === undefined);
-      this.#checker?.finish();
+      judgeEnd(this.world, this.#play, stuck, this.checker === undefined);
+      this.checker?.finish();
     }
     this.#strategy.ended?.({ stuck });
     this.world.close();
     const { violations, faults, story } = this.world;
     const all =
-      this.#checker === undefined ? violations : [...violations, ...this.#checker.violations];
+      this.checker === undefined ? violations : [...violations, ...this.checker.violations];
     for (const { step, actor, text } of story) {
       this.#trace.mixText(`${step} ${actor} ${text}`);
     }
@@ -172,15 +184,16 @@ class Run implements Decisions, FaultScene {
       this.#addLane(clock.lanes[this.#lanes.length] as Lane);
     }
     const { horizonNs } = clock;
+    const { candidates } = this.#choice;
     let count = 0;
     if (this.#last?.isReady(horizonNs) === true && this.#last.kind !== "fault") {
-      this.#candidates[count++] = this.#last;
+      candidates[count++] = this.#last;
     }
     count = this.#offer(this.actors, horizonNs, count);
     const plainCount = this.#offer(this.#lanes, horizonNs, count);
     count = this.#isLive ? plainCount : this.#offer(this.#faults, horizonNs, plainCount);
-    while (this.#candidates.length > count) {
-      this.#candidates.pop(); // To set the length to 0 would give the room away each time.
+    while (candidates.length > count) {
+      candidates.pop(); // To set the length to 0 would give the room away each time.
     }
     return plainCount;
   }
@@ -196,10 +209,11 @@ class Run implements Decisions, FaultScene {
 
   /** Puts those that are ready from place `count` on; returns the place after them. */
   #offer(processes: readonly Process[], horizonNs: number, count: number): number {
+    const { candidates } = this.#choice;
     let after = count;
     for (const process of processes) {
       if (process !== this.#last && process.isReady(horizonNs)) {
-        this.#candidates[after++] = process;
+        candidates[after++] = process;
       }
     }
     return after;
@@ -208,7 +222,7 @@ class Run implements Decisions, FaultScene {
   #picked(plainCount: number): Process | undefined {
     const choice = this.#choice;
     choice.plainCount = plainCount;
-    choice.canContinue = this.#candidates[0] === this.#last;
+    choice.canContinue = choice.candidates[0] === this.#last;
     choice.index = this.#turns;
     const place = this.#strategy.pick(choice);
     if (place < 0) {
@@ -216,7 +230,7 @@ class Run implements Decisions, FaultScene {
       return undefined;
     }
     this.#trace.answer(place);
-    return this.#candidates[place];
+    return choice.candidates[place];
   }
 
   /** Round robin: everybody gets turns, whoever they wait for. */
@@ -225,7 +239,7 @@ class Run implements Decisions, FaultScene {
       return undefined;
     }
     const after = this.#last?.id ?? -1;
-    const ordered = [...this.#candidates].sort((one, other) => one.id - other.id);
+    const ordered = [...this.#choice.candidates].sort((one, other) => one.id - other.id);
     return ordered.find(({ id }) => id > after) ?? ordered[0];
   }
 

@@ -5,7 +5,7 @@
  */
 import type { FaultKind } from "../ground/fault-kind.ts";
 import type { World } from "../ground/world.ts";
-import type { WorldOptions } from "../ground/world-options.ts";
+import type { WorldKind } from "../ground/world-options.ts";
 import type { Script } from "./step.ts";
 
 export interface Actor {
@@ -46,10 +46,7 @@ export interface Scenario {
 }
 
 /** What a scenario says about its world; the rest comes with the run. */
-export type ScenarioWorld = Omit<
-  WorldOptions,
-  "decisions" | "faults" | "faultsMax" | "counts" | "subjects" | "checker" | "isTold"
->;
+export type ScenarioWorld = WorldKind;
 
 /** Those of these faults that make sense in it. */
 export const allowed = (scenario: Scenario, faults: readonly FaultKind[]): readonly FaultKind[] =>

@@ -21,7 +21,7 @@ import { type DmaHost, GroundDma } from "./ground-dma.ts";
 import { GroundMemory, type MemoryHost } from "./ground-memory.ts";
 import { provideServices, type ServiceHost } from "./ground-services.ts";
 import type { World } from "./world.ts";
-import type { WorldOptions } from "./world-options.ts";
+import type { WorldKind } from "./world-options.ts";
 
 const DEVICES = ["gpu0", "nic0", "nic1"];
 const HOST_BYTES_MAX = 2 ** 24;
@@ -30,7 +30,6 @@ const DEVICE_MEMORY_BYTES = 2 ** 16;
 type Hosts = EngineHost & MemoryHost & DmaHost & ServiceHost & ScheduleListener;
 
 export class LightGround implements Hosts {
-  /** A plain object: who wants another DMA layer takes the rest of it with a spread. */
   readonly platform: Platform;
   readonly clock: GroundClock;
   readonly memory: GroundMemory;
@@ -44,24 +43,18 @@ export class LightGround implements Hosts {
   readonly #gone: Device[] = [];
   #parked: (() => void)[] = [];
 
-  /** The world's clock and options are ready by then, nothing else of it is. */
-  constructor(world: World, clock: GroundClock, options: WorldOptions) {
+  /** The world's clock is ready by then, nothing else of it is. */
+  constructor(world: World, clock: GroundClock, kind: WorldKind) {
     this.#world = world;
     this.clock = clock;
     clock.listener = this;
     this.lane = clock.lane("drivers");
-    this.memory = new GroundMemory(options.hostBytesMax ?? HOST_BYTES_MAX, this);
-    this.dma = new GroundDma(options.isDirect ?? false, this);
-    this.deviceMemoryBytes = options.deviceMemoryBytes ?? DEVICE_MEMORY_BYTES;
-    this.platform = {
-      name: "ground",
-      clock,
-      dma: this.dma,
-      device: (id) => this.device(id),
-      provide: (device, registry) => this.#provide(device, registry),
-    };
-    for (const id of options.devices ?? DEVICES) {
-      this.#devices.push(deviceOf(id, options.limits?.[id]));
+    this.memory = new GroundMemory(kind.hostBytesMax ?? HOST_BYTES_MAX, this);
+    this.dma = new GroundDma(kind.isDirect ?? false, this);
+    this.deviceMemoryBytes = kind.deviceMemoryBytes ?? DEVICE_MEMORY_BYTES;
+    this.platform = platformOn(this);
+    for (const id of kind.devices ?? DEVICES) {
+      this.#devices.push(deviceOf(id, kind.limits?.[id]));
     }
   }
 
@@ -116,7 +109,7 @@ export class LightGround implements Hosts {
     this.memory.close();
   }
 
-  #provide(device: Device | undefined, registry: ServiceRegistry): void {
+  provide(device: Device | undefined, registry: ServiceRegistry): void {
     const lane = device === undefined ? this.lane : this.clock.lane(`driver of ${device.id}`);
     provideServices(this, device, lane, registry);
   }
@@ -223,3 +216,12 @@ export class LightGround implements Hosts {
     }
   }
 }
+
+/** A plain object: who wants another DMA layer takes the rest of it with a spread. */
+const platformOn = (ground: LightGround): Platform => ({
+  name: "ground",
+  clock: ground.clock,
+  dma: ground.dma,
+  device: (id) => ground.device(id),
+  provide: (device, registry) => ground.provide(device, registry),
+});

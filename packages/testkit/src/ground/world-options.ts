@@ -14,8 +14,8 @@ import type { FaultKind } from "./fault-kind.ts";
 import type { GroundMaker } from "./ground.ts";
 import type { TransitionCounts } from "./transition.ts";
 
-export interface WorldOptions {
-  readonly decisions: Decisions;
+/** What kind of world it is: the same for every run of a scenario. */
+export interface WorldKind {
   /** What it stands on; default the light ground, which the next seven are about. */
   readonly ground?: GroundMaker;
   /** Default: gpu0, nic0, nic1. Each has an engine and memory behind a BAR. */
@@ -32,12 +32,17 @@ export interface WorldOptions {
   readonly isDirect?: boolean;
   /** Events of different lanes change places when they are due within so many ns; default 10,000. */
   readonly slackNs?: number;
+  /** Buffers of one exporter have nothing in common that a step on one could change for another. Reduction relies on it. */
+  readonly buffersShareNothing?: boolean;
+}
+
+/** What one run brings along. */
+export interface WorldRun {
+  readonly decisions: Decisions;
   /** Faults that may happen at calls; default none. */
   readonly faults?: readonly FaultKind[] | undefined;
   /** How many in a run; default 1. */
   readonly faultsMax?: number | undefined;
-  /** Buffers of one exporter have nothing in common that a step on one could change for another. Reduction relies on it. */
-  readonly buffersShareNothing?: boolean;
   /** Bits of subjects; one for a whole campaign. */
   readonly subjects?: Map<string, number> | undefined;
   /** Counts transitions; one for a whole campaign. */
@@ -45,8 +50,10 @@ export interface WorldOptions {
   /** Looks over the run's shoulder. */
   readonly checker?: RunChecker | undefined;
   /** Takes the story down. */
-  readonly isTold?: boolean;
+  readonly isTold?: boolean | undefined;
 }
+
+export interface WorldOptions extends WorldKind, WorldRun {}
 
 /** What a world needs of a checker: it makes the framework, and has its say on accesses. */
 export interface RunChecker {

@@ -33,14 +33,14 @@ import { Touches } from "./touches.ts";
 import { TRANSITIONS } from "./transition.ts";
 import { type ExporterWatch, type WatchedBuffer, watchedExporter } from "./watched-exporter.ts";
 import { withoutPlaces } from "./without-places.ts";
-import type { StoryLine, WorldOptions } from "./world-options.ts";
+import type { StoryLine, WorldKind, WorldOptions, WorldRun } from "./world-options.ts";
 
 /** Findings kept of one run, and lines of its story. */
 export const VIOLATIONS_MAX = 64;
 const LINES_MAX = 10_000;
 
 export function createWorld(options: WorldOptions): World {
-  return new World(options);
+  return new World(options, options);
 }
 
 export class World implements ExporterWatch {
@@ -63,26 +63,28 @@ export class World implements ExporterWatch {
   step = 0;
   /** `false` in the liveness phase: nothing breaks any more. */
   hasFaults = true;
-  readonly #options: WorldOptions;
+  readonly #kind: WorldKind;
+  readonly #run: WorldRun;
   readonly #faultsMax: number;
   readonly #light: LightGround;
   #actor = "the world";
   /** The buffer that something happened to last. */
   #current: WatchedBuffer | undefined;
 
-  constructor(options: WorldOptions) {
-    this.#options = options;
-    this.#faultsMax = options.faults === undefined ? 0 : (options.faultsMax ?? 1);
-    this.decisions = options.decisions;
-    this.touches = new Touches(options.subjects);
-    this.clock = new GroundClock(options.slackNs ?? 10_000);
-    this.#light = new LightGround(this, this.clock, options);
+  constructor(kind: WorldKind, run: WorldRun) {
+    this.#kind = kind;
+    this.#run = run;
+    this.#faultsMax = run.faults === undefined ? 0 : (run.faultsMax ?? 1);
+    this.decisions = run.decisions;
+    this.touches = new Touches(run.subjects);
+    this.clock = new GroundClock(kind.slackNs ?? 10_000);
+    this.#light = new LightGround(this, this.clock, kind);
     this.memory = this.#light.memory;
     this.dma = this.#light.dma;
-    this.ground = options.ground?.(this);
+    this.ground = kind.ground?.(this);
     this.platform = this.ground?.platform ?? this.#light.platform;
-    const parts = { platform: this.platform, judge: this.ground?.judge ?? judgeOf(options.path) };
-    this.framework = options.checker?.framework(parts) ?? createFramework(parts);
+    const parts = { platform: this.platform, judge: this.ground?.judge ?? judgeOf(kind.path) };
+    this.framework = run.checker?.framework(parts) ?? createFramework(parts);
   }
 
   get actor(): string {
@@ -91,8 +93,8 @@ export class World implements ExporterWatch {
 
   set actor(name: string) {
     this.#actor = name;
-    if (this.#options.checker !== undefined) {
-      this.#options.checker.actor = name;
+    if (this.#run.checker !== undefined) {
+      this.#run.checker.actor = name;
     }
   }
 
@@ -133,13 +135,13 @@ export class World implements ExporterWatch {
 
   /** A line of the story. Costs nothing when nobody listens. */
   say(text: string): void {
-    if (this.#options.isTold === true && this.story.length < LINES_MAX) {
+    if (this.#run.isTold === true && this.story.length < LINES_MAX) {
       this.story.push({ step: this.step, actor: this.#actor, text: withoutPlaces(text) });
     }
   }
 
   get isTold(): boolean {
-    return this.#options.isTold === true;
+    return this.#run.isTold === true;
   }
 
   /** Does this fault happen here? */
@@ -153,7 +155,7 @@ export class World implements ExporterWatch {
 
   /** Is there a fault of this kind left for this run? */
   mayFail(kind: FaultKind): boolean {
-    const { faults, checker } = this.#options;
+    const { faults, checker } = this.#run;
     return (
       faults !== undefined &&
       // What the kit's own client does wrong there a checker would find.
@@ -198,12 +200,12 @@ export class World implements ExporterWatch {
   }
 
   mayAccess(client: Device, address: number, lengthBytes: number, kind: "read" | "write"): boolean {
-    const { checker } = this.#options;
+    const { checker } = this.#run;
     return checker === undefined || checker.deviceAccess({ client, address, lengthBytes, kind });
   }
 
   workOn(segments: SegmentList): { end(): void } | undefined {
-    return this.#options.checker?.deviceWork(segments);
+    return this.#run.checker?.deviceWork(segments);
   }
 
   /** The name under which steps on a buffer of a watched exporter declare that they touch it. */
@@ -214,7 +216,7 @@ export class World implements ExporterWatch {
 
   /** What buffers of one driver share, unless the scenario says that it is nothing. */
   #sharedBy({ driverName, name }: WatchedBuffer): string {
-    return this.#options.buffersShareNothing === true ? name : driverName;
+    return this.#kind.buffersShareNothing === true ? name : driverName;
   }
 
   // What watched exporters tell.
@@ -224,7 +226,7 @@ export class World implements ExporterWatch {
   }
 
   happened(buffer: WatchedBuffer, now: number, detail: string): void {
-    this.#options.counts?.count(buffer.last, now);
+    this.#run.counts?.count(buffer.last, now);
     buffer.last = now;
     if (this.touches.isHeard) {
       this.touches.add(this.touches.subject(this.#sharedBy(buffer)), true);
