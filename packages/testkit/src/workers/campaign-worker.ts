@@ -35,12 +35,13 @@ parentPort?.on("message", (order: WorkerOrder) => {
     tell({ kind: "progress", schedules });
   runShare(campaign, share, { onProgress, signal: stop.signal }).then(
     (report) => tell({ kind: "done", report }),
-    (error: unknown) => tell(refusal(error)),
+    (error: unknown) => tell(refusal(campaign, error)),
   );
 });
 
-function refusal(error: unknown): WorkerMessage {
-  const text = error instanceof Error ? error.message : String(error);
+function refusal({ scenario }: Campaign, error: unknown): WorkerMessage {
+  const why = error instanceof Error ? error.message : String(error);
+  const text = `"${scenario}": ${why}`;
   const { code } = (error ?? {}) as { readonly code?: string };
   const problem = error instanceof InputError ? error.problem : undefined;
   return { kind: "refused", text, code, problem };
