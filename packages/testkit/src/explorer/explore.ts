@@ -11,7 +11,7 @@ import { type Failure, failureOf, type Replayer } from "./failure.ts";
 import { firstDifference, type Nondeterminism } from "./nondeterminism.ts";
 import { ReplayChoices } from "./replay-choices.ts";
 import { executeRun } from "./run.ts";
-import type { CheckerMaker, RunOutcome } from "./run-options.ts";
+import type { CheckerMaker, RunOptions, RunOutcome } from "./run-options.ts";
 import type { Scenario } from "./scenario.ts";
 import type { Strategy } from "./strategy.ts";
 import { type StrategyName, strategyOf } from "./strategy-names.ts";
@@ -41,7 +41,7 @@ export interface ExploreOptions {
   readonly goesOn?: boolean;
   /** Runs done twice: the first, and one in so many; default 1,000. */
   readonly checkedEvery?: number;
-  /** Called now and then. */
+  /** Called every few hundred runs, and more often where runs are long; also while a failing run is made smaller. */
   readonly onProgress?: (progress: ExploreProgress) => void;
   /** Ends the campaign after the run that is under way. */
   readonly signal?: AbortSignal;
@@ -77,7 +77,9 @@ export interface ExploreReport {
   readonly nondeterminism: Nondeterminism | undefined;
 }
 
-const PROGRESS_EVERY = 512;
+/** Progress is told after so many runs or turns, whichever comes first. */
+const PROGRESS_RUNS = 512;
+const PROGRESS_TURNS = 8_192;
 
 export async function explore(
   scenario: Scenario,
@@ -104,6 +106,10 @@ class Campaign {
   #isComplete = false;
   #failureAt: number | undefined;
   #hash = 0;
+  /** Since progress was told last. */
+  #runsUntold = 0;
+  #turnsUntold = 0;
+  readonly #plainRun: RunOptions;
 
   constructor(scenario: Scenario, options: ExploreOptions) {
     this.#scenario = scenario;
@@ -114,6 +120,16 @@ class Campaign {
       throw new PeerbufError("ARGUMENT_INVALID", message);
     }
     this.#strategy = strategyOf(options);
+    const { faults, faultsMax, checker } = options;
+    this.#plainRun = {
+      scenario,
+      strategy: this.#strategy,
+      subjects: this.#subjects,
+      counts: this.#counts,
+      faults,
+      faultsMax,
+      checker,
+    };
   }
 
   async run(): Promise<void> {
@@ -122,10 +138,12 @@ class Campaign {
         this.#isComplete = true;
         return;
       }
-      const run = this.#execute(this.#strategy, this.#counts);
+      const run = executeRun(this.#plainRun);
       const outcome = run instanceof Promise ? await run : run;
-      await this.#heed(outcome);
-      if ((this.#schedules + this.#cut) % PROGRESS_EVERY === 0) {
+      if (this.#heed(outcome)) {
+        await this.#look(outcome);
+      }
+      if (this.#isProgressDue(outcome.turns)) {
         await this.#progress();
       }
     }
@@ -159,18 +177,24 @@ class Campaign {
     );
   }
 
-  async #heed(outcome: RunOutcome): Promise<void> {
+  /** Counts it. `true`: it is worth another look. */
+  #heed(outcome: RunOutcome): boolean {
     if (outcome.isCut) {
       this.#cut++;
-      return;
+      return false;
     }
     this.#hash = combined(this.#hash, outcome.hash);
-    const every = this.#options.checkedEvery ?? 1_000;
-    if (this.#schedules++ % every === 0 || this.#isFirstFailure(outcome)) {
-      await this.#checkTwice(outcome);
-    }
     for (const { kind } of outcome.faults) {
       this.#faults[kind] = (this.#faults[kind] ?? 0) + 1;
+    }
+    const every = this.#options.checkedEvery ?? 1_000;
+    return this.#schedules++ % every === 0 || outcome.violations.length > 0;
+  }
+
+  async #look(outcome: RunOutcome): Promise<void> {
+    const every = this.#options.checkedEvery ?? 1_000;
+    if ((this.#schedules - 1) % every === 0 || this.#isFirstFailure(outcome)) {
+      await this.#checkTwice(outcome);
     }
     if (outcome.violations.length > 0) {
       const isFirst = this.#failures++ === 0;
@@ -191,36 +215,38 @@ class Campaign {
   }
 
   async #checkTwice(outcome: RunOutcome): Promise<void> {
-    const again = await this.#execute(new ReplayChoices(outcome.choices), undefined);
+    const again = await this.#again(outcome.choices);
     if (again.hash !== outcome.hash) {
       this.#nondeterminism = await firstDifference(outcome.choices, this.#replayer());
     }
   }
 
   #replayer(): Replayer {
-    return async (choices, isTold) => this.#execute(new ReplayChoices(choices), undefined, isTold);
+    return async (choices, isTold) => {
+      const outcome = await this.#again(choices, isTold);
+      if (this.#isProgressDue(outcome.turns)) {
+        await this.#progress();
+      }
+      return outcome;
+    };
   }
 
-  #execute(
-    strategy: Strategy,
-    counts: TransitionCounts | undefined,
-    isTold = false,
-  ): RunOutcome | Promise<RunOutcome> {
-    const { faults, faultsMax, checker } = this.#options;
-    return executeRun({
-      scenario: this.#scenario,
-      strategy,
-      subjects: this.#subjects,
-      ...(faults === undefined ? {} : { faults }),
-      ...(faultsMax === undefined ? {} : { faultsMax }),
-      ...(checker === undefined ? {} : { checker }),
-      ...(counts === undefined ? {} : { counts }),
-      isTold,
-    });
+  /** The same run again: it counts for nothing. */
+  #again(choices: readonly number[], isTold = false): RunOutcome | Promise<RunOutcome> {
+    const strategy = new ReplayChoices(choices);
+    return executeRun({ ...this.#plainRun, strategy, counts: undefined, isTold });
+  }
+
+  #isProgressDue(turns: number): boolean {
+    this.#runsUntold++;
+    this.#turnsUntold += turns;
+    return this.#runsUntold >= PROGRESS_RUNS || this.#turnsUntold >= PROGRESS_TURNS;
   }
 
   /** Lets other tasks of the process have a turn as well. */
   async #progress(): Promise<void> {
+    this.#runsUntold = 0;
+    this.#turnsUntold = 0;
     this.#options.onProgress?.({
       schedules: this.#schedules,
       ofSchedules: this.#ofSchedules,

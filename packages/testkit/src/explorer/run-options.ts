@@ -12,12 +12,12 @@ import type { Strategy } from "./strategy.ts";
 export interface RunOptions {
   readonly scenario: Scenario;
   readonly strategy: Strategy;
-  readonly faults?: readonly FaultKind[];
-  readonly faultsMax?: number;
-  readonly counts?: TransitionCounts;
+  readonly faults?: readonly FaultKind[] | undefined;
+  readonly faultsMax?: number | undefined;
+  readonly counts?: TransitionCounts | undefined;
   readonly subjects?: Map<string, number>;
   /** Made anew for each run. */
-  readonly checker?: CheckerMaker;
+  readonly checker?: CheckerMaker | undefined;
   readonly isTold?: boolean;
   /** Turns of the safety phase; default 400. */
   readonly turnsMax?: number;

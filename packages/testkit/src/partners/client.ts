@@ -16,6 +16,7 @@ import {
   type Lifetime,
   type Mapping,
   type MappingOffer,
+  type Offer,
   P2P,
   SoftwareFence,
   usageBefore,
@@ -45,8 +46,8 @@ const FOLLOWS_MAX = 16;
 
 export class Client {
   readonly importer: Importer;
+  readonly device: Device;
   readonly #world: World;
-  readonly #device: Device;
   readonly #options: ClientOptions;
   #context: FenceContext | undefined;
   #attachment: Attachment | undefined;
@@ -57,9 +58,13 @@ export class Client {
 
   constructor(world: World, deviceId: string, options: ClientOptions = {}) {
     this.#world = world;
-    this.#device = world.device(deviceId);
+    this.device = world.device(deviceId);
     this.#options = options;
-    this.importer = this.#importerOf(options);
+    const { lifetime = "movable", types = BOTH } = options;
+    this.importer =
+      lifetime === "pinned"
+        ? new StayingImporter(this.device, types)
+        : new FollowingImporter(this, types, lifetime === "revocable");
   }
 
   /** One attachment from its beginning to its end. Refusals come out of it as they are. */
@@ -83,7 +88,7 @@ export class Client {
       const mapping = attachment.map(direction);
       this.#mapping = mapping;
       const mustWait = mapping.ready?.poll() === false;
-      if (mustWait && !this.#world.fault("sync-mismatch", this.#device.id)) {
+      if (mustWait && !this.#world.fault("sync-mismatch", this.device.id)) {
         yield waitFence("waits for the bytes", mapping.ready);
       }
       const isUsed = !mapping.isStale && (yield* this.#transfer(buffer, mapping));
@@ -114,7 +119,7 @@ export class Client {
     const late = mapping.ready?.poll() === false;
     const fence = this.#begin(buffer, isRead);
     let isDone = false;
-    const engine = this.#world.engineOf(this.#device);
+    const engine = this.#world.engineOf(this.device);
     const kind = isRead ? "read" : "write";
     engine.start(mapping.segments, 0, local.length, kind, local, (ok) => {
       isDone = ok;
@@ -131,7 +136,7 @@ export class Client {
   #begin(buffer: DmaBuf, isRead: boolean): SoftwareFence {
     this.#context ??= buffer.reservation.domain.createContext({
       driverName: "client",
-      timelineName: this.#device.id,
+      timelineName: this.device.id,
     });
     const fence = new SoftwareFence(this.#context, ++this.#seqno);
     buffer.addFence(fence, isRead ? "read" : "write");
@@ -141,11 +146,11 @@ export class Client {
 
   #compare(bytes: Uint8Array): void {
     const { expects } = this.#options;
-    const wrong = expects === undefined ? -1 : bytes.findIndex((byte) => byte !== expects);
+    const wrong = expects === undefined ? -1 : firstOther(bytes, expects);
     if (wrong >= 0) {
       const found = `0x${(bytes[wrong] as number).toString(16)}`;
-      const text = `${this.#device.id} reads ${found} at byte ${wrong}, where 0x${expects?.toString(16)} was`;
-      this.#world.report("EXP-031", text, this.#device.id);
+      const text = `${this.device.id} reads ${found} at byte ${wrong}, where 0x${expects?.toString(16)} was`;
+      this.#world.report("EXP-031", text, this.device.id);
     }
   }
 
@@ -164,27 +169,53 @@ export class Client {
     }
   }
 
-  #importerOf({ lifetime = "movable", types = BOTH }: ClientOptions): Importer {
-    const plain: Importer = {
-      name: "client",
-      device: this.#device,
-      offer: () => ({ answer: "offer", types }),
-    };
-    return lifetime === "pinned"
-      ? plain
-      : {
-          ...plain,
-          pins: lifetime === "revocable",
-          invalidateMappings: () => this.#invalidated(),
-        };
-  }
-
   /** Nothing of ours runs: let go now. Else the fence is in the buffer, and the actor unmaps when it signals. */
-  #invalidated(): void {
+  invalidated(): void {
     if (this.#work === undefined) {
       this.#unmap();
     }
   }
+}
+
+/** Needs the memory to stay where it is. */
+class StayingImporter implements Importer {
+  readonly name = "client";
+  readonly device: Device;
+  readonly #types: readonly MappingOffer[];
+
+  constructor(device: Device, types: readonly MappingOffer[]) {
+    this.device = device;
+    this.#types = types;
+  }
+
+  offer(): Offer {
+    return { answer: "offer", types: this.#types };
+  }
+}
+
+/** Is told when the buffer moves, or is taken away. */
+class FollowingImporter extends StayingImporter {
+  readonly pins: boolean;
+  readonly #client: Client;
+
+  constructor(client: Client, types: readonly MappingOffer[], pins: boolean) {
+    super(client.device, types);
+    this.#client = client;
+    this.pins = pins;
+  }
+
+  invalidateMappings(): void {
+    this.#client.invalidated();
+  }
+}
+
+function firstOther(bytes: Uint8Array, expected: number): number {
+  for (let at = 0; at < bytes.length; at++) {
+    if (bytes[at] !== expected) {
+      return at;
+    }
+  }
+  return -1;
 }
 
 const ATTACH = step("attaches");
