@@ -24,7 +24,7 @@ export interface Io {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Names of devices, asked for once. Left out: the built-in ones, which are the same on every machine. */
-  readonly loadNames?: () => DeviceNames;
+  readonly loadNames?: () => Promise<DeviceNames>;
   /** Aborted when the person has seen enough (ctrl-C). Asked only by what runs until then. */
   readonly interrupted?: () => AbortSignal;
 }

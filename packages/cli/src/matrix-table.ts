@@ -2,7 +2,12 @@
  * Matrix table: the verdicts between functions for people, as wide as their terminal.
  */
 import type { PathType } from "@peerbuf/core";
-import { judgeAllPairs, type KernelRules, type Topology } from "@peerbuf/topology";
+import {
+  type DeviceNames,
+  judgeAllPairs,
+  type KernelRules,
+  type Topology,
+} from "@peerbuf/topology";
 import { columns } from "./columns.ts";
 import { emptyAnswer } from "./empty-answer.ts";
 import { modelName, shortBdf, shortNames } from "./function-label.ts";
@@ -28,7 +33,7 @@ const SYMBOLS: Readonly<Record<PathType, string>> = {
 };
 
 /** The whole answer: head, table, what the names mean, legend. `what` says which functions these are. */
-export function tableLines(session: Session, field: Field, what: string): string[] {
+export async function tableLines(session: Session, field: Field, what: string): Promise<string[]> {
   const { topology, rules, rows } = field;
   const head = [
     session.paint.strong(`P2P DMA on ${topology.facts.source}`),
@@ -38,7 +43,14 @@ export function tableLines(session: Session, field: Field, what: string): string
   if (rows.length === 0) {
     return [...head, emptyAnswer(topology, 0).text];
   }
-  const body = rows.length > TABLE_FUNCTIONS_MAX ? sums(session, field) : cells(session, field);
+  const body =
+    rows.length > TABLE_FUNCTIONS_MAX
+      ? sums(session, field)
+      : [
+          ...cells(session, field),
+          "",
+          ...whatTheyAre(session, await session.names(), topology, rows),
+        ];
   return [...head, ...body, "", ...legend(session), ...withoutRoot(session, topology)];
 }
 
@@ -77,12 +89,13 @@ function cells(session: Session, { topology, rules, rows }: Field): string[] {
     ]);
     lines.push(...(start > 0 ? [""] : []), ...columns([header, ...body]));
   }
-  return [...lines, "", ...whatTheyAre(session, topology, rows)];
+  return lines;
 }
 
 /** One line each, cut at the terminal's edge. */
 function whatTheyAre(
-  { paint, names: models, io }: Session,
+  { paint, io }: Session,
+  models: DeviceNames,
   topology: Topology,
   rows: Int32Array,
 ): string[] {

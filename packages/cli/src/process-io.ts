@@ -3,7 +3,6 @@
  *
  * A closed pipe arrives as an error event at some later time; it is kept and told to the next write.
  */
-import { loadDeviceNames } from "@peerbuf/topology";
 import { COLUMNS_DEFAULT, type Io, type Output, OutputFailed, PipeClosed } from "./io.ts";
 
 export function processIo(): Io {
@@ -12,7 +11,7 @@ export function processIo(): Io {
     stderr: streamOutput(process.stderr),
     cwd: process.cwd(),
     env: process.env,
-    loadNames: loadDeviceNames,
+    loadNames: async () => (await import("@peerbuf/topology")).loadDeviceNames(),
     interrupted,
   };
 }

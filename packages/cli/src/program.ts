@@ -2,22 +2,10 @@
  * Program: the command line as a whole, callable in-process.
  *
  * Commander parses; what it would print or exit with is turned into text on the given `Io` and a
- * returned exit code. One file a subcommand in `commands/`.
+ * returned exit code. One file a subcommand in `commands/`, loaded when it is asked for.
  */
-import { Command, CommanderError } from "commander";
-import { benchCommand } from "./commands/bench.ts";
-import { bufsCommand } from "./commands/bufs.ts";
-import { captureCommand } from "./commands/capture.ts";
-import { checkCommand } from "./commands/check.ts";
-import { doctorCommand } from "./commands/doctor.ts";
-import { explainCommand } from "./commands/explain.ts";
-import { exploreCommand } from "./commands/explore.ts";
-import { fleetCommand } from "./commands/fleet.ts";
-import { matrixCommand } from "./commands/matrix.ts";
-import { newCommand } from "./commands/new.ts";
-import { runCommand } from "./commands/run.ts";
-import { scenarioCommand } from "./commands/scenario.ts";
-import { topoCommand } from "./commands/topo.ts";
+import { Command, CommanderError, Help } from "commander";
+import { COMMANDS } from "./command-list.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { COLUMNS_DEFAULT, type Io } from "./io.ts";
 import { paintFor } from "./paint.ts";
@@ -32,8 +20,8 @@ import { VERSION } from "./version.ts";
 export async function main(argv: readonly string[], io: Io): Promise<ExitCode> {
   const session = new Session(io);
   const printed: string[] = [];
-  const program = buildProgram(session, printed);
   try {
+    const program = await buildProgram(session, printed, argv);
     await program.parseAsync(argv, { from: "user" });
     return session.exitCode;
   } catch (error) {
@@ -44,7 +32,11 @@ export async function main(argv: readonly string[], io: Io): Promise<ExitCode> {
   }
 }
 
-function buildProgram(session: Session, printed: string[]): Command {
+async function buildProgram(
+  session: Session,
+  printed: string[],
+  argv: readonly string[],
+): Promise<Command> {
   const program = new Command("peerbuf")
     .description("Will P2P DMA work between these two devices, why not, and the proof.")
     .version(VERSION)
@@ -54,27 +46,20 @@ function buildProgram(session: Session, printed: string[]): Command {
       writeErr: () => undefined, // Told once, from the error that follows.
       getOutHelpWidth: () => COLUMNS_DEFAULT,
     })
+    .configureHelp({ subcommandTerm: termOf })
     .addHelpText("after", PROGRAM_HELP);
-  const commands = [
-    runCommand,
-    scenarioCommand,
-    doctorCommand,
-    matrixCommand,
-    explainCommand,
-    topoCommand,
-    captureCommand,
-    fleetCommand,
-    bufsCommand,
-    checkCommand,
-    exploreCommand,
-    newCommand,
-    benchCommand,
-  ];
-  for (const make of commands) {
-    program.addCommand(make(session).copyInheritedSettings(program));
+  for (const [name, { load, description }] of Object.entries(COMMANDS)) {
+    const command = argv.includes(name)
+      ? await load(session)
+      : new Command(name).description(description);
+    program.addCommand(command.copyInheritedSettings(program));
   }
   return program;
 }
+
+/** As the command itself would show it; only one that is asked for is loaded. */
+const termOf = (command: Command): string =>
+  COMMANDS[command.name()]?.term ?? new Help().subcommandTerm(command);
 
 const PROGRAM_HELP = `
 Example:

@@ -4,7 +4,6 @@
  * A person's mistake and a refusal are told in a sentence, without a stack. Anything else is a bug of
  * ours and says so, with the stack that we will need.
  */
-import { InputError, PeerbufError } from "@peerbuf/core";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { type Io, OutputFailed, PipeClosed } from "./io.ts";
 import { paintFor } from "./paint.ts";
@@ -14,7 +13,7 @@ export async function reportError(error: unknown, io: Io): Promise<ExitCode> {
   if (error instanceof PipeClosed) {
     return EXIT.OK;
   }
-  const { text, code } = describe(error);
+  const { text, code } = await describe(error);
   const label = paintFor(io.stderr, io.env).bad("peerbuf:");
   try {
     await io.stderr.write(`${label} ${text}\n`);
@@ -26,7 +25,9 @@ export async function reportError(error: unknown, io: Io): Promise<ExitCode> {
   return code;
 }
 
-function describe(error: unknown): { text: string; code: ExitCode } {
+/** What the errors are is loaded when there is one: an answer without any needs no core. */
+async function describe(error: unknown): Promise<{ text: string; code: ExitCode }> {
+  const { InputError, PeerbufError } = await import("@peerbuf/core");
   if (error instanceof InputError) {
     return { text: endSentence(error.message), code: EXIT.USAGE };
   }

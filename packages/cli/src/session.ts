@@ -1,5 +1,5 @@
 /** Session: one run of the command, as the subcommands see it. */
-import { DeviceNames } from "@peerbuf/topology";
+import type { DeviceNames } from "@peerbuf/topology";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import type { Io } from "./io.ts";
 import { type Paint, paintFor } from "./paint.ts";
@@ -10,7 +10,7 @@ export class Session {
   readonly paint: Paint;
   /** What the process will answer. */
   exitCode: ExitCode = EXIT.OK;
-  #names: DeviceNames | undefined;
+  #names: Promise<DeviceNames> | undefined;
 
   constructor(io: Io) {
     this.io = io;
@@ -18,8 +18,8 @@ export class Session {
   }
 
   /** What people call devices. */
-  get names(): DeviceNames {
-    this.#names ??= this.io.loadNames?.() ?? new DeviceNames();
+  names(): Promise<DeviceNames> {
+    this.#names ??= this.io.loadNames?.() ?? builtInNames();
     return this.#names;
   }
 
@@ -32,4 +32,9 @@ export class Session {
   async printJson(answer: unknown): Promise<void> {
     await this.io.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
   }
+}
+
+async function builtInNames(): Promise<DeviceNames> {
+  const topology = await import("@peerbuf/topology");
+  return new topology.DeviceNames();
 }

@@ -63,4 +63,19 @@ describe("main", () => {
       expect(stdout).not.toBe("");
     },
   );
+
+  it("the list of commands says of each what it says of itself", async () => {
+    const list = (await peerbuf(["--help"])).stdout;
+    const names = [...list.matchAll(/^ {2}(\w+)(?: .*)?$/gm)].map(([, name]) => name as string);
+    const start = list.indexOf("Commands:");
+    const said = list.slice(start, list.indexOf("  help [command]")).replace(/\s+/g, " ");
+
+    expect(names.length).toBeGreaterThan(10);
+    for (const name of names.filter((each) => each !== "help")) {
+      const { stdout } = await peerbuf([name, "--help"]);
+      const own = /^Usage: peerbuf (.*)\n\n([\s\S]*?)\n\n/.exec(stdout);
+      const term = own?.[1]?.replace(/^new .*/, "new");
+      expect(said).toContain(`${term} ${own?.[2]?.replace(/\s+/g, " ")}`);
+    }
+  });
 });

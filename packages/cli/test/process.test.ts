@@ -16,6 +16,30 @@ const BIN = fileURLToPath(new URL("../bin/peerbuf.js", import.meta.url));
 const MANIFEST = fileURLToPath(new URL("../package.json", import.meta.url));
 const isBuilt = existsSync(fileURLToPath(new URL("../dist/main.js", import.meta.url)));
 
+/** Says on descriptor 3 where each import leads. */
+const IMPORTS = `import { register } from "node:module";
+  register("data:text/javascript," + encodeURIComponent(\`
+    import { writeSync } from "node:fs";
+    export async function resolve(name, context, next) {
+      const found = await next(name, context);
+      writeSync(3, found.url + "\\\\n");
+      return found;
+    }\`));`;
+
+/** Packages that a command loads, other than itself; a part of one by its path. */
+function loadedBy(...argv: string[]): string[] {
+  const hook = `data:text/javascript,${encodeURIComponent(IMPORTS)}`;
+  const { output } = spawnSync(process.execPath, ["--import", hook, BIN, ...argv], {
+    stdio: ["ignore", "ignore", "ignore", "pipe"],
+    encoding: "utf8",
+  });
+  const urls = (output[3] ?? "").split("\n");
+  const names = urls.map((url) => /(?:node_modules|packages)\/((?:@\w+\/)?[^/]+)\//.exec(url)?.[1]);
+  return [...new Set(names)]
+    .filter((name) => name !== undefined && name !== "cli")
+    .sort() as string[];
+}
+
 describe.skipIf(!isBuilt)("the built command (run npm run build if this is skipped)", () => {
   it("answers with its exit code and prints JSON only", () => {
     const ran = spawnSync(process.execPath, [BIN, "explain", "13:00.0", "3e:00.0", "--json"], {
@@ -26,6 +50,26 @@ describe.skipIf(!isBuilt)("the built command (run npm run build if this is skipp
     expect({ status: ran.status, stderr: ran.stderr }).toEqual({ status: 1, stderr: "" });
     expect(JSON.parse(ran.stdout).type).toBe("unsupported");
   });
+
+  it("loads what it needs: for a list of commands or its version next to nothing", () => {
+    for (const argv of ["--version", "--help", "nonsense"]) {
+      expect(loadedBy(argv).filter((name) => name !== "core")).toEqual(["commander", "picocolors"]);
+    }
+    expect(loadedBy("--help")).not.toContain("core");
+    expect(loadedBy("scenario")).not.toContain("testkit");
+  });
+
+  it.skipIf(process.platform !== "linux")(
+    "bufs loads the kernel's side and no model (Linux)",
+    () => {
+      const loaded = loadedBy("bufs");
+
+      expect(loaded).toEqual(expect.arrayContaining(["core", "koffi", "linux"]));
+      for (const name of ["machine", "testkit", "topology", "yaml", "zod"]) {
+        expect(loaded).not.toContain(name);
+      }
+    },
+  );
 
   it("ends quietly when the reader goes away", async () => {
     const child = spawn(process.execPath, [BIN, "matrix", "--all", "--json"]);

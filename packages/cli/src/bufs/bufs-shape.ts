@@ -1,7 +1,7 @@
 /**
- * Bufs shape: the JSON of `peerbuf bufs`, as a schema. Null is what could not be seen; `notSeen` says why.
+ * Bufs shape: the JSON of `peerbuf bufs`, as a schema; `bufs-json.ts` makes it. Null is what could not be seen;
+ * `notSeen` says why.
  */
-import type { Survey } from "@peerbuf/linux";
 import { z } from "zod";
 
 const count = z.int().min(0);
@@ -49,28 +49,4 @@ export const bufsShape: z.ZodType = z.strictObject({
   ),
   exporters: z.array(z.strictObject({ exporter: known, bufferCount: count, bytes })),
   notSeen: z.array(z.strictObject({ what: z.string(), cause: z.string(), remedy: z.string() })),
-});
-
-export const bufsAsJson = ({
-  totalBytes,
-  buffers,
-  processes,
-  exporters,
-  blindSpots,
-}: Survey): unknown => ({
-  totalBytes,
-  buffers: buffers.map((buffer) => ({
-    inode: buffer.inode,
-    sizeBytes: buffer.sizeBytes ?? null,
-    exporter: buffer.exporter ?? null,
-    name: buffer.name,
-    holders: buffer.holders,
-    devices: buffer.devices ?? null,
-    fences: buffer.fences ?? null,
-    referenceCount: buffer.referenceCount ?? null,
-    otherReferenceCount: buffer.otherReferenceCount ?? null,
-  })),
-  processes,
-  exporters: exporters.map((total) => ({ ...total, exporter: total.exporter ?? null })),
-  notSeen: blindSpots,
 });

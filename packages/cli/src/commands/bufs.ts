@@ -7,8 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { InputError, PeerbufError } from "@peerbuf/core";
 import type { Survey, SurveyOptions } from "@peerbuf/linux";
 import { Command } from "commander";
+import { bufsAsJson } from "../bufs/bufs-json.ts";
 import { bufsLines } from "../bufs/bufs-report.ts";
-import { bufsAsJson } from "../bufs/bufs-shape.ts";
 import { requireLinux } from "../linux-only.ts";
 import type { Session } from "../session.ts";
 

@@ -2,6 +2,7 @@
  * Explain: one pair, hop by hop: the verdict, each reason where it stands, and what could change it.
  */
 import {
+  type DeviceNames,
   diagnosePair,
   type Explanation,
   explainPair,
@@ -28,6 +29,7 @@ interface ExplainOptions extends MachineChoice {
 
 /** The way, and what is known of it. */
 interface Answer {
+  readonly models: DeviceNames;
   readonly explanation: Explanation;
   readonly diagnosis: PairDiagnosis;
 }
@@ -60,6 +62,7 @@ async function explain(
   const answer = {
     explanation: explainPair(topology, rules, provider, client),
     diagnosis: diagnosePair(topology, rules, provider, client),
+    models: await session.names(),
   };
   session.exitCode = answer.diagnosis.possible === "yes" ? EXIT.OK : EXIT.FINDING;
   if (options.json === true) {
@@ -120,17 +123,18 @@ function asLines(
   session: Session,
   topology: Topology,
   rulesName: string,
-  { explanation, diagnosis }: Answer,
+  answer: Answer,
   isWhole: boolean,
 ): string[] {
+  const { explanation, diagnosis, models } = answer;
   const { paint } = session;
   const { provider, client, verdict, remedies } = explanation;
   const names = namesOf(topology);
   const hopCount = verdict.distance < 0 ? "" : `, distance ${verdict.distance}`;
   return [
     ...columns([
-      [paint.strong("provider"), nameLine(session, topology, provider)],
-      [paint.strong("client"), nameLine(session, topology, client)],
+      [paint.strong("provider"), nameLine(session, models, topology, provider)],
+      [paint.strong("client"), nameLine(session, models, topology, client)],
       [
         paint.strong("verdict"),
         `${paintType(paint, verdict.type)}${hopCount} ${paint.faint(`(${rulesName})`)}`,
@@ -139,7 +143,7 @@ function asLines(
     ]),
     "",
     paint.strong("path"),
-    ...columns(pathRows(session, topology, { explanation, diagnosis }), { indent: 2 }),
+    ...columns(pathRows(session, topology, answer), { indent: 2 }),
     "",
     paint.strong("why"),
     ...verdict.reasons.flatMap(({ at, text, code }) =>
@@ -174,22 +178,27 @@ function item({ paint, io }: Session, label: string, text: string): string[] {
   });
 }
 
-function nameLine({ paint, names }: Session, topology: Topology, bdf: string): string {
+function nameLine(
+  { paint }: Session,
+  models: DeviceNames,
+  topology: Topology,
+  bdf: string,
+): string {
   const row = topology.indexOf(bdf);
   const short = shortNames(topology).get(row) ?? "";
-  return `${bdf}  ${paint.name(short)}  ${modelName(names, topology, row)}`;
+  return `${bdf}  ${paint.name(short)}  ${modelName(models, topology, row)}`;
 }
 
 /** The hops, with the root complex between the two sides where the way goes through it. */
 function pathRows(
   session: Session,
   topology: Topology,
-  { explanation: { hops, rootBuses }, diagnosis }: Answer,
+  { explanation: { hops, rootBuses }, diagnosis, models }: Answer,
 ): string[][] {
   const rows = hops.map((hop) => [
     hop.bdf,
     hop.role,
-    modelName(session.names, topology, hop.row),
+    modelName(models, topology, hop.row),
     acsText(session, hop, diagnosis.redirecting.includes(hop.bdf)),
   ]);
   const turn = hops.findIndex(({ role }) => role === "common");

@@ -60,7 +60,7 @@ async function matrix(session: Session, options: MatrixOptions): Promise<void> {
   } else if (options.csv === true) {
     await stream(session, field, csvPieces(field));
   } else {
-    await session.printLines(tableLines(session, field, wordsFor(options)));
+    await session.printLines(await tableLines(session, field, wordsFor(options)));
   }
 }
 

@@ -46,7 +46,8 @@ async function topo(session: Session, options: TopoOptions): Promise<void> {
   const groups = p2pGroups(topology, rules, rows);
   const root = machineTree(topology, rows, groups);
   const harmful = harmfulRedirects(topology, rules, root);
-  const view = { topology, rules, rows, root, groups, harmful, models: session.names };
+  const models = await session.names();
+  const view = { topology, rules, rows, root, groups, harmful, models };
   const files = draw(session, options, view);
   if (options.json === true) {
     await session.printJson(asJson(view));
