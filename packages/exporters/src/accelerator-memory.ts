@@ -83,14 +83,14 @@ interface MemoryParts {
   readonly memory: VramAllocator;
   readonly window: Bar;
   readonly link: MappingType | undefined;
-  /** Where its memory begins on the link. */
-  readonly linkStart: number;
+  /** Where its memory begins on the link; undefined: it is on none. */
+  readonly linkStart: number | undefined;
 }
 
 function storageOf(parts: MemoryParts, taken: readonly VramRange[]): Storage {
   const { device, memory, window, link, linkStart } = parts;
-  const onLink = placed(device, taken, linkStart);
   const behindBar = placed(device, taken, window.start);
+  const onLink = linkStart === undefined ? behindBar : placed(device, taken, linkStart);
   const hiddenBytes = hiddenPart(taken, memory.visibleBytes);
   return {
     types: link === undefined ? [PEERS] : [{ type: link }, PEERS],
@@ -142,7 +142,8 @@ function openMemory(services: Services, link: MappingType | undefined): MemoryPa
   }
   const memoryBytes = registers.read32(REGISTER.LOCAL_PAGES) * PAGE_BYTES;
   const memory = new VramAllocator(memoryBytes, Math.min(memoryBytes, window.sizeBytes));
-  return { device, memory, window, link, linkStart: port * LINK_PORT_BYTES };
+  const linkStart = port === NO_LINK ? undefined : port * LINK_PORT_BYTES;
+  return { device, memory, window, link, linkStart };
 }
 
 const DEVICE_MEMORY_ONLY = reason(

@@ -11,6 +11,7 @@ import {
   DMA,
   decline,
   type Fence,
+  type FenceError,
   type HostPages,
   type MappingOffer,
   P2P,
@@ -98,13 +99,11 @@ export class ApuStorage implements Storage {
   }
 
   async read(offset: number, target: Uint8Array): Promise<void> {
-    await this.#arrived();
-    readHost(this.#parts.memory, this.#ranges, offset, target);
+    await this.#whereItArrived((ranges) => readHost(this.#parts.memory, ranges, offset, target));
   }
 
   async write(offset: number, source: Uint8Array): Promise<void> {
-    await this.#arrived();
-    writeHost(this.#parts.memory, this.#ranges, offset, source);
+    await this.#whereItArrived((ranges) => writeHost(this.#parts.memory, ranges, offset, source));
   }
 
   release(): void {
@@ -131,13 +130,20 @@ export class ApuStorage implements Storage {
     return this.#arriving.isSignaled ? placement : { ...placement, ready: this.#arriving };
   }
 
-  async #arrived(): Promise<void> {
-    const error = await this.#arriving.signaled();
+  /** During the wait it may have begun to move: then there is another arrival to wait for. */
+  async #whereItArrived(work: (ranges: PhysicalRanges) => void): Promise<void> {
+    let arriving: Fence;
+    let error: FenceError | undefined;
+    do {
+      arriving = this.#arriving;
+      error = await arriving.signaled();
+    } while (arriving !== this.#arriving);
     if (error !== undefined) {
       throw new PeerbufError("DEVICE_FAILED", `the bytes did not arrive: ${error.message}`, {
         cause: error,
       });
     }
+    work(this.#ranges);
   }
 
   #othersNeedPages(): boolean {

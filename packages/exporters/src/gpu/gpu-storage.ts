@@ -13,6 +13,7 @@ import {
   DMA,
   decline,
   type Fence,
+  type FenceError,
   type HostPages,
   type MappingOffer,
   mergeFences,
@@ -262,7 +263,12 @@ export class GpuStorage implements Storage, Resident {
     work: (done: number, piece: Uint8Array) => Promise<void>,
   ): Promise<void> {
     for (let done = 0; done < bytes.length; done += STAGING_BYTES) {
-      const error = await this.#arriving.signaled();
+      let arriving: Fence;
+      let error: FenceError | undefined;
+      do {
+        arriving = this.#arriving;
+        error = await arriving.signaled();
+      } while (arriving !== this.#arriving); // It began to move meanwhile.
       if (error !== undefined) {
         throw new PeerbufError("DEVICE_FAILED", `the bytes did not arrive: ${error.message}`, {
           cause: error,

@@ -8,7 +8,6 @@ import {
   BARS,
   type Bars,
   type Clock,
-  type CoherentMemory,
   DEVICE_DMA,
   type Device,
   type DeviceDma,
@@ -26,7 +25,7 @@ export class GroundPlatform implements Platform {
   readonly #inner: Platform;
   readonly #roles: Readonly<Record<string, string>>;
   readonly #engineOf: (id: string) => DmaEngine | undefined;
-  readonly #coherent = new Map<Device, Set<CoherentMemory>>();
+  readonly #own = new Map<Device, Map<object, Own>>();
   readonly #kitServices = new Map<string, KitServices>();
 
   /** `roles`: ids of devices by role. `engineOf`: the kit's engine in a device, if it has one. */
@@ -73,19 +72,17 @@ export class GroundPlatform implements Platform {
     if (services === undefined) {
       const found = new Map<unknown, unknown>();
       this.provide(device, { set: (token, service) => void found.set(token, service) });
-      const [bar] = [...(found.get(BARS) as Bars).memory].sort(
-        (one, other) => other.sizeBytes - one.sizeBytes,
-      );
-      services = { dma: found.get(DEVICE_DMA) as DeviceDma, bar };
+      const { memory: bars } = found.get(BARS) as Bars;
+      services = { dma: this.#kitDma(device, found.get(DEVICE_DMA) as DeviceDma), bars };
       this.#kitServices.set(device.id, services);
     }
     return services;
   }
 
-  /** Is all of this in coherent memory of the device? */
+  /** Is all of this in coherent memory of the device, or in what the kit's own engine has mapped for a copy? */
   isOwn(device: Device, address: number, lengthBytes: number): boolean {
-    for (const { deviceAddress, sizeBytes } of this.#coherent.get(device) ?? []) {
-      if (address >= deviceAddress && address + lengthBytes <= deviceAddress + sizeBytes) {
+    for (const { start, end } of this.#own.get(device)?.values() ?? []) {
+      if (address >= start && address + lengthBytes <= end) {
         return true;
       }
     }
@@ -93,14 +90,14 @@ export class GroundPlatform implements Platform {
   }
 
   #noted(device: Device, dma: DeviceDma): DeviceDma {
-    const held = this.#coherent.get(device) ?? new Set();
-    this.#coherent.set(device, held);
+    const held = this.#ownOf(device);
     return {
       map: (ranges, direction) => dma.map(ranges, direction),
       unmap: (segments, direction) => dma.unmap(segments, direction),
       allocateCoherent(sizeBytes) {
         const memory = dma.allocateCoherent(sizeBytes);
-        held.add(memory);
+        const start = memory.deviceAddress;
+        held.set(memory, { start, end: start + memory.sizeBytes });
         return memory;
       },
       freeCoherent(memory) {
@@ -109,4 +106,44 @@ export class GroundPlatform implements Platform {
       },
     };
   }
+
+  /** No driver asked for the mappings of the kit's engine, so no checker knows of them. */
+  #kitDma(device: Device, dma: DeviceDma): KitServices["dma"] {
+    const held = this.#ownOf(device);
+    return {
+      map(ranges) {
+        const segments = dma.map(ranges, "bidirectional");
+        if (!("answer" in segments)) {
+          for (let index = 0; index < segments.count; index++) {
+            const start = segments.address(index);
+            held.set({ segments, index }, { start, end: start + segments.lengthBytes(index) });
+          }
+        }
+        return segments;
+      },
+      unmap(segments) {
+        dma.unmap(segments, "bidirectional");
+        for (const key of held.keys()) {
+          if ("segments" in key && key.segments === segments) {
+            held.delete(key);
+          }
+        }
+      },
+    };
+  }
+
+  #ownOf(device: Device): Map<object, Own> {
+    let held = this.#own.get(device);
+    if (held === undefined) {
+      held = new Map();
+      this.#own.set(device, held);
+    }
+    return held;
+  }
+}
+
+/** Device addresses from `start` up to `end`. */
+interface Own {
+  readonly start: number;
+  readonly end: number;
 }

@@ -1,12 +1,11 @@
 /**
- * Kit device: the kit's own hardware for slots of a machine that have no model: memory behind a BAR, and a DMA engine.
+ * Kit device: the kit's own hardware for slots of a machine that have no model: memory behind each BAR, and a DMA engine.
  *
  * Does what the kit's partners tell it, one piece of work after the other, with addresses as they were when the work began:
  * what was unmapped meanwhile is met by the bytes as they arrive. A reset fails what it was at.
  */
 import {
   type Bar,
-  type DeviceDma,
   type DmaRefusal,
   PeerbufError,
   type PhysicalRanges,
@@ -24,8 +23,12 @@ import { POISON } from "../ground/ground-memory.ts";
 
 /** What the platform gives to whoever drives the device; fetched when it first copies. */
 export interface KitServices {
-  readonly dma: DeviceDma;
-  readonly bar: Bar | undefined;
+  /** Both ways; an answer instead of segments: it cannot. */
+  readonly dma: {
+    map(ranges: PhysicalRanges): SegmentList | DmaRefusal;
+    unmap(segments: SegmentList): void;
+  };
+  readonly bars: readonly Bar[];
 }
 
 /** `run(false)`: the device lost it. */
@@ -43,25 +46,28 @@ export class KitDevice implements DeviceModel, DmaEngine {
   readonly #services: () => KitServices;
   readonly #works: Work[] = [];
   #port: DevicePort | undefined;
-  #memory: SparseMemory | undefined;
+  /** By the index of its BAR. */
+  readonly #memories = new Map<number, SparseMemory>();
 
   constructor(services: () => KitServices) {
     this.#services = services;
   }
 
-  /** The largest memory BAR shows the memory; the device may have none. */
   connect(port: DevicePort, bars: readonly BarShape[]): ReadonlyMap<number, BarModel> {
     this.#port = port;
-    const [largest] = [...bars].sort((one, other) => other.sizeBytes - one.sizeBytes);
-    if (largest === undefined) {
-      return new Map();
+    const models = new Map<number, BarModel>();
+    for (const { index, sizeBytes } of bars) {
+      const memory = new SparseMemory(sizeBytes);
+      this.#memories.set(index, memory);
+      models.set(index, { kind: "memory", memory, base: 0 });
     }
-    this.#memory = new SparseMemory(largest.sizeBytes);
-    return new Map([[largest.index, { kind: "memory", memory: this.#memory, base: 0 }]]);
+    return models;
   }
 
   reset(): void {
-    this.#memory?.clear();
+    for (const memory of this.#memories.values()) {
+      memory.clear();
+    }
     const port = this.#connected();
     for (const work of this.#works.splice(0)) {
       port.clock.schedule(0, () => work.run(true));
@@ -148,19 +154,20 @@ export class KitDevice implements DeviceModel, DmaEngine {
 
   /** Memory of its own behind the BAR, or host pages, which it maps for as long as it needs them. */
   #place(ranges: PhysicalRanges): CopyPlace {
-    const { dma, bar } = this.#services();
-    const first = ranges.start(0) - (bar?.start ?? 0);
-    const memory = this.#memory;
-    if (bar !== undefined && memory !== undefined && first >= 0 && first < bar.sizeBytes) {
+    const { dma, bars } = this.#services();
+    const first = ranges.start(0);
+    const bar = bars.find(({ start, sizeBytes }) => first >= start && first < start + sizeBytes);
+    const memory = bar === undefined ? undefined : this.#memories.get(bar.index);
+    if (bar !== undefined && memory !== undefined) {
       return ownPlace(memory, bar.start, ranges);
     }
-    const segments = dma.map(ranges, "bidirectional");
+    const segments = dma.map(ranges);
     return "answer" in segments
       ? unreachable(segments)
       : {
           runs: partsOf(segments, 0, ranges.sizeBytes),
           access: (kind, bytes) => this.#access(partsOf(segments, 0, bytes.length), kind, bytes),
-          end: () => dma.unmap(segments, "bidirectional"),
+          end: () => dma.unmap(segments),
         };
   }
 

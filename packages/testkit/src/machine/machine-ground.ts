@@ -67,6 +67,8 @@ export class MachineGround<Placed extends Models = Models> implements Ground {
   /** Devices by the function that issues their requests. */
   readonly #clients = new Map<string, Device>();
   readonly #gone = new Set<string>();
+  /** Host memory that is part of the hardware, such as carve-outs. */
+  readonly #ownAllocations: number;
 
   constructor(world: World, options: MachineGroundOptions<Placed>) {
     this.#world = world;
@@ -76,6 +78,7 @@ export class MachineGround<Placed extends Models = Models> implements Ground {
     for (const [bdf, model] of Object.entries(this.models)) {
       this.machine.place(bdf, model);
     }
+    this.#ownAllocations = this.machine.handles().hostAllocations;
     this.#placeKit(Object.values(options.roles ?? {}));
     this.#modelled = createModelledPlatform(this.machine, {
       ...options.platform,
@@ -136,8 +139,7 @@ export class MachineGround<Placed extends Models = Models> implements Ground {
   }
 
   judgeLeaks(): void {
-    const { mappings, coherent, hostAllocations, hostPages, interruptHandlers } =
-      this.machine.handles();
+    const { mappings, coherent, hostAllocations, interruptHandlers } = this.machine.handles();
     const out = (
       count: number,
       what: string,
@@ -149,7 +151,8 @@ export class MachineGround<Placed extends Models = Models> implements Ground {
     };
     out(mappings, "DMA mappings", "PLT-030");
     out(coherent, "pieces of coherent memory", "PLT-031");
-    out(hostAllocations - coherent, `allocations of host memory (${hostPages} pages)`, "EXP-021");
+    const allocations = hostAllocations - coherent - this.#ownAllocations;
+    out(allocations, "allocations of host memory", "EXP-021");
     out(interruptHandlers, "interrupt handlers", "PLT-033");
     this.#modelled.close();
   }
