@@ -13,6 +13,7 @@ import type { DmaRefusal } from "./platform.ts";
 import type { PhysicalRanges } from "./ranges.ts";
 import type { SegmentList } from "./segments.ts";
 import type { Clock } from "./sync/clock.ts";
+import type { Fence } from "./sync/fence.ts";
 import type { FenceDomain } from "./sync/fence-context.ts";
 
 /** The device a driver was opened on. Absent for drivers without hardware. */
@@ -47,6 +48,11 @@ export interface HostMemory {
   read(address: PhysicalAddress, target: Uint8Array): void;
   /** The CPU writes bytes to RAM. */
   write(address: PhysicalAddress, source: Uint8Array): void;
+  /**
+   * The CPU copies the bytes of one allocation to those of another of the same size, when work that others have
+   * on them is over; its fence says when, or why not. Left out where drivers bring an engine for that.
+   */
+  copy?(source: PhysicalRanges, target: PhysicalRanges, fences: FenceDomain): Fence;
 }
 
 /** One memory BAR as the CPU sees it. Offsets and lengths in bytes; offsets out of the BAR are `ARGUMENT_INVALID`. */

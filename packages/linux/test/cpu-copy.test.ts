@@ -10,6 +10,7 @@ import {
   describeDecision,
   type Framework,
 } from "@peerbuf/core";
+import { systemHeap } from "@peerbuf/exporters";
 import {
   createLinuxPlatform,
   dmaBufExporter,
@@ -54,6 +55,7 @@ let framework: Framework;
 let foreign: LinuxBuffer;
 let own: LinuxBuffer;
 let buffer: DmaBuf;
+let importer: { attach(buffer: DmaBuf): Attachment };
 let attachment: Attachment;
 
 beforeEach(() => {
@@ -62,7 +64,7 @@ beforeEach(() => {
   foreign = sharedMemory(SIZE);
   own = sharedMemory(SIZE);
   const exporter = framework.openExporter(dmaBufExporter, undefined, undefined);
-  const importer = framework.openImporter(bouncing, "process", { own }).api;
+  importer = framework.openImporter(bouncing, "process", { own }).api;
   buffer = exporter.allocate(SIZE, { fd: foreign.descriptor.number });
   attachment = importer.attach(buffer);
 });
@@ -113,5 +115,25 @@ describe("memory of the importer's own", () => {
     const record = attachment.decisions.map(describeDecision).join("\n");
     expect(record).toMatch(/COPIED_OUT[\s\S]*COPIED_BACK/);
     expect(attachment.decisions.at(-1)?.reason.numbers).toMatchObject({ bytes: SIZE });
+  });
+});
+
+describe("system memory under an importer that brings its own", () => {
+  it("is copied by the CPU, both ways", async () => {
+    const heap = framework.openExporter(systemHeap, undefined, undefined);
+    using pages = heap.allocate(SIZE);
+    await pages.write(0, new Uint8Array(SIZE).fill(0x55));
+    using attached = importer.attach(pages);
+
+    const mapping = attached.map("bidirectional");
+    expect(await mapping.ready?.signaled()).toBeUndefined();
+    expect(bytesOf(own)).toEqual(new Set([0x55]));
+    fill(own, 0x66);
+    expect(await mapping.unmap()?.signaled()).toBeUndefined();
+
+    expect(new Set(await pages.read(0, SIZE))).toEqual(new Set([0x66]));
+    expect(attached.decisions.map(({ reason }) => reason.code)).toEqual(
+      expect.arrayContaining(["OWN", "COPIED_OUT", "COPIED_BACK"]),
+    );
   });
 });

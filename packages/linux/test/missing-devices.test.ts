@@ -1,4 +1,5 @@
 /** Cameras, NICs and GPUs that are not there, or are something else: a typed error that says what to do. */
+import { PeerbufError } from "@peerbuf/core";
 import {
   DrmDevice,
   drmNodes,
@@ -10,6 +11,7 @@ import {
   videoNodes,
 } from "@peerbuf/linux";
 import { describe, expect, it } from "vitest";
+import { heapRefusal } from "../src/buffers/heap-refusal.ts";
 import { openDescriptorCount } from "./open-descriptors.ts";
 import { codeOf } from "./refusal.ts";
 
@@ -57,5 +59,33 @@ describe("a capture", () => {
     const into = Array.from({ length: 33 }, () => memory);
     expect(codeOf(() => new V4l2Capture("/dev/null", { into }))).toBe("ARGUMENT_INVALID");
     expect(codeOf(() => new V4l2Capture("/dev/null", { into: [] }))).toBe("ARGUMENT_INVALID");
+  });
+});
+
+describe("what a dma-heap refuses", () => {
+  const meaningOf = (errno: string): string => {
+    const refused = new PeerbufError("SYSCALL_FAILED", `open it: ${errno}`, { errno });
+    const { code, errno: told, message } = heapRefusal(refused, "/dev/dma_heap/system", 4096);
+    expect(told).toBe(errno);
+    return `${code}: ${message}`;
+  };
+
+  it.each([
+    [
+      "EACCES",
+      /^SYSCALL_FAILED: 4096 bytes of \/dev\/dma_heap\/system: EACCES, .*may not open.*udev/,
+    ],
+    ["EPERM", /^SYSCALL_FAILED: .*may not open the heap: run as root/],
+    ["ENOENT", /^PLATFORM_MISSING: .*not there any more.*dmaHeapNames/],
+    ["EMFILE", /^SYSCALL_FAILED: .*no more files.*ulimit -n/],
+    ["ENOMEM", /^MEMORY_EXHAUSTED: .*ask for less/],
+    ["EINVAL", /^SYSCALL_FAILED: .*size or with these flags.*whole pages/],
+    ["ENOTTY", /^SYSCALL_FAILED: .*no dma-heap/],
+  ])("as %s is told with its cause and what to do", (errno, told) => {
+    expect(meaningOf(errno)).toMatch(told);
+  });
+
+  it("as anything else is told as it came", () => {
+    expect(meaningOf("ECANCELED")).toBe("SYSCALL_FAILED: open it: ECANCELED");
   });
 });

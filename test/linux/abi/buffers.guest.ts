@@ -1,5 +1,5 @@
 /** Buffers of the real kernel: heap, udmabuf, and what is refused. */
-import { closeSync, openSync, readdirSync } from "node:fs";
+import { closeSync, openSync, readdirSync, symlinkSync, unlinkSync } from "node:fs";
 import { dmaHeap, dmaHeapNames, fromFd, sharedMemory, udmabuf } from "@peerbuf/linux";
 import { describe, expect, it } from "vitest";
 import { anyDmaBuf, hasSystemHeap } from "./any-dma-buf.ts";
@@ -52,6 +52,18 @@ describe.skipIf(!hasSystemHeap)("the system heap", () => {
     expect(refusal(() => dmaHeap("nosuch", 4096))).toBe("PLATFORM_MISSING ENODEV");
     expect(refusal(() => dmaHeap("../udmabuf", 4096))).toBe("PLATFORM_MISSING ENODEV");
     expect(refusal(() => dmaHeap("system", 2 ** 40))).toBe("MEMORY_EXHAUSTED ENOMEM");
+  });
+
+  it("is told from what only stands in its folder, with nothing left open", () => {
+    const before = fds();
+    symlinkSync("/dev/null", "/dev/dma_heap/hollow");
+    try {
+      expect(refusal(() => dmaHeap("hollow", 4096))).toBe("SYSCALL_FAILED ENOTTY");
+      expect(() => dmaHeap("hollow", 4096)).toThrow(/no dma-heap: look at what made it/);
+    } finally {
+      unlinkSync("/dev/dma_heap/hollow");
+    }
+    expect(fds()).toBe(before);
   });
 
   it("gives back every descriptor", () => {

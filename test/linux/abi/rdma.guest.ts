@@ -159,7 +159,28 @@ describe.skipIf(nodes.length === 0).each(nodes)("negotiating with an RDMA NIC (%
     expect(platform.handles().mappings).toBe(0);
   });
 
-  it("says no with everybody's reasons where nobody copies, and holds nothing", async () => {
+  it("falls back to memory of its own for a heap of this platform as well", async () => {
+    const nic = new RdmaNic(path);
+    using platform = createLinuxPlatform({ importers: [nic], memory: ANY_SOURCE });
+    using framework = createFramework({ platform, judge: kernelJudge });
+    const heap = framework.openExporter(systemHeap, undefined, undefined);
+    const rdma = framework.openImporter(rdmaImporter, path, { nic }).api;
+    using buffer = heap.allocate(65536);
+    await buffer.write(0, new Uint8Array(65536).fill(0x24));
+
+    const registration = await rdma.register(buffer, "bidirectional");
+
+    expect(registration.isCopy).toBe(true);
+    expect(registration.target).toBe("system");
+    expect(registration.regions.map(({ way }) => way)).toEqual(["memory"]);
+    const record = registration.decisions.map(describeDecision).join("\n");
+    expect(record).toMatch(/decline.*EOPNOTSUPP.*\[KERNEL_EOPNOTSUPP\][\s\S]*\[COPIED_OUT\]/);
+    await registration.close();
+    expect(new Set(await buffer.read(0, 65536))).toEqual(new Set([0x24]));
+    expect(nic.rdma.regionCount).toBe(0);
+  });
+
+  it("says no with everybody's reasons where nobody may copy, and holds nothing", async () => {
     const before = fds();
     const nic = new RdmaNic(path);
     const platform = createLinuxPlatform({ importers: [nic], memory: ANY_SOURCE });
@@ -168,10 +189,12 @@ describe.skipIf(nodes.length === 0).each(nodes)("negotiating with an RDMA NIC (%
     const rdma = framework.openImporter(rdmaImporter, path, { nic }).api;
     const buffer = heap.allocate(65536);
 
-    const error = await rdma.register(buffer, "to-device").catch((refused: unknown) => refused);
+    const error = await rdma
+      .register(buffer, "to-device", { copy: "never" })
+      .catch((refused: unknown) => refused);
 
     expect(error).toBeInstanceOf(NegotiationError);
-    expect((error as NegotiationError).message).toMatch(/NO_COPY_ENGINE|EOPNOTSUPP/);
+    expect((error as NegotiationError).message).toMatch(/COPY_FORBIDDEN|EOPNOTSUPP/);
     buffer.close();
     framework.close();
     platform.close();

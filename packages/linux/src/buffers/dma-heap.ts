@@ -9,6 +9,7 @@ import { missingNode } from "../sys/device-node.ts";
 import { ioctl, request } from "../sys/ioctl.ts";
 import { namesIn } from "../sys/kernel-files.ts";
 import { checkSize } from "./buffer-size.ts";
+import { heapRefusal } from "./heap-refusal.ts";
 import { LinuxBuffer } from "./linux-buffer.ts";
 
 const FOLDER = "/dev/dma_heap";
@@ -22,8 +23,8 @@ export const dmaHeapNames = (): string[] => namesIn(FOLDER);
 
 /**
  * A zeroed buffer of `sizeBytes` (whole pages) from the heap `name`, usually `system`. `PLATFORM_MISSING`
- * when the heap is not there, `SIZE_INVALID`, `MEMORY_EXHAUSTED` (ENOMEM), `SYSCALL_FAILED` with EACCES
- * where the node may not be opened.
+ * when the heap is not there, `SIZE_INVALID`, `MEMORY_EXHAUSTED` (ENOMEM); `SYSCALL_FAILED` with EACCES where the
+ * node may not be opened, EINVAL, ENOTTY, EMFILE: the message says what that means and what to do.
  */
 export function dmaHeap(name: string, sizeBytes: number): LinuxBuffer {
   checkSize(sizeBytes);
@@ -36,16 +37,21 @@ export function dmaHeap(name: string, sizeBytes: number): LinuxBuffer {
     const message = `${sizeBytes} bytes of the ${name} heap: this machine has ${totalmem()}`;
     throw new PeerbufError("MEMORY_EXHAUSTED", message);
   }
+  try {
+    return allocate(name, path, sizeBytes);
+  } catch (error) {
+    throw error instanceof PeerbufError && error.code === "SYSCALL_FAILED"
+      ? heapRefusal(error, path, sizeBytes)
+      : error;
+  }
+}
+
+function allocate(name: string, path: string, sizeBytes: number): LinuxBuffer {
   using heap = Descriptor.open(path, O_RDWR);
   const argument = new DataView(new ArrayBuffer(24));
   argument.setBigUint64(0, BigInt(sizeBytes), true);
   argument.setUint32(12, O_RDWR | O_CLOEXEC, true);
-  ioctl(
-    heap,
-    DMA_HEAP_IOCTL_ALLOC,
-    new Uint8Array(argument.buffer),
-    `allocate ${sizeBytes} bytes`,
-    "MEMORY_EXHAUSTED",
-  );
+  const bytes = new Uint8Array(argument.buffer);
+  ioctl(heap, DMA_HEAP_IOCTL_ALLOC, bytes, `allocate ${sizeBytes} bytes`);
   return new LinuxBuffer(new Descriptor(argument.getUint32(8, true), `${name} heap buffer`));
 }

@@ -5,17 +5,21 @@
  * that drivers that live on host pages (a heap, say) run here as they are.
  */
 import {
+  type Fence,
+  type FenceDomain,
   type HostMemory,
   type HostPages,
   PAGE_BYTES,
   PeerbufError,
   type PhysicalAddress,
+  type PhysicalRanges,
 } from "@peerbuf/core";
 import { dmaHeap, dmaHeapNames } from "../buffers/dma-heap.ts";
 import { sharedMemory } from "../buffers/from-fd.ts";
 import type { LinuxBuffer } from "../buffers/linux-buffer.ts";
 import { hasUdmabuf, udmabuf } from "../buffers/udmabuf.ts";
-import type { AddressBook } from "./address-book.ts";
+import { startCpuCopy } from "../drivers/cpu-copy.ts";
+import type { AddressBook, MappedBytes } from "./address-book.ts";
 
 /** Where host pages come from. */
 export type MemorySource = "dma-heap" | "udmabuf" | "memfd";
@@ -77,5 +81,13 @@ export class LinuxHostMemory implements HostMemory {
   write(address: PhysicalAddress, source: Uint8Array): void {
     const { buffer, offset } = this.#book.find(address, source.length);
     buffer.withBytesSync("write", (bytes) => bytes.set(source, offset));
+  }
+
+  copy(source: PhysicalRanges, target: PhysicalRanges, fences: FenceDomain): Fence {
+    return startCpuCopy(fences, this.#bufferAt(source), this.#bufferAt(target));
+  }
+
+  #bufferAt(ranges: PhysicalRanges): MappedBytes {
+    return this.#book.find(ranges.start(0), ranges.lengthBytes(0)).buffer;
   }
 }
