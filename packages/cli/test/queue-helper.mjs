@@ -1,13 +1,13 @@
 /** Helps on a queue until it is told to stop; with --dies it takes one share and is gone. */
 import { Hands } from "@peerbuf/testkit";
 import { openDoor } from "../dist/queue/redis-door.js";
-import { ShareHelper } from "../dist/queue/share-helper.js";
+import { ShareTaker } from "../dist/queue/share-taker.js";
 
 const [url, order, flag] = process.argv.slice(2);
 const { program, source } = JSON.parse(order);
 const door = await openDoor(url);
 const hands = flag === "--dies" ? { run: () => process.exit(1) } : new Hands({ workers: 1 });
-const helper = new ShareHelper({
+const helper = new ShareTaker({
   door,
   program,
   source,

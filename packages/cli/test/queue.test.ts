@@ -4,6 +4,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { InputError } from "@peerbuf/core";
 import { type Campaign, exploreInWorkers, FAULT_KINDS } from "@peerbuf/testkit";
 import { Redis } from "ioredis";
 import { helpReportShape } from "peerbuf";
@@ -55,7 +56,7 @@ describe.skipIf(!HAS_REDIS || !existsSync(CHILD))(`a campaign over a queue${WHY_
     "gives of a driver %s the answer that one thread gives, with helpers",
     async (_name, text, code) => {
       const cwd = folderWith({ "driver.ts": text, "copy.ts": text });
-      const explore = ["explore", "driver.ts", "--schedules", "1600", "--json"];
+      const explore = ["explore", "driver.ts", "--schedules", "800", "--json"];
       const helper = command(cwd, ["explore", "copy.ts", "--join", redis.url, "--json"]);
 
       const alone = await peerbuf([...explore, "--workers", "1"], { cwd });
@@ -144,7 +145,7 @@ describe.skipIf(!HAS_REDIS || !existsSync(CHILD))(`a campaign over a queue${WHY_
   });
 });
 
-describe.skipIf(!existsSync(CHILD))("an address", () => {
+describe("an address", () => {
   let silent: Server;
   let wrong: Server;
 
@@ -180,15 +181,27 @@ describe.skipIf(!existsSync(CHILD))("an address", () => {
       /no Redis that can be used/,
     ],
     ["of another service", () => `redis://127.0.0.1:${portOf(wrong)}`, /no Redis that can be used/],
-  ])("%s is refused, for whoever hands out and for whoever helps", async (_name, url, message) => {
-    const cwd = folderWith({ "driver.ts": heapWith("") });
+  ])("%s is refused", async (_name, url, message) => {
+    const error = await openDoor(url(), { connectMs: 500 }).catch((refusal: unknown) => refusal);
 
-    for (const flag of ["--queue", "--join"]) {
-      const ran = await peerbuf(["explore", "driver.ts", flag, url()], { cwd });
-      expect(ran).toMatchObject({ code: 2, stdout: "" });
-      expect(ran.stderr).toMatch(message);
-    }
+    expect(error).toBeInstanceOf(InputError);
+    expect(String(error)).toMatch(message);
   });
+
+  it.skipIf(!existsSync(CHILD))(
+    "is told of in a sentence, to whoever hands out or helps",
+    async () => {
+      const cwd = folderWith({ "driver.ts": heapWith("") });
+
+      for (const flag of ["--queue", "--join"]) {
+        const ran = await peerbuf(["explore", "driver.ts", flag, "redis://127.0.0.1:1"], { cwd });
+        expect(ran).toMatchObject({ code: 2, stdout: "" });
+        expect(ran.stderr).toMatch(
+          /^peerbuf: redis:.*no Redis that can be used answers there.*\n$/,
+        );
+      }
+    },
+  );
 
   it.skipIf(!HAS_REDIS)(
     `with the wrong password is refused, and never printed${WHY_NOT}`,

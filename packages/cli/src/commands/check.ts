@@ -18,7 +18,7 @@ import type { Session } from "../session.ts";
 const SCHEDULES = 4000;
 
 export function checkCommand(session: Session): Command {
-  return driverCommand(new Command("check"), SCHEDULES)
+  return driverCommand(new Command("check"), SCHEDULES, 0)
     .description("hold the whole contract against a driver: suite, checker and a short exploration")
     .addHelpText(
       "after",
@@ -27,7 +27,7 @@ Example:
   $ peerbuf check ./my-driver.ts
 ${DRIVER_OPTIONS_HELP}
 Exit code: 0 when no rule is broken, 1 when one is or the driver hangs in a check, 2 when the file has no driver
-that can be opened.`,
+that can be opened, 130 when it was interrupted (ctrl-C) before a rule was broken.`,
     )
     .action((file: string, options: DriverOptions) =>
       reportDriver(session, orderOf(session, file, options, "check"), options),

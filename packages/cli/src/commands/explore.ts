@@ -20,7 +20,7 @@ const SCHEDULES = 20_000;
 const WORKERS_MAX = 256;
 
 export function exploreCommand(session: Session): Command {
-  return driverCommand(new Command("explore"), SCHEDULES)
+  return driverCommand(new Command("explore"), SCHEDULES, 1)
     .description("explore schedules and faults of a driver, and replay the one that went wrong")
     .addOption(
       new Option("--strategy <name>", "who decides what comes next")

@@ -33,11 +33,11 @@ export const DRIVER_OPTIONS_HELP = `
 The file exports a driver, and for an importer how to use it: docs/writing-a-driver.md.
 `;
 
-export function driverCommand(command: Command, schedules: number): Command {
+export function driverCommand(command: Command, schedules: number, least: number): Command {
   return command
     .argument("<file>", "a module that exports a driver: .ts, .js or .mjs")
     .option("--export <name>", "the export to take", "default")
-    .option("--schedules <count>", "schedules to explore", wholeNumber(0, 1e9), schedules)
+    .option("--schedules <count>", "schedules to explore", wholeNumber(least, 1e9), schedules)
     .option("--seed <number>", "where chance begins", wholeNumber(0, 2 ** 32 - 1), 1)
     .option(
       "--timeout <seconds>",

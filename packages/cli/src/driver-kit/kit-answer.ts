@@ -65,9 +65,18 @@ export async function reportStopped(
   const where = stage === "contract" ? "the contract" : "the exploration";
   await session.printLines([
     `${session.paint.bad("Unfinished")}: the driver ${why}, in ${at} of ${where}.`,
-    "Nothing in a driver waits in a call: work that takes time is a fence in the answer.",
+    adviceOn(why),
     ...(report === undefined ? [] : ["", ...linesOf(session, order, report, false)]),
   ]);
+}
+
+function adviceOn(why: string): string {
+  if (why.startsWith("made no progress")) {
+    return "Nothing in a driver waits in a call: work that takes time is a fence in the answer.";
+  }
+  return why.startsWith("took more than")
+    ? "What a driver keeps for a buffer goes with it: explored runs make thousands (--memory allows more)."
+    : "A driver ends nothing: what goes wrong is a PeerbufError, or the error of a fence.";
 }
 
 /** Where threads explore several scenarios at once, it was in one of those that are not done. */

@@ -10,8 +10,8 @@ import {
 } from "@peerbuf/testkit";
 import { programOf } from "./program.ts";
 import { openDoor } from "./redis-door.ts";
-import { ShareHelper } from "./share-helper.ts";
 import { handOut } from "./share-owner.ts";
+import { ShareTaker } from "./share-taker.ts";
 
 export interface HandOutOptions {
   readonly url: string;
@@ -39,7 +39,7 @@ export async function exploreWithOthers(
   try {
     const program = await programOf(path, driver, scenarios);
     const [{ source }] = campaigns;
-    const helper = new ShareHelper({ door, program, source, file, hands, workers });
+    const helper = new ShareTaker({ door, program, source, file, hands, workers });
     await Promise.race([door.lost, helper.begin()]);
     const over = new AbortController();
     // First what is under way here is put back, then all that waits is taken out.

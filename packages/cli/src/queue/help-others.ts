@@ -7,7 +7,7 @@ import type { HelpReport, KitMessage, KitOrder } from "../driver-kit/kit-order.t
 import { sourceOf } from "../driver-kit/scenario-source.ts";
 import { programOf } from "./program.ts";
 import { openDoor } from "./redis-door.ts";
-import { ShareHelper } from "./share-helper.ts";
+import { ShareTaker } from "./share-taker.ts";
 
 export interface HelpContext {
   readonly tell: (message: KitMessage) => void;
@@ -24,7 +24,7 @@ export async function helpOthers(
   const hands = new Hands(order);
   try {
     const program = await programOf(order.path, driver.name, scenariosFor(driver, check));
-    const helper = new ShareHelper({
+    const helper = new ShareTaker({
       door,
       program,
       source: sourceOf(order),

@@ -18,8 +18,8 @@ import {
 import type { Queue, QueueEvents } from "bullmq";
 import type { Program } from "./program.ts";
 import type { RedisDoor } from "./redis-door.ts";
-import { TRIES_MAX } from "./share-helper.ts";
 import { queueNameOf, type ShareAnswer, type ShareJob, type ShareProgress } from "./share-job.ts";
+import { TRIES_MAX } from "./share-taker.ts";
 
 export interface OwnerOptions {
   readonly door: RedisDoor;

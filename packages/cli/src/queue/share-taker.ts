@@ -1,5 +1,5 @@
 /**
- * Share helper: takes shares out of the queue and does them with the hands of this machine.
+ * Share taker: takes shares out of the queue and does them with the hands of this machine.
  *
  * A share whose helper is lost is given to another one (BullMQ's stalled jobs), and does the same runs again. A share of
  * another program is put back, and ends the helper: its results would be of another driver.
@@ -11,7 +11,7 @@ import { type Program, requireSame } from "./program.ts";
 import type { RedisDoor } from "./redis-door.ts";
 import { queueNameOf, type ShareAnswer, type ShareJob, type ShareProgress } from "./share-job.ts";
 
-export interface HelperOptions {
+export interface TakerOptions {
   readonly door: RedisDoor;
   readonly program: Program;
   /** The driver on this machine. */
@@ -33,19 +33,19 @@ const LOST_AFTER_MS = 30_000;
 const TOLD_EVERY_MS = 500;
 export const TRIES_MAX = 3;
 
-export class ShareHelper {
+export class ShareTaker {
   /** Done by this helper. */
   shares = 0;
   schedules = 0;
   /** Rejects when it is asked for runs of another program. Never resolves. */
   readonly refused: Promise<never>;
-  readonly #options: HelperOptions;
+  readonly #options: TakerOptions;
   #worker: Worker<ShareJob, ShareAnswer> | undefined;
   #isOver = false;
   #ended = Promise.resolve();
   #refuse: (error: unknown) => void = () => undefined;
 
-  constructor(options: HelperOptions) {
+  constructor(options: TakerOptions) {
     this.#options = options;
     this.refused = new Promise((_resolve, reject) => {
       this.#refuse = reject;
