@@ -1,7 +1,7 @@
 /**
  * Owners: every exporter that comes with the project, with what makes its buffers move or go away.
  */
-import { DMA, type DmaBuf, type Importer, type OpenedExporter } from "@peerbuf/core";
+import { DMA, type DmaBuf, type Importer, type OpenedExporter, PeerbufError } from "@peerbuf/core";
 import { acceleratorMemory, apu, gpu, nvmeCmb, systemHeap, vfio } from "@peerbuf/exporters";
 import {
   type BarMemory,
@@ -102,10 +102,11 @@ const vfioOwner: Owner = {
       },
       close: () => opened.close(),
       async disturb() {
-        if (world.decisions.choose(2, "reset or disabled") === 0) {
-          await opened.api.reset();
-        } else {
-          await opened.api.disableMemory();
+        const isReset = world.decisions.choose(2, "reset or disabled") === 0;
+        await (isReset ? opened.api.reset() : opened.api.disableMemory()).catch((error) =>
+          requireLost(world, error),
+        );
+        if (!isReset) {
           opened.api.enableMemory();
         }
       },
@@ -157,6 +158,14 @@ const plain = (opened: OpenedExporter<object>): OpenOwner => ({
 function evict(opened: OpenedExporter<object>): void {
   using all = opened.allocate(BAR_BYTES - 2 ** 12);
   void all;
+}
+
+/** Whoever has lost its device holds its mapping until a time limit of its own, which is longer than vfio's. */
+function requireLost({ faults }: World, error: unknown): void {
+  const isLate = error instanceof PeerbufError && error.code === "WAIT_TIMED_OUT";
+  if (!isLate || faults.length === 0) {
+    throw error;
+  }
 }
 
 /** Takes the buffer for a moment, and only in system memory. */

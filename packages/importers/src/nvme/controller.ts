@@ -31,6 +31,7 @@ import { type NvmeIdentity, readIdentity } from "./identity.ts";
 import { QUEUE_ENTRIES, QueuePair, type QueuePairParts } from "./queue-pair.ts";
 import {
   ENABLE,
+  NOT_THERE,
   REGISTER,
   REGISTER_BYTES,
   readCapabilities,
@@ -42,7 +43,9 @@ import { describeStatus } from "./status.ts";
 
 /** Linux's nvme_core.io_timeout and admin_timeout are 30 s and 60 s (6.12); we take the shorter for both. */
 const COMMAND_TIMEOUT_NS = 30_000_000_000;
+/** The first pause between two looks at the status; each one is twice as long, up to the second. */
 const POLL_NS = 100_000;
+const POLL_NS_MAX = 50_000_000;
 const ADMIN_QUEUE = 0;
 const IO_QUEUE = 1;
 
@@ -134,9 +137,12 @@ export class NvmeController {
       );
     }
     const deadlineNs = this.#clock.nowNs + readyTimeoutNs;
-    for (;;) {
+    for (let pauseNs = POLL_NS; ; pauseNs = Math.min(2 * pauseNs, POLL_NS_MAX)) {
       const status = this.#bar.read32(REGISTER.STATUS);
       this.#requireRunning();
+      if (status === NOT_THERE) {
+        throw new PeerbufError("DEVICE_GONE", `${this.label} does not answer: it was taken out`);
+      }
       if (((status & STATUS_READY) !== 0) === ready && (status & STATUS_FATAL) === 0) {
         return;
       }
@@ -145,7 +151,7 @@ export class NvmeController {
         const text = `${this.label} did not become ${state}: CSTS is 0x${status.toString(16)}`;
         throw new PeerbufError("DEVICE_FAILED", text);
       }
-      await this.#pause();
+      await this.#pause(pauseNs);
     }
   }
 
@@ -208,9 +214,9 @@ export class NvmeController {
     this.stop(`was stopped: no answer within ${COMMAND_TIMEOUT_NS / 1e9} s${what}`);
   }
 
-  #pause(): Promise<void> {
+  #pause(delayNs: number): Promise<void> {
     return new Promise((resolve) => {
-      this.#clock.schedule(POLL_NS, resolve);
+      this.#clock.schedule(delayNs, resolve);
     });
   }
 }

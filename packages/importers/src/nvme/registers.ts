@@ -20,6 +20,9 @@ export const REGISTER_BYTES = 0x1010;
 /** CC: enabled, NVM command set, 4 KiB pages, entries of 64 and 16 bytes. */
 export const ENABLE: number = (4 << 20) | (6 << 16) | 1;
 
+/** What any register of a function reads as that is not there. */
+export const NOT_THERE = 0xffff_ffff;
+
 export const STATUS_READY: number = 1 << 0;
 export const STATUS_FATAL: number = 1 << 1;
 

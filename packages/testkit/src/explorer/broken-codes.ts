@@ -16,5 +16,10 @@ const RULE_OF_CODE: Readonly<Record<string, RuleId>> = {
 
 /** The rule that this error breaks; undefined: a refusal, which is nobody's fault. */
 export function ruleOfError(error: unknown): RuleId | undefined {
+  if (error instanceof Error && error.name === "SuppressedError") {
+    // Of `using`: one error came while another was on its way.
+    const { error: later, suppressed } = error as Error & { error: unknown; suppressed: unknown };
+    return ruleOfError(suppressed) ?? ruleOfError(later);
+  }
   return error instanceof PeerbufError ? RULE_OF_CODE[error.code] : "IMP-003";
 }
