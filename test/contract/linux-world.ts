@@ -9,7 +9,7 @@ import {
   type HostMemory,
   type PhysicalAddress,
 } from "@peerbuf/core";
-import { createLinuxPlatform, kernelJudge } from "@peerbuf/linux";
+import { createLinuxPlatform, kernelJudge, type LinuxPlatformOptions } from "@peerbuf/linux";
 import type { ContractWorld } from "@peerbuf/testkit";
 
 /** A device whose engine is this process's own loads and stores. */
@@ -22,8 +22,8 @@ const hands = defineImporter<undefined, HostMemory>({
   },
 });
 
-export function linuxWorld(): ContractWorld {
-  const platform = createLinuxPlatform();
+export function linuxWorld(options?: LinuxPlatformOptions): ContractWorld {
+  const platform = createLinuxPlatform(options);
   const framework = createFramework({ platform, judge: kernelJudge });
   const { api: memory } = framework.openImporter(hands, "process", undefined);
   let quietTurns = 0;

@@ -211,6 +211,7 @@ describe.skipIf(process.platform !== "linux")("a process that may open no more",
       after: 1,
     });
     expect(steps.map(({ free }) => free)).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(steps.map(({ leaked }) => leaked)).toEqual([0, 0, 0, 0, 0, 0]);
     const answers = new Set(steps.flatMap(({ said }) => said));
     expect([...answers].sort()).toEqual([
       "MESSAGE_INVALID EBADMSG",

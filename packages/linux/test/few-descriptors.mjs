@@ -1,5 +1,5 @@
 // Run with a small limit of descriptors: what each call says when there are no more. One JSON line.
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readdirSync } from "node:fs";
 import * as linux from "@peerbuf/linux";
 import { Channel, channelPair, sharedMemory } from "@peerbuf/linux";
 
@@ -68,6 +68,9 @@ console.log(
   }),
 );
 
+const openCount = () => readdirSync("/proc/self/fd").length;
+const before = openCount();
+
 // Every place in between: as many descriptors are free as one call needs, less one, less two, ...
 for (let free = 0; free < 6; free++) {
   const taken = [];
@@ -103,5 +106,5 @@ for (let free = 0; free < 6; free++) {
   for (const number of taken) {
     closeSync(number);
   }
-  console.log(JSON.stringify({ free, said }));
+  console.log(JSON.stringify({ free, said, leaked: openCount() - before }));
 }

@@ -2,7 +2,7 @@
 import { setTimeout } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { openHandles, sharedMemory } from "@peerbuf/linux";
+import { Channel, channelPair, openHandles, sharedMemory } from "@peerbuf/linux";
 import { describe, expect, it } from "vitest";
 import { openDescriptorCount } from "./open-descriptors.ts";
 
@@ -43,6 +43,20 @@ describe.skipIf(process.platform !== "linux")("a handle that nobody closes", () 
 
     expect(openDescriptorCount()).toBe(before);
     expect(warnings.some((text) => /forgotten.*never closed.*handle-leaks/s.test(text))).toBe(true);
+  });
+
+  it("is not collected while it is waited for", async () => {
+    const [far, woken] = (() => {
+      const [channel, theirs] = channelPair();
+      return [new Channel(theirs), channel.receive().then((delivery) => delivery?.meta)] as const;
+    })();
+    for (let turn = 0; turn < 30; turn++) {
+      collectGarbage();
+      await setTimeout(10);
+    }
+    await far.share({}, "still there");
+    expect(await woken).toBe("still there");
+    far.close();
   });
 
   it("keeps its mapping as long as somebody has the bytes", async () => {

@@ -1,7 +1,9 @@
 /** Arguments that no type would let pass, as a program without types may give them: typed errors, never a crash. */
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Channel, channelPair, connect, Listener, sharedMemory } from "@peerbuf/linux";
+import { BlockDevice, Channel, channelPair, connect, Listener, sharedMemory } from "@peerbuf/linux";
 import { describe, expect, it } from "vitest";
 import { openDescriptorCount, warmUp } from "./open-descriptors.ts";
 import { codeOf, codeOfAsync } from "./refusal.ts";
@@ -39,6 +41,21 @@ describe.skipIf(process.platform !== "linux")("values of the wrong kind", () => 
       expect(codeOf(() => new Listener(path as string))).toBe("ARGUMENT_INVALID");
       expect(codeOf(() => connect(path as string))).toBe("ARGUMENT_INVALID");
     }
+  });
+
+  it("are no drive, nor is a file, and nothing stays open", async () => {
+    await warmUp();
+    const before = openDescriptorCount();
+    for (const path of [null, undefined, 5, {}, "a\0b"]) {
+      expect(await codeOfAsync(BlockDevice.open(path as string))).toBe("ARGUMENT_INVALID");
+    }
+    const file = join(mkdtempSync("/var/tmp/peerbuf-"), "file");
+    writeFileSync(file, "no drive");
+    for (const path of [file, "/tmp", "/dev/null", "/nowhere"]) {
+      expect(await codeOfAsync(BlockDevice.open(path))).toBe("SYSCALL_FAILED");
+    }
+    rmSync(dirname(file), { recursive: true });
+    expect(openDescriptorCount()).toBe(before);
   });
 
   it("end no wait: neither as a time nor as a signal", async () => {

@@ -2,8 +2,10 @@
  * A peer that speaks nonsense: each message below costs the receiver a typed error and no descriptor, and
  * the channel goes on. The hostile side writes raw packets.
  */
+import { closeSync, openSync } from "node:fs";
 import { Channel, channelPair, Descriptor, sharedMemory } from "@peerbuf/linux";
 import fc from "fast-check";
+import koffi from "koffi";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createMemfd } from "../src/sys/memfd.ts";
 import { openDescriptorCount, warmUp } from "./open-descriptors.ts";
@@ -33,6 +35,39 @@ afterEach(() => {
 function withMemfd(work: (number: number) => void): void {
   using memfd = createMemfd("hostile", 4096);
   work(memfd.number);
+}
+
+const library = koffi.load(null);
+const setrlimit = library.func("int setrlimit(int resource, void *limit)");
+const getrlimit = library.func("int getrlimit(int resource, void *limit)");
+const RLIMIT_NOFILE = 7;
+
+const closeNumber = (number: number): void => closeSync(number);
+
+/** Runs `work`, which has to do at once what it does, while so many descriptors more may be open and no others. */
+function withRoomFor<T>(count: number, work: () => T): T {
+  const limits = new BigUint64Array(2);
+  const bytes = new Uint8Array(limits.buffer);
+  getrlimit(RLIMIT_NOFILE, bytes);
+  const [usual = 0n] = limits;
+  const taken: number[] = [];
+  limits[0] = BigInt(openDescriptorCount() + 100);
+  setrlimit(RLIMIT_NOFILE, bytes);
+  try {
+    for (;;) {
+      taken.push(openSync("/dev/null", "r"));
+    }
+  } catch {
+    // There are no more.
+  }
+  taken.splice(0, count).forEach(closeNumber);
+  try {
+    return work();
+  } finally {
+    limits[0] = usual;
+    setrlimit(RLIMIT_NOFILE, bytes);
+    taken.forEach(closeNumber);
+  }
 }
 
 async function expectRefused(): Promise<void> {
@@ -88,6 +123,19 @@ describe.skipIf(process.platform !== "linux")("a hostile message", () => {
   it("longer than a message may be is refused, whatever is in it", async () => {
     sendRaw(hostile, rawEnvelope([], `"${"x".repeat(70_000)}"`), []);
     await expectRefused();
+    // Cut off at 64 KiB it would be JSON.
+    sendRaw(hostile, rawEnvelope([], `5${" ".repeat(70_000)}`), []);
+    await expectRefused();
+    await expectStillWorks();
+  });
+
+  it("whose descriptors this process has no room for is refused, and those that came are given back", async () => {
+    for (const room of [0, 1, 2, 3]) {
+      withMemfd((fd) => sendRaw(hostile, rawEnvelope(Array(room).fill(A)), [fd, fd, fd, fd]));
+      const received = withRoomFor(room, () => codeOfAsync(ours.receive({ timeoutMs: 5000 })));
+      expect(await received).toBe("MESSAGE_INVALID");
+      expect(openDescriptorCount()).toBe(before + 2);
+    }
     await expectStillWorks();
   });
 

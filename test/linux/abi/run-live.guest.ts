@@ -12,7 +12,7 @@ const LIMIT_MS = 300_000;
 
 describe.skipIf(!isBuilt)("run --live (skipped before npm run build)", () => {
   it(
-    "hands a dma-buf to a process, attaches vgem, and records that virtio_gpu declines",
+    "hands a dma-buf to a process, attaches vgem, records that virtio_gpu declines, and hands over memory of both",
     () => {
       const argv = [COMMAND, "run", "--live", "--json"];
       const answer = JSON.parse(execFileSync(process.execPath, argv, { encoding: "utf8" }));
@@ -30,6 +30,19 @@ describe.skipIf(!isBuilt)("run --live (skipped before npm run build)", () => {
       const virtio = toDevices.find(({ name }: { name: string }) => name.endsWith("virtio_gpu"));
       expect(virtio).toMatchObject({ state: "declined" });
       expect(virtio.decisions.at(-1).reason).toBe("KERNEL_ENODEV");
+
+      const own = (name: string): unknown =>
+        answer.transfers.find((each: { name: string }) => each.name === name);
+      const ofVgem = own("memory of vgem to another process");
+      expect(ofVgem).toMatchObject({ state: "arrived", provider: "vgem" });
+      expect(own("memory of vgem to virtio_gpu")).toMatchObject({ state: "declined" });
+      const told = [
+        own("memory of virtio_gpu to another process"),
+        answer.missing.find(({ what }: { what: string }) =>
+          what.startsWith("memory of virtio_gpu"),
+        ),
+      ];
+      expect(told.filter((each) => each !== undefined)).toHaveLength(1);
     },
     LIMIT_MS,
   );

@@ -1,7 +1,8 @@
 /** The survey of the real kernel's dma-bufs: every way in which a buffer is held, and by whom. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import {
   attachVgemFence,
@@ -108,6 +109,27 @@ describe("a buffer with work on it", () => {
   });
 });
 
+describe("a process with very many", () => {
+  it("descriptors of a few buffers among ten thousand others is counted exactly", () => {
+    using buffer = anyDmaBuf(BYTES);
+    const copies = Array.from({ length: 500 }, () => buffer.duplicate());
+    const others = Array.from({ length: 9_500 }, () => openSync("/dev/null", "r"));
+    const found = seen(buffer.identity.inode);
+    for (const other of others) {
+      closeSync(other);
+    }
+    for (const copy of copies) {
+      copy.close();
+    }
+    const [holder] = found?.holders ?? [];
+    expect(found?.holders.length).toBe(1);
+    expect(holder).toMatchObject({ pid: process.pid, mappingCount: 0 });
+    expect(holder?.descriptors.length).toBe(501);
+    expect(new Set(holder?.descriptors).size).toBe(501);
+    expect(found).toMatchObject({ referenceCount: 501, otherReferenceCount: 0, sizeBytes: BYTES });
+  });
+});
+
 describe("a survey", () => {
   it("as root with debugfs has no blind spots, and keeps no descriptor", () => {
     using buffer = anyDmaBuf(4096);
@@ -134,6 +156,33 @@ describe("a survey", () => {
     expect(seen(liar.identity.inode)).toMatchObject({ devices: [], name: name.slice(0, 31) });
     expect(seen(other.identity.inode)).toMatchObject({ sizeBytes: 8192, exporter: ANY_EXPORTER });
   });
+
+  it.skipIf(!isBuilt)(
+    "by peerbuf bufs --watch --json goes on when a holder dies meanwhile (skipped before npm run build)",
+    async () => {
+      const buffer = anyDmaBuf(BYTES);
+      const { inode } = buffer.identity;
+      const mapper = await mapperOf(buffer);
+      buffer.close();
+      const watching = spawn(process.execPath, [COMMAND, "bufs", "--watch", "0.2", "--json"]);
+      const ended = once(watching, "close");
+      const looks: boolean[] = [];
+      for await (const line of createInterface({ input: watching.stdout })) {
+        const { buffers } = JSON.parse(line) as { buffers: { inode: number }[] };
+        looks.push(buffers.some((each) => each.inode === inode));
+        if (looks.length === 1) {
+          mapper.kill("SIGKILL");
+        }
+        if (looks.at(-1) === false) {
+          watching.kill("SIGINT");
+        }
+      }
+      expect(looks[0]).toBe(true);
+      expect(looks.at(-1)).toBe(false);
+      expect((await ended)[0]).toBe(0);
+    },
+    LIMIT_MS,
+  );
 
   it.skipIf(!isBuilt)(
     "by peerbuf bufs, as nobody, says what it could not see (skipped before npm run build)",

@@ -23,6 +23,8 @@ take tree "$TREE"
 # Packages of the guest's own processor lie over those of the host.
 [ -z "$NODE_MODULES" ] || take modules "$NODE_MODULES"
 ip link set lo up
+# Tests wait for thousands of descriptors at once.
+ulimit -n 65536
 export TREE HOST_PATH
 chroot /host /bin/sh -c "cd \"\$TREE\" && export HOME=/root PATH=\"\$HOST_PATH\" && $COMMAND"
 echo "PEERBUF-GUEST-EXIT $?"

@@ -94,6 +94,28 @@ describe("controller memory of one drive", () => {
     expect(hash(await contents(target, 1 << 20))).toBe(hash(bytes));
   });
 
+  it("is moved by parts that lie within it and on whole blocks of the drive", async () => {
+    const target = drive("same switch");
+    using memory = new P2pMemory(provider, BYTES);
+    for (const extent of [
+      { position: 0, offset: -512 },
+      { position: 0, offset: 0.5 },
+      { position: 0, offset: Number.NaN },
+      { position: 0, offset: 4096, lengthBytes: BYTES },
+      { position: 0, lengthBytes: 2 * BYTES },
+      { position: 100 },
+      { position: -512 },
+      { position: Number.NaN },
+      { position: 2 ** 53 },
+    ]) {
+      await expect(target.write(memory, extent)).rejects.toMatchObject({
+        code: "ARGUMENT_INVALID",
+      });
+      await expect(target.read(memory, extent)).rejects.toMatchObject({ code: "ARGUMENT_INVALID" });
+    }
+    await target.write(memory, { position: 0, offset: BYTES - 4096 });
+  });
+
   it("is filled by a drive below the same switch", async () => {
     const source = drive("same switch");
     using memory = sharedMemory(BYTES);

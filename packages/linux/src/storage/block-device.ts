@@ -46,12 +46,14 @@ export class BlockDevice {
     this.bdf = bdfOf(name);
   }
 
-  /** Opens for direct I/O. `SYSCALL_FAILED` with the kernel's errno. */
+  /** Opens for direct I/O. `SYSCALL_FAILED` with the kernel's errno, ENOENT for what is no block device. */
   static async open(path: string): Promise<BlockDevice> {
+    let file: FileHandle | undefined;
     try {
-      const file = await open(path, constants.O_RDWR | constants.O_DIRECT | constants.O_EXCL);
+      file = await open(path, constants.O_RDWR | constants.O_DIRECT | constants.O_EXCL);
       return new BlockDevice(path, file);
     } catch (error) {
+      await file?.close();
       throw refused(`open ${path}`, error);
     }
   }
@@ -76,6 +78,7 @@ export class BlockDevice {
     use: "read" | "write",
   ): Promise<void> {
     this.#check(position, lengthBytes);
+    checkPart(memory, offset, lengthBytes);
     const what = `${use === "read" ? "write to" : "read from"} ${this.path} at ${position}`;
     const moved = await memory.withBytes(use, async (bytes) => {
       try {
@@ -104,6 +107,15 @@ export class BlockDevice {
   }
 }
 
+function checkPart({ sizeBytes }: DirectMemory, offset: number, lengthBytes: number): void {
+  if (!(Number.isInteger(offset) && offset >= 0 && offset + lengthBytes <= sizeBytes)) {
+    throw new PeerbufError(
+      "ARGUMENT_INVALID",
+      `${lengthBytes} bytes from ${offset} of ${sizeBytes} bytes of memory: they do not lie within it`,
+    );
+  }
+}
+
 /** The PCI function above a namespace: .../0000:03:00.0/nvme/nvme0/nvme0n1. */
 function bdfOf(name: string): string | undefined {
   const place = readlinkSync(`/sys/class/block/${name}`);
@@ -113,7 +125,10 @@ function bdfOf(name: string): string | undefined {
 }
 
 function refused(what: string, error: unknown): unknown {
-  const { code, errno } = error as { code?: unknown; errno?: unknown };
+  const { code, errno, message } = error as { code?: unknown; errno?: unknown; message: string };
+  if (typeof code === "string" && code.startsWith("ERR_INVALID_ARG")) {
+    return new PeerbufError("ARGUMENT_INVALID", message, { cause: error });
+  }
   if (typeof code !== "string" || typeof errno !== "number") {
     return error;
   }
