@@ -98,12 +98,12 @@ function groundOf(
 ): MachineGroundOptions {
   const { device } = copier;
   return {
-    machine: { topology, memoryBytesPerNode: 2 ** 26 },
+    machine: { topology, memoryBytesPerNode: 2 ** 20 },
     judge,
     roles: { gpu0: HOME, nic0: OTHER, nic1: FAR },
     dmaPlatforms: ["direct", "iommu", "iommu-lazy", "swiotlb"],
     platform: {
-      swiotlb: { poolBytes: 2 ** 20 },
+      swiotlb: { poolBytes: 2 ** 18 },
       ...(device === undefined ? {} : { devices: [{ ...device, behind: NEAR }] }),
     },
     models: (machine) => ({

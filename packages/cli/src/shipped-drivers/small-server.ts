@@ -1,7 +1,7 @@
 /**
  * Small server: the machine on which the drivers that come with the project are explored.
  *
- * Generated: two root ports, each with a switch of up to four slots, and a register BAR and a MiB of memory BAR in every slot, so
+ * Generated: two root ports, each with a switch of up to four slots, and a register BAR and 128 KiB of memory BAR in every slot, so
  * that any model fits anywhere. Peers below one switch reach each other, those on two switches by way of the host bridge.
  */
 import type { Judge } from "@peerbuf/core";
@@ -21,7 +21,7 @@ export const OTHER = "0000:05:00.0";
 export const FAR = "0000:09:00.0";
 
 /** Behind each memory BAR. */
-export const BAR_BYTES: number = 2 ** 20;
+export const BAR_BYTES: number = 2 ** 17;
 
 export interface SmallServer {
   readonly topology: Topology;

@@ -155,13 +155,13 @@ export class GpuStorage implements Storage, Resident {
   }
 
   release(): void {
-    whenOver(this.#lastWork, () => {
-      if (this.#pages === undefined) {
-        this.#parts.residents.giveUp(this);
-      } else {
-        this.#parts.memory.free(this.#pages);
-      }
-    });
+    const pages = this.#pages;
+    if (pages === undefined) {
+      // At once, or somebody who needs its place would make a buffer leave that nobody has any more.
+      this.#parts.residents.giveUpAfter(this, this.#lastWork);
+    } else {
+      whenOver(this.#lastWork, () => this.#parts.memory.free(pages));
+    }
   }
 
   get #isVisible(): boolean {
