@@ -224,6 +224,13 @@ export function startCopy(buffer: CardBuffer, to: CardBuffer["place"], after: Fe
   });
 }
 
+/** A move may begin in the middle of a bracket: the CPU waits for the bytes. */
+export async function arrived({ control: { reservation } }: CardBuffer): Promise<void> {
+  while (!reservation.testSignaled("kernel")) {
+    await reservation.idle("kernel");
+  }
+}
+
 export async function revokeBuffer({ control }: CardBuffer): Promise<void> {
   await control.revoke(RESET);
 }
@@ -247,8 +254,14 @@ function storageOf(
     place,
     pin: place,
     unpin() {},
-    read: async (offset, target) => readRanges(access, rangesOf(buffer), offset, target),
-    write: async (offset, source) => writeRanges(access, rangesOf(buffer), offset, source),
+    read: async (offset, target) => {
+      await arrived(buffer);
+      readRanges(access, rangesOf(buffer), offset, target);
+    },
+    write: async (offset, source) => {
+      await arrived(buffer);
+      writeRanges(access, rangesOf(buffer), offset, source);
+    },
     release() {
       if (buffer.pages !== undefined) {
         buffer.memory.free(buffer.pages);

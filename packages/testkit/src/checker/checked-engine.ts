@@ -53,16 +53,14 @@ export class CheckedEngine implements DmaEngine {
     const { actors, fences, log } = this.#watch;
     const { name } = this.#client;
     const begun = this.#begun;
-    fences.failing = ok ? undefined : name;
-    const turn = fences.beginCompletion(name);
+    const turn = fences.beginCompletion(name, !ok);
     try {
       actors.complete(name, () => done(ok));
-      turn.end(this.#begun > begun);
     } catch (error) {
       log.report("PLT-035", name, `the end of its work threw: ${messageOf(error)}`);
       throw error;
     } finally {
-      fences.failing = undefined;
+      turn.end(this.#begun > begun);
     }
   }
 }

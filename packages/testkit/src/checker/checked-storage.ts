@@ -54,7 +54,7 @@ class StorageCheck {
     this.#exporter = exporter;
     this.#control = control;
     this.#subject = control.reservation.label;
-    this.#motions = watchControl(watch, this.#subject, control);
+    this.#motions = watchControl(watch, exporter, this.#subject, control);
     const about = { watch, subject: this.#subject, sizeBytes, alive, motions: this.#motions };
     this.#placements = new PlacementCheck(about);
     this.#typesAtFirst = storage.types;

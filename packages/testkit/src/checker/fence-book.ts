@@ -39,6 +39,10 @@ interface Completion {
   readonly driver: string;
   waitedFor: Fence | undefined;
   hasSignaled: boolean;
+  /** The work has failed. */
+  readonly isFailure: boolean;
+  /** Signaled without an error. */
+  readonly silent: Set<Fence>;
 }
 
 /** A node of the order of waits: a reservation's label, or a fence context. */
@@ -55,8 +59,6 @@ export class FenceBook {
   #completion: Completion | undefined;
   /** The latest fence of each context that has signaled. */
   readonly #signaled = new Map<FenceContext, Fence>();
-  /** The driver that hears at this moment that work of its device has failed. */
-  failing: string | undefined;
 
   constructor(log: ViolationLog, actors: Actors) {
     this.#log = log;
@@ -88,13 +90,22 @@ export class FenceBook {
   }
 
   /** A piece of work of this driver has ended, and it hears of it until `end`. */
-  beginCompletion(driver: string): { end(hasBegunMore: boolean): void } {
-    const completion: Completion = { driver, waitedFor: undefined, hasSignaled: false };
+  beginCompletion(driver: string, isFailure: boolean): { end(hasBegunMore: boolean): void } {
+    const completion: Completion = {
+      driver,
+      isFailure,
+      waitedFor: undefined,
+      hasSignaled: false,
+      silent: new Set(),
+    };
     const before = this.#completion;
     this.#completion = completion;
     return {
       end: (hasBegunMore) => {
         this.#completion = before;
+        for (const fence of isFailure ? completion.silent : []) {
+          this.#log.report("SYN-021", nameOf(fence), "ends failed work and carries no error");
+        }
         const { waitedFor, hasSignaled } = completion;
         if (waitedFor !== undefined && !hasSignaled && !hasBegunMore && this.#owes(driver)) {
           const text = `a completion of ${driver} waits for it, and signals nothing`;
@@ -208,8 +219,8 @@ export class FenceBook {
         }
         this.#noteSignaled(fence);
         const answer = signal.call(fence, timestampNs);
-        if (isFirst && fence.error === undefined && this.failing === entry.producer) {
-          this.#log.report("SYN-021", nameOf(fence), "ends failed work and carries no error");
+        if (isFirst && fence.error === undefined && this.#completion?.driver === entry.producer) {
+          this.#completion.silent.add(fence);
         }
         return answer;
       } catch (error) {
@@ -220,6 +231,7 @@ export class FenceBook {
     fence.setError = (error) => {
       if (fence.isSignaled) {
         this.#log.report("SYN-012", nameOf(fence), `is given ${error.errno} after it was signaled`);
+        this.#completion?.silent.delete(fence);
       }
       setError.call(fence, error);
     };

@@ -17,6 +17,7 @@ interface Move {
   /** Says that the bytes have arrived; unknown while the exporter still makes it. */
   arrived: Fence | undefined;
   running: number;
+  hasCopied: boolean;
 }
 
 export class MoveBook {
@@ -28,9 +29,13 @@ export class MoveBook {
     this.#log = log;
   }
 
-  /** The exporter is about to begin the copy. */
-  begun(subject: string, left: PhysicalRanges, after: Fence): void {
-    this.#moves.set(subject, { subject, left, after, arrived: undefined, running: 0 });
+  /** The exporter is about to begin the copy. Nobody knows what it leaves if nobody was placed there. */
+  begun(subject: string, left: PhysicalRanges | undefined, after: Fence): void {
+    this.#moves.delete(subject);
+    if (left !== undefined) {
+      const state = { arrived: undefined, running: 0, hasCopied: false };
+      this.#moves.set(subject, { subject, left, after, ...state });
+    }
   }
 
   /** It has begun it, and this fence says when it is over. */
@@ -71,12 +76,16 @@ export class MoveBook {
       this.#report(move, "the fence of its move has signaled, and only now its copy begins");
     }
     move.running++;
+    move.hasCopied = true;
     return { ended: () => void move.running-- };
   }
 
   #arrivedNow(move: Move): void {
     if (move.running > 0) {
       this.#report(move, "the fence of its move signals while the engine still copies");
+    }
+    if (move.hasCopied && this.#moves.get(move.subject) === move) {
+      this.#moves.delete(move.subject);
     }
   }
 

@@ -9,26 +9,31 @@ import type { Watch } from "./watch.ts";
 /** How often the buffer was moved or revoked: what was placed before the last time is stale. */
 export interface Motions {
   count: number;
-  /** Where it was placed last. */
+  /** Where it was placed since it moved last. */
   lastPlace: PhysicalRanges | undefined;
 }
 
-export function watchControl(watch: Watch, subject: string, control: BufferControl): Motions {
+export function watchControl(
+  watch: Watch,
+  exporter: string,
+  subject: string,
+  control: BufferControl,
+): Motions {
   const motions: Motions = { count: 0, lastPlace: undefined };
   const { move, revoke } = control;
   control.move = (why, start) => {
     motions.count++;
-    return move.call(control, why, (after) => {
-      if (motions.lastPlace !== undefined) {
-        watch.moves.begun(subject, motions.lastPlace, after);
-      }
+    const moved = (after: Fence): Fence => {
+      watch.moves.begun(subject, motions.lastPlace, after);
+      motions.lastPlace = undefined;
       const copy = start(after);
       if (isFence(watch, subject, control, copy)) {
         watch.moves.answered(subject, copy);
         checkCopy(watch, subject, after, copy);
       }
       return copy;
-    });
+    };
+    return watch.actors.run(exporter, () => move.call(control, why, moved));
   };
   control.revoke = (why, options) => {
     motions.count++;

@@ -11,6 +11,7 @@ import {
   type OpenedExporter,
   type PhysicalAddress,
   type PhysicalRanges,
+  type SoftwareFence,
 } from "@peerbuf/core";
 import type { ContractCheck } from "./contract.ts";
 import {
@@ -21,7 +22,7 @@ import {
   type ExporterUnderTest,
   exporterCheck,
 } from "./exporter-under-test.ts";
-import { HELD_BYTES, HeldBuffer } from "./held-buffer.ts";
+import { claimed, HELD_BYTES, HeldBuffer } from "./held-buffer.ts";
 import { difference, NotClaimed, patternOf, type Session } from "./session.ts";
 
 export function copyChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>): ContractCheck[] {
@@ -71,14 +72,17 @@ export function copyChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>
 
   /** The bytes are on the move when an importer asks for them in memory of its own. */
   const midway: Body = async (session, exporter) => {
+    claimed(tested.check.move, "move");
     const pages = session.memory.allocate(HELD_BYTES);
     const held = new HeldBuffer(tested, session, exporter, "movable");
     try {
       await held.fill();
+      await outOf(session, held.buffer, pages, patternOf(1, HELD_BYTES), undefined);
       for (let round = 1; round <= 2; round++) {
+        const work = held.work(`a reader ${round}`, "read");
         await held.move();
         held.mapping.unmap();
-        await outOf(session, held.buffer, pages, patternOf(round, HELD_BYTES));
+        await outOf(session, held.buffer, pages, patternOf(round, HELD_BYTES), work);
         held.mapping = held.attachment.map("bidirectional");
         await held.fill(round + 1);
       }
@@ -127,15 +131,15 @@ export function copyChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>
   };
 
   return [
-    exporterCheck(tested, "copies wait for bytes on the move", ["EXP-030"], midway),
-    exporterCheck(tested, "a copy for an importer that fails says so", ["SYN-021"], failing),
     exporterCheck(tested, "copies to an importer's memory carry every byte", ["EXP-030"], copies),
+    exporterCheck(tested, "copies wait for bytes on the move", ["EXP-030"], midway),
     exporterCheck(
       tested,
       "copies at once keep the order of their fences",
       ["EXP-030", "SYN-005"],
       atOnce,
     ),
+    exporterCheck(tested, "a copy for an importer that fails says so", ["SYN-021"], failing),
   ];
 }
 
@@ -181,9 +185,12 @@ async function outOf(
   buffer: DmaBuf,
   { ranges }: HostPages,
   bytes: Uint8Array,
+  running: SoftwareFence | undefined,
 ): Promise<void> {
   const attachment = buffer.attach(bringing(session.probe(1, "pinned"), ranges));
   const mapping = await copied(session, attachment, "to-device");
+  await session.rest();
+  running?.signal();
   await arrived(session, mapping);
   const wrong = difference(bytesAt(session, ranges, bytes.length), bytes);
   session.demand("EXP-030", wrong === undefined, `copied out after a move: ${wrong}`);

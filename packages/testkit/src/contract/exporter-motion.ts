@@ -3,12 +3,15 @@
  */
 import {
   type DmaBuf,
+  FenceError,
   type Lifetime,
   type Mapping,
   type OpenedExporter,
   PeerbufError,
+  type SoftwareFence,
 } from "@peerbuf/core";
 import type { ContractCheck } from "./contract.ts";
+import { begun } from "./exporter-brackets.ts";
 import {
   arrived,
   BUFFER_BYTES,
@@ -17,7 +20,7 @@ import {
   requireOwnMemory,
 } from "./exporter-under-test.ts";
 import { claimed, HELD_BYTES, HeldBuffer } from "./held-buffer.ts";
-import { difference, patternOf, type Session } from "./session.ts";
+import { difference, later, patternOf, type Session } from "./session.ts";
 
 /** What the CPU writes after a move: across pages, and the last byte alone. */
 const PARTS: readonly (readonly [offset: number, length: number])[] = [
@@ -86,10 +89,52 @@ export function motionChecks<Options, Api>(
         await session.rest();
         const isWaiting = !isStale || held.buffer.reservation.getFences("kernel").length > 0;
         session.demand("EXP-019", isWaiting, "the move was over while a device still worked");
+        if (round > 1) {
+          work.setError(new FenceError("EIO", "the device has failed")); // The bytes are no less needed.
+        }
         work.signal();
       }
       held.remap();
       await held.stillThere("EXP-031");
+    }
+  };
+
+  /** The importer's last work is known only when it is told (Linux: fences are added in move_notify). */
+  const movedUnderLateWork: Body = async (session, _exporter, held) => {
+    let work: SoftwareFence | undefined;
+    held.probe.whenTold = () => {
+      work ??= held.work("work that was under way", "bookkeep");
+    };
+    await held.move();
+    await session.rest();
+    const isWaiting = work === undefined || held.buffer.reservation.getFences("kernel").length > 0;
+    const text = "the move was over while work ran that was published when its importer was told";
+    session.demand("EXP-019", isWaiting, text);
+    work?.signal();
+    held.remap();
+    await held.stillThere("EXP-031");
+  };
+
+  /** A move in the middle of a bracket: what the CPU writes is not overtaken by the copy. */
+  const movedUnderCpu: Body = async (session, _exporter, held) => {
+    for (let round = 1; round <= 2; round++) {
+      const access = await begun(session, held.buffer, "read-write");
+      const work = held.work(`a reader ${round}`, "read");
+      await held.move();
+      const part = patternOf(60 + round, 8);
+      const written = later(access.write(4092, part));
+      await session.rest();
+      work.signal(); // Who waits for the bytes to arrive waits for this.
+      await session.inTime(written, "a write by the CPU");
+      await session.inTime(access.end(), "the end of a bracket");
+      held.remap();
+      await arrived(session, held.mapping);
+      const seen = new Uint8Array(HELD_BYTES);
+      await session.transfer(held.mapping, 0, "read", seen);
+      const wrong = difference(seen.subarray(4092, 4100), part);
+      const text = `what the CPU wrote while the bytes moved is gone: ${wrong}`;
+      session.demand("EXP-029", wrong === undefined, text);
+      await held.fill(round + 1);
     }
   };
 
@@ -115,26 +160,30 @@ export function motionChecks<Options, Api>(
     other.close();
   };
 
-  /** The second buffer's copy is over before the first one's may begin. */
+  /** Copies of others are over before the first one's may begin. */
   const movedTogether: Body = async (session, exporter, held) => {
     requireOwnMemory(tested);
-    const other = new HeldBuffer(tested, session, exporter, "movable");
-    await other.fill(5);
-    for (const [near, far] of [
-      [held, other],
-      [other, held],
-    ] as const) {
+    const others = [5, 6].map(() => new HeldBuffer(tested, session, exporter, "movable"));
+    for (const [at, other] of others.entries()) {
+      await other.fill(5 + at);
+    }
+    const all = [held, ...others];
+    for (const near of all) {
       const work = near.work("a reader", "read");
       await near.move();
-      await far.move();
+      for (const far of all) {
+        await far.move();
+      }
       await session.rest();
       work.signal();
-      for (const each of [near, far]) {
+      for (const each of all) {
         each.remap();
         await each.stillThere("EXP-031");
       }
     }
-    other.letGo();
+    for (const other of others) {
+      other.letGo();
+    }
   };
 
   const closedMidway: Body = async (session, _exporter, held) => {
@@ -179,6 +228,18 @@ export function motionChecks<Options, Api>(
       ["EXP-019", "EXP-020", "EXP-031"],
       "movable",
       movedUnderWork,
+    ),
+    check(
+      "a move waits for work that its importer names when it is told",
+      ["EXP-019", "EXP-020", "EXP-031"],
+      "movable",
+      movedUnderLateWork,
+    ),
+    check(
+      "the CPU writes to a buffer that moves",
+      ["EXP-029", "EXP-031"],
+      "movable",
+      movedUnderCpu,
     ),
     check(
       "the old place is nobody else's while it is in use",

@@ -1,11 +1,11 @@
 /**
  * Exporter revocation: memory that is taken away from everyone, and given back.
  */
-import type { DmaBuf, Lifetime, OpenedExporter } from "@peerbuf/core";
+import type { DmaBuf, Lifetime, OpenedExporter, SoftwareFence } from "@peerbuf/core";
 import type { ContractCheck } from "./contract.ts";
 import { arrived, type ExporterUnderTest, exporterCheck } from "./exporter-under-test.ts";
 import { claimed, HELD_BYTES, HeldBuffer } from "./held-buffer.ts";
-import { later, type Session } from "./session.ts";
+import { later, NotClaimed, type Session } from "./session.ts";
 
 export function revocationChecks<Options, Api>(
   tested: ExporterUnderTest<Options, Api>,
@@ -19,9 +19,10 @@ export function revocationChecks<Options, Api>(
     session: Session,
     { api }: OpenedExporter<Api>,
     held: Held,
+    running?: SoftwareFence,
   ): Promise<void> => {
     const revoke = claimed(check.revoke, "revoke");
-    const work = held.work("a device that still works", "write");
+    const work = running ?? held.work("a device that still works", "write");
     const revocation = later(revoke.call(check, api, held.buffer));
     const isTold = held.mapping.isStale || held.attachment.mappingCount === 0;
     session.demand("EXP-034", isTold, "the importer was not told of a revocation");
@@ -62,9 +63,12 @@ export function revocationChecks<Options, Api>(
   };
 
   const revoked =
-    (lifetime: Lifetime, isMoved: boolean): Body =>
+    (lifetime: Lifetime, moves: "none" | "over" | "under way"): Body =>
     async (session, exporter) => {
       claimed(check.revoke, "revoke");
+      if (moves !== "none") {
+        claimed(check.move, "move");
+      }
       const others: DmaBuf[] = [];
       const another = (): void =>
         void others.push(exporter.allocate(HELD_BYTES, check.wishes ?? {}));
@@ -72,11 +76,12 @@ export function revocationChecks<Options, Api>(
       const held = new HeldBuffer(tested, session, exporter, lifetime);
       another();
       await held.fill();
-      if (isMoved) {
+      if (moves === "over") {
         await held.moveSurely();
         await held.fill();
       }
-      await takenAway(session, exporter, held);
+      const work = moves === "under way" ? await moving(held) : undefined;
+      await takenAway(session, exporter, held, work);
       if (await givenBack(session, exporter, held)) {
         await takenAway(session, exporter, held);
         check.restore?.(exporter.api, held.buffer);
@@ -92,21 +97,39 @@ export function revocationChecks<Options, Api>(
       tested,
       "a revocation takes everything",
       ["EXP-034"],
-      revoked("revocable", false),
+      revoked("revocable", "none"),
     ),
     exporterCheck(
       tested,
       "a revocation waits for importers that follow moves",
       ["EXP-034", "EXP-020"],
-      revoked("movable", false),
+      revoked("movable", "none"),
     ),
     exporterCheck(
       tested,
       "a revocation takes what was moved before",
       ["EXP-034", "EXP-020"],
-      revoked("movable", true),
+      revoked("movable", "over"),
+    ),
+    exporterCheck(
+      tested,
+      "a revocation takes what moves at this moment",
+      ["EXP-034", "EXP-020"],
+      revoked("movable", "under way"),
     ),
   ];
+}
+
+/** A move that waits for this work. */
+async function moving<Options, Api>(held: HeldBuffer<Options, Api>): Promise<SoftwareFence> {
+  const work = held.work("a device that delays a move", "read");
+  await held.move();
+  if (!held.mapping.isStale) {
+    work.signal();
+    throw new NotClaimed("it does not move");
+  }
+  held.remap();
+  return work;
 }
 
 async function refusesAll<Options, Api>(

@@ -92,7 +92,7 @@ export function allocated<Options, Api>(
   try {
     return exporter.allocate(BUFFER_BYTES, check.wishes ?? {});
   } catch (error) {
-    if (error instanceof PeerbufError && error.code === "MEMORY_EXHAUSTED") {
+    if (error instanceof PeerbufError) {
       return undefined;
     }
     throw error;

@@ -48,5 +48,6 @@ export class Findings {
 
 /** Said of a probe or a partner: they go wrong when the driver under test has left them in the lurch. */
 const isOfTheKit = ({ subject, text }: Violation): boolean =>
-  /^(probe\d|partner|partner-card|fence partner|fence suite|fence fence suite)\b/.test(subject) ||
-  /release of .* of partner/.test(text);
+  /^(probe\d|partner|partner-card|contract-memory@|fence partner|fence suite|fence fence suite)/.test(
+    subject,
+  ) || /release of .* of partner/.test(text);

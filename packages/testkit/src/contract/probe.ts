@@ -16,6 +16,8 @@ import {
 export interface Probe extends Importer {
   /** How often it was told to let go. */
   told: number;
+  /** What it does besides: a good importer may still put the fence of its last work into the buffer. */
+  whenTold: (() => void) | undefined;
 }
 
 export function probeOn(
@@ -28,6 +30,7 @@ export function probeOn(
     name,
     device,
     told: 0,
+    whenTold: undefined,
     offer: () => ({ answer: "offer", types, reason: OF_THE_KIT }),
     ...(lifetime === "pinned"
       ? {}
@@ -35,6 +38,7 @@ export function probeOn(
           pins: lifetime === "revocable",
           invalidateMappings: () => {
             probe.told++;
+            probe.whenTold?.();
           },
         }),
   };

@@ -108,8 +108,8 @@ function storageOf(buffer: MovingBuffer, released: () => void): Storage {
     place: (request) => buffer.placement(request),
     pin: (request) => buffer.placement(request),
     unpin() {},
-    read: async (offset, target) => buffer.eachByte(offset, target, "read"),
-    write: async (offset, source) => buffer.eachByte(offset, source, "write"),
+    read: (offset, target) => buffer.access(offset, target, "read"),
+    write: (offset, source) => buffer.access(offset, source, "write"),
     release() {
       buffer.release();
       released();
@@ -168,7 +168,16 @@ class MovingBuffer {
     return true;
   }
 
-  eachByte(offset: number, bytes: Uint8Array, way: "read" | "write"): void {
+  /** A move may begin in the middle of a bracket: the CPU waits for the bytes. */
+  async access(offset: number, bytes: Uint8Array, way: "read" | "write"): Promise<void> {
+    const { reservation } = this.#control;
+    while (!reservation.testSignaled("kernel")) {
+      await reservation.idle("kernel");
+    }
+    this.#eachByte(offset, bytes, way);
+  }
+
+  #eachByte(offset: number, bytes: Uint8Array, way: "read" | "write"): void {
     if (this.#place === "device") {
       this.#parts.bar[way](this.#home.start(0) - this.#parts.bar.start + offset, bytes);
       return;
