@@ -57,8 +57,31 @@ describe.skipIf(process.platform !== "linux")("closing a channel", () => {
     await new Promise(setImmediate);
     ours.close();
     expect(await waiting).toBe("HANDLE_CLOSED");
+    expect(buffer.isOpen).toBe(true);
     expect(new Set(await Promise.all(filling))).toEqual(new Set(["no error", "HANDLE_CLOSED"]));
     theirs.close();
+  });
+
+  it("of a buffer that waits to be sent changes nothing: it arrives as it was", async () => {
+    const [ours, theirs] = channelPair();
+    using far = new Channel(theirs);
+    const filling = fill(ours);
+    const buffer = sharedMemory(4096);
+    const meta = { count: 1 };
+    const waiting = ours.share({ buffer }, meta);
+    buffer.withBytesSync("write", (bytes) => bytes.fill(8));
+    buffer.close();
+    meta.count = 2;
+    for (const _ of filling) {
+      await far.receive();
+    }
+    const delivery = await far.receive();
+    const received = delivery?.buffers.get("buffer");
+    expect(delivery?.meta).toEqual({ count: 1 });
+    expect(received?.withBytesSync("read", (bytes) => bytes[4095])).toBe(8);
+    received?.close();
+    await Promise.all([waiting, ...filling]);
+    ours.close();
   });
 
   it("is seen by the peer, who first gets all that was sent, also when it was not listened to", async () => {
@@ -134,6 +157,22 @@ describe.skipIf(process.platform !== "linux")("limits", () => {
     expect(listeners()).toBe(0);
     ours.close();
     theirs.close();
+  });
+
+  it("leave neither a timer nor a listener when what was waited for came", async () => {
+    const [ours, theirs] = channelPair();
+    using far = new Channel(theirs);
+    const { signal } = new AbortController();
+    const timers = (): number =>
+      process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+    const timersBefore = timers();
+    const waiting = ours.receive({ signal, timeoutMs: 3_600_000 });
+    await new Promise(setImmediate);
+    expect([timers(), getEventListeners(signal, "abort").length]).toEqual([timersBefore + 1, 1]);
+    await far.share({}, 1);
+    expect((await waiting)?.meta).toBe(1);
+    expect([timers(), getEventListeners(signal, "abort").length]).toEqual([timersBefore, 0]);
+    ours.close();
   });
 
   it("refuse a signal that is over, even where nothing would have to be waited for", async () => {
