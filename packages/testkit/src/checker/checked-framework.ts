@@ -111,12 +111,13 @@ export class CheckedFramework implements Framework {
         this.#closed(opening);
       }
     };
-    const question = this.#watch.atEnd(() => {
-      question.done();
-      if (!isClosed) {
-        isClosed = true;
-        this.#closed(opening);
-      }
+    this.#watch.atEnd({
+      ask: () => {
+        if (!isClosed) {
+          isClosed = true;
+          this.#closed(opening);
+        }
+      },
     });
     return { api: opened.api, close, [Symbol.dispose]: close };
   }

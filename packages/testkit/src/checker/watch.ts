@@ -25,7 +25,9 @@ interface BarRange {
 }
 
 /** What is asked at the end of the run; each says what is left over. */
-type LastQuestion = () => void;
+export interface LastQuestion {
+  ask(): void;
+}
 
 export class Watch {
   readonly actors: Actors = new Actors();
@@ -71,15 +73,18 @@ export class Watch {
     return this.#bars.find(({ start, end }) => address >= start && address < end)?.device;
   }
 
-  /** Asks again at the end of the run, unless it is taken back before. */
-  atEnd(question: LastQuestion): { done(): void } {
+  /** Asks again at the end of the run, unless it is settled before. */
+  atEnd(question: LastQuestion): void {
     this.#atEnd.add(question);
-    return { done: () => void this.#atEnd.delete(question) };
+  }
+
+  settled(question: LastQuestion): void {
+    this.#atEnd.delete(question);
   }
 
   finish(): void {
     for (const question of this.#atEnd) {
-      question();
+      question.ask();
     }
     this.#atEnd.clear();
     this.fences.finish();

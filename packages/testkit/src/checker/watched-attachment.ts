@@ -14,7 +14,7 @@ import {
 } from "@peerbuf/core";
 import type { RuleId } from "../rules/rule.ts";
 import { type ListHolder, poison } from "./dma-ledger.ts";
-import type { Watch } from "./watch.ts";
+import type { LastQuestion, Watch } from "./watch.ts";
 
 /** One attachment while it lasts. */
 export interface WatchedAttachment {
@@ -29,71 +29,95 @@ export function watchAttachment(
   watch: Watch,
   attachment: Attachment,
   importer: string,
-  ended: (watched: WatchedAttachment) => void,
+  attached: Set<WatchedAttachment>,
 ): WatchedAttachment {
-  const watched = { attachment, importer, origin: watch.origin(), directions: [] };
-  new AttachmentWatch(watch, watched, ended).begin();
-  return watched;
+  return new AttachmentWatch(watch, attachment, importer, attached);
 }
 
-class AttachmentWatch {
+const WATCH: unique symbol = Symbol("watch");
+
+interface Watched extends Attachment {
+  [WATCH]: AttachmentWatch;
+}
+
+class AttachmentWatch implements WatchedAttachment, LastQuestion {
+  readonly attachment: Attachment;
+  readonly importer: string;
+  readonly origin: string | undefined;
+  readonly directions: Direction[] = [];
+  readonly map: Attachment["map"];
+  readonly pin: Attachment["pin"];
+  readonly unpin: Attachment["unpin"];
+  readonly detach: Attachment["detach"];
   readonly #watch: Watch;
-  readonly #watched: WatchedAttachment;
-  readonly #ended: (watched: WatchedAttachment) => void;
+  readonly #attached: Set<WatchedAttachment>;
   readonly #subject: string;
-  readonly #lastQuestion: { done(): void };
   #isDetached = false;
 
   constructor(
     watch: Watch,
-    watched: WatchedAttachment,
-    ended: (watched: WatchedAttachment) => void,
+    attachment: Attachment,
+    importer: string,
+    attached: Set<WatchedAttachment>,
   ) {
+    this.attachment = attachment;
+    this.importer = importer;
+    this.origin = watch.origin();
     this.#watch = watch;
-    this.#watched = watched;
-    this.#ended = ended;
-    const { attachment, importer, origin } = watched;
+    this.#attached = attached;
     this.#subject = `${importer} on "${attachment.buffer.name}"`;
-    this.#lastQuestion = watch.atEnd(() => {
-      watch.log.report("IMP-025", this.#subject, "is still attached at the end", origin);
-    });
+    watch.atEnd(this);
+    this.map = attachment.map;
+    this.pin = attachment.pin;
+    this.unpin = attachment.unpin;
+    this.detach = attachment.detach;
+    (attachment as Watched)[WATCH] = this;
+    attachment.map = watchedMap;
+    attachment.pin = watchedPin;
+    attachment.unpin = watchedUnpin;
+    attachment.detach = watchedDetach;
   }
 
-  begin(): void {
-    const { attachment } = this.#watched;
-    const { map, pin, unpin, detach } = attachment;
-    attachment.map = (direction) => {
-      const mapping = this.#tried("map", () => map.call(attachment, direction));
-      this.#mapped(mapping, direction);
-      return mapping;
-    };
-    attachment.pin = () => this.#tried("pin", () => pin.call(attachment));
-    attachment.unpin = () => this.#tried("unpin", () => unpin.call(attachment));
-    attachment.detach = () => {
-      this.#tried("detach", () => detach.call(attachment));
-      this.#isDetached = true;
-      this.#lastQuestion.done();
-      this.#ended(this.#watched);
-    };
+  /** The last question: is it still attached? */
+  ask(): void {
+    this.report("IMP-025", "is still attached at the end");
   }
 
-  #report(rule: RuleId, text: string): void {
-    this.#watch.log.report(rule, this.#subject, text, this.#watched.origin);
+  report(rule: RuleId, text: string): void {
+    this.#watch.log.report(rule, this.#subject, text, this.origin);
+  }
+
+  /** May be a mistake by itself, at this moment. */
+  calls(what: "map" | "pin" | "unpin" | "detach"): void {
+    if (this.#watch.actors.invalidating > 0 && (what === "map" || what === "pin")) {
+      this.report("IMP-019", `calls ${what} inside invalidateMappings`);
+    }
   }
 
   /** The refusals of core say which rule was broken. */
-  #tried<T>(what: "map" | "pin" | "unpin" | "detach", step: () => T): T {
-    if (this.#watch.actors.invalidating > 0 && (what === "map" || what === "pin")) {
-      this.#report("IMP-019", `calls ${what} inside invalidateMappings`);
+  refused(what: "map" | "pin" | "unpin" | "detach", error: unknown): void {
+    if (error instanceof PeerbufError && error.code === "WRONG_ORDER") {
+      this.report(this.#ruleOf(what), `calls ${what} too early or too late: ${error.message}`);
     }
-    try {
-      return step();
-    } catch (error) {
-      if (error instanceof PeerbufError && error.code === "WRONG_ORDER") {
-        this.#report(this.#ruleOf(what), `calls ${what} too early or too late: ${error.message}`);
-      }
-      throw error;
-    }
+  }
+
+  mapped(mapping: Mapping, direction: Direction): void {
+    this.directions.push(direction);
+    const { attachment, importer } = this;
+    const { exporter, reservation } = attachment.buffer;
+    const actor = this.#watch.actors.current;
+    const holder = { attachment, importer, actor, exporter, reservation: reservation.label };
+    new MappingWatch(this.#watch, this, mapping, this.#subject, holder, direction);
+  }
+
+  unmapped(direction: Direction): void {
+    this.directions.splice(this.directions.indexOf(direction), 1);
+  }
+
+  detached(): void {
+    this.#isDetached = true;
+    this.#watch.settled(this);
+    this.#attached.delete(this);
   }
 
   #ruleOf(what: "map" | "pin" | "unpin" | "detach"): RuleId {
@@ -105,71 +129,126 @@ class AttachmentWatch {
     }
     return what === "detach" ? "IMP-010" : "IMP-019";
   }
+}
 
-  #mapped(mapping: Mapping, direction: Direction): void {
-    const { directions } = this.#watched;
-    directions.push(direction);
-    const { attachment, importer } = this.#watched;
-    const { exporter, reservation } = attachment.buffer;
-    const actor = this.#watch.actors.current;
-    const holder = { attachment, importer, actor, exporter, reservation: reservation.label };
-    const isEnded = watchMapping(this.#watch, mapping, this.#subject, holder, () => {
-      directions.splice(directions.indexOf(direction), 1);
-    });
-    const question = this.#watch.atEnd(() => {
-      if (mapping.isStale && !isEnded()) {
-        this.#report("IMP-017", "still holds a mapping that was invalidated");
-      }
-      question.done();
-    });
+// One of each for all attachments: functions of its own would give each handle a shape of its own.
+
+function watchedMap(this: Attachment, direction: Direction): Mapping {
+  const watched = (this as Watched)[WATCH];
+  watched.calls("map");
+  let mapping: Mapping;
+  try {
+    mapping = watched.map.call(this, direction);
+  } catch (error) {
+    watched.refused("map", error);
+    throw error;
+  }
+  watched.mapped(mapping, direction);
+  return mapping;
+}
+
+function watchedPin(this: Attachment): void {
+  const watched = (this as Watched)[WATCH];
+  watched.calls("pin");
+  try {
+    watched.pin.call(this);
+  } catch (error) {
+    watched.refused("pin", error);
+    throw error;
   }
 }
 
-/** Watches one mapping to its end; says whether it has come. */
-function watchMapping(
-  watch: Watch,
-  mapping: Mapping,
-  subject: string,
-  holder: ListHolder,
-  ended: () => void,
-): () => boolean {
-  const segments = mapping.segments;
-  const entry = watch.dma.find(segments);
-  if (entry !== undefined) {
-    entry.ready = mapping.ready;
-    entry.holder = holder;
+function watchedUnpin(this: Attachment): void {
+  const watched = (this as Watched)[WATCH];
+  try {
+    watched.unpin.call(this);
+  } catch (error) {
+    watched.refused("unpin", error);
+    throw error;
   }
-  const state: Looked = { watch, segments, subject, isEnded: false };
-  const { unmap } = mapping;
-  mapping.unmap = () => {
-    if (state.isEnded) {
-      watch.log.report("IMP-011", subject, "unmaps a mapping a second time");
-    }
-    const copyBack = unmap.call(mapping);
-    state.isEnded = true;
-    ended();
-    if (entry === undefined) {
-      poison(segments); // Numbers of the exporter's own: no DMA layer ends them.
-    }
-    return copyBack;
-  };
-  (mapping as WatchedMapping)[LOOKED] = state;
-  Object.defineProperty(mapping, "segments", SEGMENTS);
-  return () => state.isEnded;
 }
 
-/** What the look at a mapping's segments has to know. */
-interface Looked {
-  readonly watch: Watch;
-  readonly segments: SegmentList;
-  readonly subject: string;
-  isEnded: boolean;
+function watchedDetach(this: Attachment): void {
+  const watched = (this as Watched)[WATCH];
+  try {
+    watched.detach.call(this);
+  } catch (error) {
+    watched.refused("detach", error);
+    throw error;
+  }
+  watched.detached();
 }
 
 const LOOKED: unique symbol = Symbol("looked");
 
 interface WatchedMapping extends Mapping {
-  [LOOKED]: Looked;
+  [LOOKED]: MappingWatch;
+}
+
+/** One mapping, to its end. */
+class MappingWatch implements LastQuestion {
+  readonly watch: Watch;
+  readonly subject: string;
+  readonly segments: SegmentList;
+  readonly unmap: Mapping["unmap"];
+  isEnded = false;
+  readonly #attachment: AttachmentWatch;
+  readonly #mapping: Mapping;
+  readonly #direction: Direction;
+  readonly #isListed: boolean;
+
+  constructor(
+    watch: Watch,
+    attachment: AttachmentWatch,
+    mapping: Mapping,
+    subject: string,
+    holder: ListHolder,
+    direction: Direction,
+  ) {
+    this.watch = watch;
+    this.subject = subject;
+    this.segments = mapping.segments;
+    this.unmap = mapping.unmap;
+    this.#attachment = attachment;
+    this.#mapping = mapping;
+    this.#direction = direction;
+    const entry = watch.dma.find(this.segments);
+    this.#isListed = entry !== undefined;
+    if (entry !== undefined) {
+      entry.ready = mapping.ready;
+      entry.holder = holder;
+    }
+    (mapping as WatchedMapping)[LOOKED] = this;
+    mapping.unmap = watchedUnmap;
+    Object.defineProperty(mapping, "segments", SEGMENTS);
+    watch.atEnd(this);
+  }
+
+  /** The last question: was it let go of? */
+  ask(): void {
+    if (this.#mapping.isStale) {
+      this.#attachment.report("IMP-017", "still holds a mapping that was invalidated");
+    }
+  }
+
+  ended(): void {
+    this.isEnded = true;
+    this.watch.settled(this);
+    this.#attachment.unmapped(this.#direction);
+    if (!this.#isListed) {
+      poison(this.segments); // Numbers of the exporter's own: no DMA layer ends them.
+    }
+  }
+}
+
+function watchedUnmap(this: Mapping): ReturnType<Mapping["unmap"]> {
+  const watched = (this as WatchedMapping)[LOOKED];
+  if (watched.isEnded) {
+    watched.watch.log.report("IMP-011", watched.subject, "unmaps a mapping a second time");
+  }
+  const copyBack = watched.unmap.call(this);
+  watched.ended();
+  return copyBack;
 }
 
 /** One for all mappings: a getter of its own for each would give each a shape of its own. */

@@ -24,8 +24,7 @@ function watchAttach(watch: Watch, buffer: DmaBuf, attached: Set<WatchedAttachme
       watch.log.report("IMP-019", name, "attaches inside invalidateMappings");
     }
     const attachment = attach.call(buffer, checkedImporter(watch, importer), options);
-    const ended = (watched: WatchedAttachment): void => void attached.delete(watched);
-    attached.add(watchAttachment(watch, attachment, name, ended));
+    attached.add(watchAttachment(watch, attachment, name, attached));
     return attachment;
   };
 }
@@ -64,9 +63,8 @@ function watchAccess(
   origin: string | undefined,
 ): void {
   const subject = `CPU access (${access.use}) to "${buffer.name}"`;
-  const question = watch.atEnd(() => {
-    watch.log.report("SYN-018", subject, "is never ended", origin);
-  });
+  const question = { ask: () => watch.log.report("SYN-018", subject, "is never ended", origin) };
+  watch.atEnd(question);
   const { read, write, end } = access;
   const bracketed = async <T>(step: () => Promise<T>): Promise<T> => {
     try {
@@ -81,7 +79,7 @@ function watchAccess(
   access.read = (offset, lengthBytes) => bracketed(() => read.call(access, offset, lengthBytes));
   access.write = (offset, source) => bracketed(() => write.call(access, offset, source));
   access.end = async () => {
-    question.done();
+    watch.settled(question);
     try {
       await end.call(access);
     } catch (error) {

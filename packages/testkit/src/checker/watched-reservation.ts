@@ -19,15 +19,17 @@ export function watchReservation(watch: Watch, reservation: Reservation): void {
   watch.reservations.add(reservation);
   watchLocks(watch, reservation);
   watchChanges(watch, reservation);
-  watch.atEnd(() => {
-    if (reservation.isLocked) {
-      const text = `is still held by ${reservation.holder?.label}`;
-      watch.log.report("SYN-015", reservation.label, text);
-    }
-    if (reservation.lockWaiters.length > 0) {
-      const text = `has waiters to the end: ${reservation.lockWaiters.join(", ")}`;
-      watch.log.report("SYN-020", reservation.label, text);
-    }
+  watch.atEnd({
+    ask() {
+      if (reservation.isLocked) {
+        const text = `is still held by ${reservation.holder?.label}`;
+        watch.log.report("SYN-015", reservation.label, text);
+      }
+      if (reservation.lockWaiters.length > 0) {
+        const text = `has waiters to the end: ${reservation.lockWaiters.join(", ")}`;
+        watch.log.report("SYN-020", reservation.label, text);
+      }
+    },
   });
 }
 
