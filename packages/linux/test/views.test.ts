@@ -108,8 +108,39 @@ describe.skipIf(process.platform !== "linux")("a view", () => {
       await new Promise(setImmediate);
       throw new Error("nobody hears of this");
     };
-    expect(codeOf(() => buffer.withBytesSync("read", work))).toBe("ARGUMENT_INVALID");
+    // Also a promise of another realm, and what only acts like one.
+    const foreign = (): unknown => runInNewContext("Promise.reject(new Error('nobody hears it'))");
+    const likeOne = (): unknown => runInNewContext("({ then: (done) => done() })");
+    for (const each of [work, foreign, likeOne]) {
+      expect(codeOf(() => buffer.withBytesSync("read", each))).toBe("ARGUMENT_INVALID");
+    }
     await new Promise((resolve) => setTimeout(resolve, 5));
+  });
+
+  it("that goes on after its bracket changes nothing, and is told so when it asks anew", async () => {
+    using buffer = sharedMemory(4096);
+    const late: Promise<string>[] = [];
+    await buffer.withBytes("write", (bytes) => {
+      late.push(
+        (async () => {
+          await new Promise(setImmediate);
+          bytes[0] = 9;
+          expect(() => bytes.set([9])).toThrow(TypeError);
+          return `${bytes.length}`;
+        })(),
+      );
+    });
+    const access = buffer.beginCpuAccess("write");
+    late.push(
+      (async () => {
+        await new Promise(setImmediate);
+        return codeOf(() => access.bytes);
+      })(),
+    );
+    access.end();
+
+    expect(await Promise.all(late)).toEqual(["0", "HANDLE_CLOSED"]);
+    expect(buffer.withBytesSync("read", ([first]) => first)).toBe(0);
   });
 
   it("ends its bracket when the work throws, at once or later", async () => {

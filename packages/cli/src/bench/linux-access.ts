@@ -1,13 +1,11 @@
 /**
  * Linux access: what brackets and waits cost beside the system calls that they are made of.
  */
-import type { LinuxBuffer } from "@peerbuf/linux";
 import type { Bench, BenchResult } from "./bench.ts";
-import { alternate, processorClock, rawSockets, resultOf } from "./linux-rounds.ts";
+import { alternate, bestBuffer, processorClock, rawSockets, resultOf } from "./linux-rounds.ts";
 
 const BRACKETS = 100_000;
 const WAITS = 5000;
-const BUFFER_BYTES = 65_536;
 /** At most twice the raw calls. */
 const BAR = { ratio: ">= 0.5" };
 
@@ -70,11 +68,3 @@ export const wait: Bench = {
     return resultOf(this.name, "ns", value, "a watch and the system calls alone", baseline, BAR);
   },
 };
-
-/** A dma-buf where this machine has them. */
-async function bestBuffer(): Promise<LinuxBuffer> {
-  const { dmaHeap, dmaHeapNames, sharedMemory } = await import("@peerbuf/linux");
-  return dmaHeapNames().includes("system")
-    ? dmaHeap("system", BUFFER_BYTES)
-    : sharedMemory(BUFFER_BYTES);
-}

@@ -2,7 +2,7 @@
  * Linux rounds: alternating rounds of work that waits for the event loop, as `measure` does for work that does not.
  */
 import { performance } from "node:perf_hooks";
-import type { RawSocket } from "@peerbuf/linux";
+import type { LinuxBuffer, RawSocket } from "@peerbuf/linux";
 import { type Bar, type BenchOptions, type BenchResult, meets, rounded } from "./bench.ts";
 import { garbageCollector } from "./garbage-collector.ts";
 import { type Medians, medianOf } from "./measure.ts";
@@ -51,6 +51,16 @@ async function nsOf(clock: Clock, work: Work, times: number): Promise<number> {
   const start = clock();
   await work(times);
   return ((clock() - start) * 1000) / times;
+}
+
+const BUFFER_BYTES = 65_536;
+
+/** A dma-buf where this machine has them. */
+export async function bestBuffer(): Promise<LinuxBuffer> {
+  const { dmaHeap, dmaHeapNames, sharedMemory } = await import("@peerbuf/linux");
+  return dmaHeapNames().includes("system")
+    ? dmaHeap("system", BUFFER_BYTES)
+    : sharedMemory(BUFFER_BYTES);
 }
 
 /** Two sockets that are connected, with what closes them. */

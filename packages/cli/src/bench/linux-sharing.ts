@@ -7,7 +7,14 @@
 import type { Channel, LinuxBuffer, RawSocket } from "@peerbuf/linux";
 import type { Bench, BenchOptions, BenchResult } from "./bench.ts";
 import { startPeer, stopPeer } from "./linux-peer.ts";
-import { alternate, processorClock, rawSockets, resultOf, wallClock } from "./linux-rounds.ts";
+import {
+  alternate,
+  bestBuffer,
+  processorClock,
+  rawSockets,
+  resultOf,
+  wallClock,
+} from "./linux-rounds.ts";
 import { medianOf } from "./measure.ts";
 
 const MIB = 2 ** 20;
@@ -76,11 +83,11 @@ export const handOverRoundTrip: Bench = {
 export const descriptorPassed: Bench = {
   name: "linux.descriptor-passed",
   async run(options): Promise<BenchResult> {
-    const { Channel, channelPair, rawLookAndClose, sharedMemory } = await import("@peerbuf/linux");
+    const { Channel, channelPair, rawLookAndClose } = await import("@peerbuf/linux");
     const [sender, far] = channelPair();
     using receiver = new Channel(far);
     using sockets = await rawSockets();
-    using buffer = sharedMemory(MIB);
+    using buffer = await bestBuffer();
     const ours = async (times: number): Promise<void> => {
       for (let count = 0; count < times; count++) {
         await sender.share({ buffer });

@@ -14,6 +14,13 @@ export interface LiveMemory {
   readonly missing: readonly Missing[];
 }
 
+/** Where the bytes of an attempt are. */
+export interface LiveSource {
+  /** As attempts are called: `memory`, `memory of vgem`. */
+  readonly name: string;
+  allocate(): LinuxBuffer;
+}
+
 /** Tries the system heap, then udmabuf; shared memory, which is no dma-buf, is everywhere. */
 export function chooseMemory(linux: Linux): LiveMemory {
   const missing: Missing[] = [];

@@ -1,5 +1,5 @@
 /**
- * To DRM: memory of this machine attached to a GPU or display device by its kernel driver (PRIME).
+ * To DRM: memory of this machine, or of another GPU, attached to a GPU or display device by its kernel driver (PRIME).
  *
  * The driver maps the buffer; what the device would do with it needs its own user-space driver, so no bytes
  * are moved and none are claimed to be. A device that takes no foreign buffers says so, on the record.
@@ -9,11 +9,13 @@ import { basename } from "node:path";
 import { PeerbufError } from "@peerbuf/core";
 import type { DrmDevice, MemorySource } from "@peerbuf/linux";
 import { LIVE_BYTES, liveBytes, onLiveGround } from "./live-ground.ts";
-import { allocate, type Linux } from "./live-memory.ts";
+import type { Linux, LiveSource } from "./live-memory.ts";
 import { type LiveTransfer, type Missing, sha256 } from "./live-transfer.ts";
 
 export interface DrmNode {
   readonly path: string;
+  /** Its card node, where pictures are made; undefined where there is none. */
+  readonly cardPath: string | undefined;
   readonly driverName: string;
 }
 
@@ -23,16 +25,20 @@ export function findDrmNodes({ DrmDevice, drmNodes }: Linux): {
   missing: Missing[];
 } {
   const byDevice = new Map<string, string>();
+  const cards = new Map<string, string>();
   for (const path of drmNodes()) {
     // Render nodes come last in the list, and take the place of their device's card.
     byDevice.set(deviceOf(path), path);
+    if (basename(path).startsWith("card")) {
+      cards.set(deviceOf(path), path);
+    }
   }
   const nodes: DrmNode[] = [];
   const missing: Missing[] = [];
-  for (const path of byDevice.values()) {
+  for (const [place, path] of byDevice) {
     try {
       using device: DrmDevice = new DrmDevice(path);
-      nodes.push({ path, driverName: device.driverName });
+      nodes.push({ path, cardPath: cards.get(place), driverName: device.driverName });
     } catch (error) {
       missing.push(notOpened(path, error));
     }
@@ -66,21 +72,18 @@ function deviceOf(path: string): string {
 
 export function toDrm(
   linux: Linux,
-  source: MemorySource,
+  memory: MemorySource,
+  source: LiveSource,
   { path, driverName }: DrmNode,
 ): Promise<LiveTransfer> {
-  const who = { name: `memory to ${driverName}`, client: path };
-  const options = {
-    memory: source,
-    drm: [path],
-    allocate: () => allocate(linux, source, LIVE_BYTES),
-  };
-  return onLiveGround(linux, who, options, async ({ framework, buffer, memory }) => {
+  const who = { name: `${source.name} to ${driverName}`, client: path };
+  const options = { memory, drm: [path], allocate: () => source.allocate() };
+  return onLiveGround(linux, who, options, async ({ framework, buffer, memory: shared }) => {
     const { importer } = framework.openImporter(linux.kernelImporter, path, undefined).api;
     using attachment = buffer.attach(importer);
     using mapping = attachment.map("bidirectional");
     const { target, route } = mapping;
-    const { inode } = memory.identity;
+    const { inode } = shared.identity;
     const seen = linux.surveyBuffers().buffers.find((each) => each.inode === inode);
     const destination = sha256(await buffer.read(0, LIVE_BYTES));
     const state = destination === sha256(liveBytes()) ? "attached" : "failed";

@@ -3,6 +3,7 @@
  *
  * No check, no owner, no limit: not for programs. `peerbuf bench` measures both sides in one run.
  */
+import { readlinkSync } from "node:fs";
 import { FSTAT } from "./file-status.ts";
 import { addressOf, lastErrno, libc, watchReadable } from "./libc.ts";
 import { socketPair } from "./unix-socket.ts";
@@ -101,9 +102,12 @@ export class RawSocket {
 const F_GET_SEALS = 1034;
 const status = new Uint8Array(144);
 
-/** The two calls that tell what a received memfd is, then its end. */
+/** The calls that tell what a received memfd or dma-buf is, then its end. */
 export function rawLookAndClose(fd: number): number {
   const seals = libc().fcntl(fd, F_GET_SEALS, 0);
+  if (seals < 0) {
+    readlinkSync(`/proc/self/fd/${fd}`);
+  }
   libc().fstat(FSTAT, fd, status);
   libc().close(fd);
   return seals;
