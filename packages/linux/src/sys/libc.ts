@@ -100,6 +100,13 @@ export const addressOf = (bytes: Uint8Array): bigint => koffi.address(bytes);
 export const watchReadable = (fd: number, ready: () => void): node.PollHandle =>
   koffi.node.poll(fd, { readable: true }, ready);
 
+/** Calls `ready` in the event loop when one of these is there, or an error, until it is closed. */
+export const watchFor = (
+  fd: number,
+  wanted: { readonly readable: boolean; readonly writable: boolean },
+  ready: () => void,
+): node.PollHandle => koffi.node.poll(fd, wanted, ready);
+
 const PROCESSORS: readonly string[] = ["x64", "arm64"];
 
 function load(): Libc {

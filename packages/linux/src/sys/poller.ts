@@ -5,10 +5,16 @@
  * of its descriptor: closing the original meanwhile neither ends the wait nor lets its number be reused
  * under it, and several may wait for one. A descriptor that cannot be polled is refused (EPERM) before
  * anything is armed; handed to the event loop directly it would end the process.
+ *
+ * Of one file only 500 waits go this way: our epoll descriptor lies within that of the event loop, and the kernel
+ * allows no more wakeup paths of that length (path_limits in fs/eventpoll.c: EINVAL). The event loop watches the
+ * duplicates of the others itself, which costs more for each.
  */
+
+import { PeerbufError } from "@peerbuf/core";
 import { closeNumber, Descriptor, duplicateNumber } from "./descriptor.ts";
 import { checked } from "./errno.ts";
-import { libc, watchReadable } from "./libc.ts";
+import { libc, watchFor, watchReadable } from "./libc.ts";
 import { limitsOf, type ReadinessOptions, type Watching, within } from "./wait-limits.ts";
 
 export type { ReadinessOptions } from "./wait-limits.ts";
@@ -38,6 +44,8 @@ interface Watch {
   /** A duplicate of ours, by number: it never leaves this file. -1 for a standing watch. */
   readonly copy: number;
   readonly wake: Wake;
+  /** Of the event loop, where it watches the duplicate itself. */
+  readonly direct?: ReturnType<typeof watchFor>;
 }
 
 /**
@@ -77,12 +85,20 @@ class Poller {
     const token = this.#nextToken++;
     try {
       this.#arm(CTL_ADD, copy, events | ONE_SHOT, token, descriptor.what);
+      this.#begin(token, { copy, wake });
     } catch (error) {
-      closeNumber(copy);
-      throw error;
+      if (!hasTooManyPaths(error)) {
+        closeNumber(copy);
+        throw error;
+      }
+      this.#begin(token, { copy, wake, direct: this.#watchDirectly(copy, events, token) });
     }
-    this.#begin(token, { copy, wake });
     return { stop: () => this.#end(token) };
+  }
+
+  #watchDirectly(copy: number, events: number, token: number): ReturnType<typeof watchFor> {
+    const wanted = { readable: (events & POLL_IN) !== 0, writable: (events & POLL_OUT) !== 0 };
+    return watchFor(copy, wanted, () => this.#wake(token, events));
   }
 
   stand({ number, what }: Descriptor): StandingWatch {
@@ -129,8 +145,12 @@ class Poller {
     const watch = this.#watches.get(token);
     if (watch !== undefined) {
       this.#watches.delete(token);
-      if (watch.copy >= 0) {
+      if (watch.direct !== undefined) {
+        watch.direct.close();
+      } else if (watch.copy >= 0) {
         libc().epoll_ctl(this.#epoll.number, CTL_DEL, watch.copy, null);
+      }
+      if (watch.copy >= 0) {
         closeNumber(watch.copy);
       }
       if (this.#watches.size === 0) {
@@ -146,13 +166,21 @@ class Poller {
     for (let index = 0; index < count; index++) {
       const events = this.#batch.getUint32(index * EVENT_BYTES, true);
       const token = this.#batch.getFloat64(index * EVENT_BYTES + DATA_OFFSET, true);
-      const watch = this.#end(token);
-      if (watch !== undefined) {
-        wakeSafely(watch.wake, events);
-      }
+      this.#wake(token, events);
+    }
+  }
+
+  #wake(token: number, events: number): void {
+    const watch = this.#end(token);
+    if (watch !== undefined) {
+      wakeSafely(watch.wake, events);
     }
   }
 }
+
+/** The kernel's answer to one wait too many for a file that can be polled: one that cannot is EPERM. */
+const hasTooManyPaths = (error: unknown): boolean =>
+  error instanceof PeerbufError && error.errno === "EINVAL";
 
 /** What a callback throws must not surface in some later native call: it goes to the event loop. */
 function wakeSafely(wake: Wake, events: number): void {
