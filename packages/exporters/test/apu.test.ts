@@ -229,6 +229,23 @@ describe("APU driver", () => {
     bench.machine.memory.free(pages);
   });
 
+  it("keeps the CPU's bytes when it begins to move while they wait for the first fill", async () => {
+    using bench = await start();
+    using buffer = bench.allocate(MIB);
+    const bytes = pattern(MIB, 9);
+
+    const writing = buffer.write(0, bytes);
+    for (let turn = 0; turn < 16; turn++) {
+      await Promise.resolve(); // The machine stands still.
+    }
+    using attachment = buffer.attach(movable(bench, [{ type: DMA }], []));
+    using mapping = attachment.map("to-device");
+    await Promise.all([writing, mapping.ready?.signaled()]);
+
+    expect(mapping.ready).toBeDefined();
+    expectSameBytes(await buffer.read(0, MIB), bytes);
+  });
+
   it("copies what a move still brings, not what was there before", async () => {
     using bench = await start();
     using buffer = bench.allocate(4 * MIB);

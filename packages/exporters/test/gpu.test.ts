@@ -20,6 +20,13 @@ import {
   systemImporter,
 } from "../../importers/test/server-machine.ts";
 
+/** Whoever can go on without the machine has done so. */
+async function waiting(): Promise<void> {
+  for (let turn = 0; turn < 16; turn++) {
+    await Promise.resolve();
+  }
+}
+
 const openCard = (server: Server): OpenedExporter<Gpu> =>
   server.framework.openExporter(gpu, GPU, undefined);
 
@@ -291,6 +298,33 @@ describe("GPU driver, moves", () => {
     ]);
 
     expectSameBytes(await buffer.read(0, 4 * MIB), bytes);
+  });
+
+  it("keeps the CPU's bytes when it begins to move while they wait for the first fill", async () => {
+    using server = startServer();
+    using buffer = openCard(server).allocate(MIB);
+    const bytes = pattern(MIB, 3);
+
+    const writing = buffer.write(0, bytes);
+    await waiting();
+    using attachment = buffer.attach(systemImporter(server, FAR_DRIVE));
+    using mapping = attachment.map("to-device");
+    await Promise.all([writing, mapping.ready?.signaled()]);
+
+    expect(mapping.ready).toBeDefined();
+    expectSameBytes(await buffer.read(0, MIB), bytes);
+  });
+
+  it("gives the place of a released buffer to the next one, and makes nobody leave for it", async () => {
+    using server = startServer({ vramBytes: 16 * MIB });
+    const card = openCard(server);
+    const pagesBefore = server.machine.handles().hostPages;
+
+    card.allocate(12 * MIB, { fill: 0xffff_ffff }).close();
+    using next = card.allocate(12 * MIB);
+
+    expect(server.machine.handles().hostPages).toBe(pagesBefore);
+    expectSameBytes(await next.read(8 * MIB, 4096), new Uint8Array(4096));
   });
 
   it("declines system memory, with the reason, when the host has none left", async () => {

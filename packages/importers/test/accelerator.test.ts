@@ -185,6 +185,20 @@ describe("accelerator driver", () => {
     expect(bench.platform.guardFaults).toBe(0);
   });
 
+  it("shows the memory of one without any link to peers on PCIe", async () => {
+    using bench = await startCaptured("server-05", {
+      [OWNER]: createAccelerator({ memoryBytes: 32 * MIB }),
+      [READER]: createAccelerator({ memoryBytes: 32 * MIB }),
+    });
+    const memory = bench.framework.openExporter(acceleratorMemory, OWNER, undefined);
+    const reader = bench.framework.openImporter(accelerator, READER, undefined);
+    using buffer = memory.allocate(4096);
+
+    const { type, route } = await reader.api.write(buffer);
+
+    expect([type, route]).toEqual(["p2p", "bus-addr"]);
+  });
+
   it("is not taken for one on a link that it is not on", async () => {
     using bench = await startCaptured("server-05", {
       [OWNER]: createAccelerator({ memoryBytes: 32 * MIB }),

@@ -360,6 +360,19 @@ describe("NVMe driver, failures", () => {
     await expect(drive.api.identity()).rejects.toMatchObject({ code: "DEVICE_FAILED" });
   });
 
+  it("does not wait for a drive that is taken out while it starts", async () => {
+    using server = startServer();
+    const drive = server.framework.openImporter(nvme, NEAR_DRIVE, undefined);
+
+    server.machine.surpriseRemove(NEAR_DRIVE);
+
+    await expect(drive.api.identity()).rejects.toMatchObject({
+      code: "DEVICE_GONE",
+      message: expect.stringContaining("taken out"),
+    });
+    expect(server.machine.clock.nowNs).toBeLessThan(1_000_000_000);
+  });
+
   it("stops a drive that falls silent, so that it touches nothing any more", async () => {
     using server = startServer();
     const heap = server.framework.openExporter(systemHeap, undefined, undefined);

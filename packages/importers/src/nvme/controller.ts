@@ -58,6 +58,7 @@ export class NvmeController {
   readonly #clock: Clock;
   readonly #queueParts: QueuePairParts;
   readonly #queues: QueuePair[] = [];
+  readonly #hasAnswered: boolean;
   #stopped: string | undefined;
 
   constructor(services: Services) {
@@ -65,6 +66,7 @@ export class NvmeController {
     this.#bar = findBar(services.get(BARS).memory, this.label);
     this.#dma = services.get(DEVICE_DMA);
     this.#clock = services.get(CLOCK);
+    this.#hasAnswered = this.#bar.read32(REGISTER.STATUS) !== NOT_THERE;
     this.#queueParts = {
       bar: this.#bar,
       dma: this.#dma,
@@ -129,6 +131,7 @@ export class NvmeController {
   }
 
   async #untilReady(ready: boolean): Promise<void> {
+    this.#status(); // Capabilities of a controller that is not there are none.
     const { readyTimeoutNs, queueEntriesMax, takes4KiBPages } = readCapabilities(this.#bar);
     if (queueEntriesMax < QUEUE_ENTRIES || !takes4KiBPages) {
       throw new PeerbufError(
@@ -138,11 +141,8 @@ export class NvmeController {
     }
     const deadlineNs = this.#clock.nowNs + readyTimeoutNs;
     for (let pauseNs = POLL_NS; ; pauseNs = Math.min(2 * pauseNs, POLL_NS_MAX)) {
-      const status = this.#bar.read32(REGISTER.STATUS);
+      const status = this.#status();
       this.#requireRunning();
-      if (status === NOT_THERE) {
-        throw new PeerbufError("DEVICE_GONE", `${this.label} does not answer: it was taken out`);
-      }
       if (((status & STATUS_READY) !== 0) === ready && (status & STATUS_FATAL) === 0) {
         return;
       }
@@ -153,6 +153,17 @@ export class NvmeController {
       }
       await this.#pause(pauseNs);
     }
+  }
+
+  /** `DEVICE_GONE` when it was taken out, `DEVICE_FAILED` when it never was there. */
+  #status(): number {
+    const status = this.#bar.read32(REGISTER.STATUS);
+    if (status === NOT_THERE) {
+      throw this.#hasAnswered
+        ? new PeerbufError("DEVICE_GONE", `${this.label} does not answer: it was taken out`)
+        : new PeerbufError("DEVICE_FAILED", `${this.label}: no NVMe controller answers`);
+    }
+    return status;
   }
 
   async #identify(): Promise<NvmeIdentity> {
