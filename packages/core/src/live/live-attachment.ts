@@ -17,6 +17,7 @@ import type { Mapping } from "../mapping.ts";
 import type { KeptPair } from "../mapping-type.ts";
 import { type Agreement, agree } from "../negotiation/agreement.ts";
 import { giveBack } from "../negotiation/proposal.ts";
+import type { Settlement, SettlementRequest } from "../negotiation/settlement.ts";
 import { settle, settlePin } from "../negotiation/settling.ts";
 import { type Exported, Talk } from "../negotiation/talk.ts";
 import type { Fence } from "../sync/fence.ts";
@@ -139,9 +140,7 @@ export class LiveAttachment implements Attachment, MappingOwner, MovedAttachment
   pin(): void {
     this.#requireOpen("pinned");
     this.#owner.motion.requireSettled("pinned");
-    this.#chosen = this.#negotiate(() =>
-      settlePin(this.#talk, this.#agreement, this.#pinRequest()),
-    );
+    this.#chosen = this.#pinned(this.#pinRequest());
     this.#pins++;
   }
 
@@ -207,15 +206,27 @@ export class LiveAttachment implements Attachment, MappingOwner, MovedAttachment
     const label = `mapping ${++this.#mapsMade} of ${this.origin.label}`;
     const origin = this.#owner.traceHandles ? new Origin(label, this.map) : new Origin(label);
     const request = { direction, pins, preferred: this.#chosen, lifetime: this.lifetime };
-    const settlement = this.#negotiate(() => settle(this.#talk, this.#agreement, request));
-    return new LiveMapping(this, settlement, direction, origin);
+    return new LiveMapping(this, this.#negotiated(request), direction, origin);
   }
 
   /** What the parties call back meanwhile cannot end the attachment under them. */
-  #negotiate<T>(step: () => T): T {
+  #negotiated(request: SettlementRequest): Settlement {
     this.#negotiating++;
     try {
-      return this.#ask(step);
+      return settle(this.#talk, this.#agreement, request);
+    } catch (error) {
+      throw this.#asFault(error);
+    } finally {
+      this.#negotiating--;
+    }
+  }
+
+  #pinned(request: SettlementRequest): KeptPair {
+    this.#negotiating++;
+    try {
+      return settlePin(this.#talk, this.#agreement, request);
+    } catch (error) {
+      throw this.#asFault(error);
     } finally {
       this.#negotiating--;
     }
@@ -247,7 +258,7 @@ export class LiveAttachment implements Attachment, MappingOwner, MovedAttachment
     }
   }
 
-  #pinRequest(): Parameters<typeof settlePin>[2] {
+  #pinRequest(): SettlementRequest {
     const { lifetime } = this;
     return { direction: "bidirectional", pins: true, preferred: this.#chosen, lifetime };
   }

@@ -266,10 +266,18 @@ export class Motion implements BufferControl {
 
   /** A container by its members: reservations hold no containers. */
   #add(fence: Fence, usage: ReservationUsage): void {
-    for (const member of fence.isContainer ? unwrapFence(fence) : [fence]) {
-      this.reservation.reserveFences(1);
-      this.reservation.addFence(member, usage);
+    if (!fence.isContainer) {
+      this.#addOne(fence, usage);
+      return;
     }
+    for (const member of unwrapFence(fence)) {
+      this.#addOne(member, usage);
+    }
+  }
+
+  #addOne(fence: Fence, usage: ReservationUsage): void {
+    this.reservation.reserveFences(1);
+    this.reservation.addFence(fence, usage);
   }
 
   #requireUnpinned(why: Reason): void {

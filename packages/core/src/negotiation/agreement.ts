@@ -175,11 +175,20 @@ function pairUp(exporter: readonly MappingOffer[], importer: readonly MappingOff
   for (let e = 0; e < exporter.length; e++) {
     const own = exporter[e] as MappingOffer;
     const other = offerOf(importer, own.type);
-    if (other !== undefined && !pairs.some(({ type }) => type === own.type)) {
+    if (other !== undefined && !isPaired(pairs, own.type)) {
       pairs.push({ type: own.type, require: own.require === true || other.require === true });
     }
   }
   return pairs;
+}
+
+function isPaired(pairs: readonly KeptPair[], type: MappingType): boolean {
+  for (let index = 0; index < pairs.length; index++) {
+    if (pairs[index]?.type === type) {
+      return true;
+    }
+  }
+  return false;
 }
 
 function offerOf(offers: readonly MappingOffer[], type: MappingType): MappingOffer | undefined {

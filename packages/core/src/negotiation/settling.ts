@@ -25,19 +25,21 @@ import { NegotiationError, type Talk } from "./talk.ts";
 
 /** Runs the map stages once. Takes nothing when it throws. */
 export function settle(talk: Talk, agreement: Agreement, request: SettlementRequest): Settlement {
-  return inRounds(talk, () => new Settling(talk, agreement, request).run());
+  const { rounds } = talk.exported;
+  rounds.begin();
+  try {
+    return new Settling(talk, agreement, request).run();
+  } finally {
+    rounds.end();
+  }
 }
 
 /** Runs the pin stage alone and says what it chose. Takes nothing when it throws. */
 export function settlePin(talk: Talk, agreement: Agreement, request: SettlementRequest): KeptPair {
-  return inRounds(talk, () => new Settling(talk, agreement, request).runPin());
-}
-
-function inRounds<T>(talk: Talk, run: () => T): T {
   const { rounds } = talk.exported;
   rounds.begin();
   try {
-    return run();
+    return new Settling(talk, agreement, request).runPin();
   } finally {
     rounds.end();
   }
@@ -123,7 +125,7 @@ class Settling {
     if (placement === undefined) {
       return undefined;
     }
-    const settlement = this.#unpinning(() => this.#mapAt(pair, placement));
+    const settlement = this.#mapped(pair, placement);
     if (settlement === undefined) {
       this.#unpin();
       return this.#bringOwnIfAsked();
@@ -267,6 +269,10 @@ class Settling {
       return placed;
     }
     const moving = reservation.getFences("kernel");
+    const [only] = moving;
+    if (placed === undefined && moving.length === 1 && only !== undefined) {
+      return only; // Reservations hold no containers: it stands for itself.
+    }
     return mergeFences(reservation.domain, placed === undefined ? moving : [...moving, placed]);
   }
 
@@ -276,10 +282,10 @@ class Settling {
     }
   }
 
-  /** A step after the pin: when it throws, the pin is undone. */
-  #unpinning<T>(step: () => T): T {
+  /** After the pin: when it throws, the pin is undone. */
+  #mapped(pair: KeptPair, placement: Placement): Settlement | undefined {
     try {
-      return step();
+      return this.#mapAt(pair, placement);
     } catch (error) {
       this.#unpin();
       throw error;
