@@ -11,7 +11,7 @@ import {
   type DmaRequest,
   SegmentList,
 } from "@peerbuf/core";
-import { type LiveList, physicalBehind } from "./dma-ledger.ts";
+import { isChanged, type LiveList, physicalBehind } from "./dma-ledger.ts";
 import type { Watch } from "./watch.ts";
 
 /** Lists longer than this are not compared address by address with others of their client. */
@@ -81,6 +81,10 @@ export function ended(
   if (entry.direction !== direction) {
     const text = `unmaps ${direction} what was mapped ${entry.direction}`;
     watch.log.report("PLT-012", who, text, entry.origin);
+  }
+  if (isChanged(entry)) {
+    const holder = entry.holder?.importer ?? who;
+    watch.log.report("IMP-045", holder, "has written into the list of a mapping", entry.origin);
   }
   if (entry.running > 0) {
     const text = `unmaps memory of ${client.id} while ${entry.running} of its DMA runs`;

@@ -5,6 +5,7 @@ import type { PhysicalRanges, SegmentList } from "@peerbuf/core";
 import type { DmaEngine } from "../ground/dma-engine.ts";
 import type { Client } from "./checked-services.ts";
 import { messageOf } from "./fence-book.ts";
+import { ruleOfThrown } from "./thrown.ts";
 import type { Watch } from "./watch.ts";
 
 export class CheckedEngine implements DmaEngine {
@@ -57,7 +58,8 @@ export class CheckedEngine implements DmaEngine {
     try {
       actors.complete(name, () => done(ok));
     } catch (error) {
-      log.report("PLT-035", name, `the end of its work threw: ${messageOf(error)}`);
+      turn.end(true);
+      log.report(ruleOfThrown(error), name, `the end of its work threw: ${messageOf(error)}`);
       throw error;
     } finally {
       turn.end(this.#begun > begun);

@@ -75,6 +75,11 @@ class ImporterCheck {
   invalidate(tell: () => void, attachment: Attachment): void {
     const { actors } = this.#watch;
     const { buffer } = attachment;
+    for (const { holder } of this.#watch.dma.heldBy(attachment)) {
+      if (holder !== undefined) {
+        holder.invalidatedAt = this.#watch.fences.lastOrder;
+      }
+    }
     actors.invalidating++;
     try {
       if (isPromise(actors.run(this.#name, tell))) {
@@ -139,4 +144,6 @@ const isWider = (limits: DmaLimits, own: DmaLimits): boolean =>
   limits.addressMax > own.addressMax ||
   limits.segmentBytesMax > own.segmentBytesMax ||
   limits.segmentCountMax > own.segmentCountMax ||
-  limits.alignmentBytes < own.alignmentBytes;
+  limits.alignmentBytes < own.alignmentBytes ||
+  (own.boundaryBytes > 0 &&
+    !(limits.boundaryBytes > 0 && limits.boundaryBytes <= own.boundaryBytes));

@@ -20,6 +20,7 @@ import type {
 import { answered, ended } from "./checked-dma.ts";
 import { POISON_ADDRESS } from "./dma-ledger.ts";
 import { messageOf } from "./fence-book.ts";
+import { ruleOfThrown } from "./thrown.ts";
 import type { Watch } from "./watch.ts";
 
 /** The driver that was given a service. */
@@ -59,6 +60,8 @@ export class CheckedHostMemory implements HostMemory {
         log.report(role === "exporter" ? "EXP-020" : "IMP-026", name, text, reached.origin);
       } else if (role === "exporter" && host.isWorkedOn(held.ranges)) {
         log.report("EXP-020", name, "frees pages that its own engine still copies");
+      } else if (role === "importer" && host.isWorkedOn(held.ranges)) {
+        log.report("IMP-026", name, "frees its own pages while the exporter still copies them");
       }
     }
     this.#inner.free(pages);
@@ -222,7 +225,7 @@ export class CheckedClock implements Clock {
       try {
         actors.complete(name, run);
       } catch (error) {
-        log.report("PLT-035", name, `its clock event threw: ${messageOf(error)}`);
+        log.report(ruleOfThrown(error), name, `its clock event threw: ${messageOf(error)}`);
         throw error;
       }
     });

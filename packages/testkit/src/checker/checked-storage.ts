@@ -12,6 +12,7 @@ import {
   type Fence,
   FenceError,
   PeerbufError,
+  type PhysicalRanges,
   type Placement,
   type PlacementRequest,
   type Storage,
@@ -78,7 +79,9 @@ class StorageCheck {
       place: (request) => this.#place("place", () => storage.place(request), request),
       mapped: (placement) => this.#mapped(placement),
       unmapped: (placement) => this.#unmapped(placement),
-      ...(copy && { copy: (target, way) => this.#copy(() => copy.call(storage, target, way)) }),
+      ...(copy && {
+        copy: (target, way) => this.#copy(target, () => copy.call(storage, target, way)),
+      }),
       ...(beginCpuAccess && {
         beginCpuAccess: async (use) => {
           await this.#askLater("beginCpuAccess", () => beginCpuAccess.call(storage, use));
@@ -205,14 +208,29 @@ class StorageCheck {
     this.#must("unmapped", () => this.#storage.unmapped?.(placement));
   }
 
-  #copy(copy: () => Fence): Fence {
+  #copy(target: PhysicalRanges, copy: () => Fence): Fence {
     const fence = this.#ask("copy", copy);
     if (isPromise(fence)) {
       this.#report("EXP-024", "answers copy with a promise");
     } else {
       this.#checkFence(fence ?? null, "copy");
+      this.#uses(target, fence);
     }
     return fence;
+  }
+
+  /** An importer's own pages, until the copy is over. */
+  #uses(target: PhysicalRanges, fence: Fence | undefined): void {
+    const { work } = this.#watch.host;
+    const ranges = [target];
+    work.add(ranges);
+    const over = (): void => void work.delete(ranges);
+    if (
+      typeof fence?.addCallback !== "function" ||
+      fence.addCallback(over, "checker") === "signaled"
+    ) {
+      over();
+    }
   }
 
   async #end(end: () => Promise<void>): Promise<void> {

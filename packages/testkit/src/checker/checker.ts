@@ -11,6 +11,7 @@
 import type { Framework, FrameworkOptions, SegmentList } from "@peerbuf/core";
 import { CheckedFramework } from "./checked-framework.ts";
 import { type DeviceAccess, judgeAccess } from "./device-access.ts";
+import { beginWork } from "./device-work.ts";
 import type { Violation } from "./violation.ts";
 import { Watch, type WatchOptions } from "./watch.ts";
 
@@ -67,17 +68,7 @@ class RunChecker implements Checker {
   }
 
   deviceWork(segments: SegmentList): { end(): void } {
-    const entry = this.#watch.dma.find(segments);
-    if (entry !== undefined) {
-      entry.running++;
-    }
-    return {
-      end: () => {
-        if (entry !== undefined) {
-          entry.running--;
-        }
-      },
-    };
+    return beginWork(this.#watch, segments);
   }
 
   task<T>(actor: string, work: () => T): T {

@@ -2,6 +2,7 @@
  * Device access: one read or write of a device's engine, against what is mapped for it now.
  */
 import { type Device, deviceReads, deviceWrites } from "@peerbuf/core";
+import { isOwn, ownWork } from "./device-work.ts";
 import { type LiveList, POISON_ADDRESS } from "./dma-ledger.ts";
 import { nameOf, type Published } from "./fence-book.ts";
 import type { Watch } from "./watch.ts";
@@ -16,6 +17,7 @@ export interface DeviceAccess {
 /** May it? What may not is a violation, and the engine should let it reach nothing. */
 export function judgeAccess(watch: Watch, access: DeviceAccess): boolean {
   const { client, address, lengthBytes, kind } = access;
+  watch.seesDevices = true;
   const text = `${kind}s ${lengthBytes} bytes at 0x${address.toString(16)}`;
   if (address >= POISON_ADDRESS) {
     watch.log.report("IMP-016", client.id, `${text}, which belongs to a mapping that is over`);
@@ -40,6 +42,7 @@ export function judgeAccess(watch: Watch, access: DeviceAccess): boolean {
     watch.log.report("IMP-022", client.id, `${text} before ${fence} is signaled`);
   }
   checkTurn(watch, access, allowing);
+  checkUsage(watch, access, allowing);
   return !late;
 }
 
@@ -50,16 +53,28 @@ function checkTurn(watch: Watch, { client, kind }: DeviceAccess, lists: readonly
       continue;
     }
     const work = watch.fences.workOn(holder.reservation);
-    const isOwn = ({ producer }: Published): boolean =>
-      producer === holder.importer || (producer !== "" && producer === holder.actor);
-    const own = work.find((each) => isImplicit(each.place) && isOwn(each));
+    const own = work.find((each) => isImplicit(each.place) && isOwn(each, holder));
     const before = work.find(
       (each) =>
-        own !== undefined && each.order < own.order && !isOwn(each) && isInTheWay(each.place, kind),
+        own !== undefined &&
+        each.order < own.order &&
+        !isOwn(each, holder) &&
+        isInTheWay(each.place, kind),
     );
     if (before !== undefined) {
       const text = `${kind}s "${holder.attachment.buffer.name}" before ${nameOf(before.fence)} is signaled`;
       watch.log.report("IMP-040", client.id, text);
+    }
+  }
+}
+
+/** Who published nothing but reads does not write. */
+function checkUsage(watch: Watch, { kind }: DeviceAccess, lists: readonly LiveList[]): void {
+  for (const { holder } of kind === "write" ? lists : []) {
+    const usages = holder && ownWork(watch, holder).map(({ place }) => place?.usage);
+    if (holder && usages?.length && usages.every((usage) => usage === "read")) {
+      const text = `its device writes "${holder.attachment.buffer.name}" and has published reads only`;
+      watch.log.report("IMP-027", holder.importer, text);
     }
   }
 }
@@ -77,10 +92,10 @@ function isCovered(watch: Watch, { client, address, lengthBytes }: DeviceAccess)
   const end = address + lengthBytes;
   while (at < end) {
     const before = at;
-    for (const { segments } of watch.dma.at(client, at)) {
-      for (let index = 0; index < segments.count; index++) {
-        const start = segments.address(index);
-        const stop = start + segments.lengthBytes(index);
+    for (const { made } of watch.dma.at(client, at)) {
+      for (let index = 0; index < made.count; index++) {
+        const start = made.address(index);
+        const stop = start + made.lengthBytes(index);
         at = at >= start && at < stop ? stop : at;
       }
     }

@@ -10,6 +10,7 @@ import {
   type Device,
   type Direction,
   type Fence,
+  type Mapping,
   type PhysicalRanges,
   SegmentList,
 } from "@peerbuf/core";
@@ -35,6 +36,8 @@ export interface LiveList {
   ready: Fence | undefined;
   /** Device work that runs on it now. */
   running: number;
+  /** Some of it has begun without a fence of its holder on the reservation. */
+  isUnannounced: boolean;
 }
 
 /** The importer behind a list, and the reservation of the buffer it leads to. */
@@ -45,17 +48,27 @@ export interface ListHolder {
   readonly actor: string;
   readonly exporter: string;
   readonly reservation: string;
+  readonly mapping: Mapping;
+  isUnmapped: boolean;
+  /** It has put a fence on this reservation since it mapped. */
+  publishes: boolean;
+  /** The last fence that was published when the importer was told to let go. */
+  invalidatedAt: number;
 }
+
+type Fact = "client" | "made" | "ranges" | "direction" | "owner" | "origin";
 
 export class DmaLedger {
   readonly #live = new Map<SegmentList, LiveList>();
   readonly #inUse = new Map<SegmentList, LiveList>();
+  readonly #ended = new WeakMap<SegmentList, LiveList>();
 
   /** The entry of a new mapping, with the copy that goes to the driver. */
-  add(facts: Omit<LiveList, "segments" | "holder" | "ready" | "running">): LiveList {
+  add(facts: Pick<LiveList, Fact>): LiveList {
     const { made } = facts;
     const segments = new SegmentList(made.table.slice(), made.sizeBytes);
-    const entry: LiveList = { ...facts, segments, holder: undefined, ready: undefined, running: 0 };
+    const fresh = { holder: undefined, ready: undefined, running: 0, isUnannounced: false };
+    const entry: LiveList = { ...facts, segments, ...fresh };
     this.#live.set(segments, entry);
     this.#inUse.set(made, entry);
     return entry;
@@ -73,7 +86,35 @@ export class DmaLedger {
   end(entry: LiveList): void {
     this.#live.delete(entry.segments);
     this.#inUse.delete(entry.made);
+    this.#ended.set(entry.segments, entry);
     poison(entry.segments);
+  }
+
+  /** What a list was that is over. */
+  ended(segments: SegmentList): LiveList | undefined {
+    return this.#ended.get(segments);
+  }
+
+  /** The list that a driver's own list was made from, by its first address. */
+  behind(segments: SegmentList): LiveList | undefined {
+    const first = segments.count > 0 ? segments.address(0) : -1;
+    return [...this.#live.values()].find(({ made }) => segmentAt(made, first) >= 0);
+  }
+
+  /** Who holds lists of buffers with this reservation. */
+  holdersOn(reservation: string | undefined): ListHolder[] {
+    const holders = [...this.#live.values()].flatMap(({ holder }) => holder ?? []);
+    return holders.filter((holder) => holder.reservation === reservation);
+  }
+
+  /** Lists that devices work on now. */
+  running(): LiveList[] {
+    return [...this.#live.values()].filter((entry) => entry.running > 0);
+  }
+
+  /** Those of them whose work nobody was told of. */
+  unannounced(): LiveList[] {
+    return this.running().filter(({ isUnannounced }) => isUnannounced);
   }
 
   /** Lists of one attachment. */
@@ -92,7 +133,7 @@ export class DmaLedger {
 
   /** Lists of this client that hold the address. */
   at(client: Device, address: number): LiveList[] {
-    return this.of(client).filter((entry) => segmentAt(entry.segments, address) >= 0);
+    return this.of(client).filter((entry) => segmentAt(entry.made, address) >= 0);
   }
 
   of(client: Device): LiveList[] {
@@ -103,6 +144,11 @@ export class DmaLedger {
   reachesPhysical(client: Device, address: number): boolean {
     return this.of(client).some(({ ranges }) => holds(ranges, address));
   }
+}
+
+/** Has the driver written into its copy? */
+export function isChanged({ segments, made }: LiveList): boolean {
+  return segments.table.some((value, at) => value !== made.table[at]);
 }
 
 export function poison(segments: SegmentList): void {
@@ -123,12 +169,12 @@ export function segmentAt(segments: SegmentList, address: number): number {
 }
 
 /** The physical address behind an address of the list. */
-export function physicalBehind({ segments, ranges }: LiveList, address: number): number {
-  let offset = 0;
-  for (let index = 0; index < segmentAt(segments, address); index++) {
-    offset += segments.lengthBytes(index);
+export function physicalBehind({ made, ranges }: LiveList, address: number): number {
+  const hit = segmentAt(made, address);
+  let offset = address - made.address(hit);
+  for (let index = 0; index < hit; index++) {
+    offset += made.lengthBytes(index);
   }
-  offset += address - segments.address(segmentAt(segments, address));
   for (let index = 0; index < ranges.count; index++) {
     if (offset < ranges.lengthBytes(index)) {
       return ranges.start(index) + offset;

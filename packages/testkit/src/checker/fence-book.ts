@@ -14,6 +14,7 @@ import {
   SoftwareFence,
 } from "@peerbuf/core";
 import type { Actors, Task } from "./actors.ts";
+import type { FenceListener } from "./device-work.ts";
 import type { ViolationLog } from "./violation.ts";
 
 export interface Published {
@@ -55,14 +56,21 @@ export class FenceBook {
   readonly #seqnos = new Map<FenceContext, Map<number, Fence>>();
   readonly #locks: TakenLock[] = [];
   readonly #arrows = new Map<Waited, Set<Waited>>();
+  readonly #listener: FenceListener;
   #order = 0;
   #completion: Completion | undefined;
   /** The latest fence of each context that has signaled. */
   readonly #signaled = new Map<FenceContext, Fence>();
 
-  constructor(log: ViolationLog, actors: Actors) {
+  constructor(log: ViolationLog, actors: Actors, listener: FenceListener) {
     this.#log = log;
     this.#actors = actors;
+    this.#listener = listener;
+  }
+
+  /** Fences that are published from now on have higher numbers. */
+  get lastOrder(): number {
+    return this.#order;
   }
 
   /** From here on others may wait for it. */
@@ -71,8 +79,9 @@ export class FenceBook {
       return; // Said where it was handed on.
     }
     const known = this.#published.get(fence);
-    if (known !== undefined) {
-      known.place = place ?? known.place;
+    if (known !== undefined && place !== undefined) {
+      known.place = place;
+      this.#listener.published(known);
     }
     if (fence.isSignaled || known !== undefined) {
       return;
@@ -86,6 +95,9 @@ export class FenceBook {
     this.#watchWaits(fence);
     if (fence instanceof SoftwareFence) {
       this.#watchSignal(fence, entry);
+    }
+    if (place !== undefined) {
+      this.#listener.published(entry);
     }
   }
 
@@ -252,6 +264,7 @@ export class FenceBook {
       }
       return;
     }
+    this.#listener.signaled(entry);
     const isSame = (lock: TakenLock): boolean =>
       task === undefined ? producer !== "" && lock.actor === producer : lock.task === task;
     const held = this.#locks.find((lock) => lock.order > order && isSame(lock));

@@ -1,8 +1,9 @@
 /**
  * Watch: what all parts of one checker share.
  */
-import type { Device, PhysicalRanges, Reservation } from "@peerbuf/core";
-import { Actors, placeOfCall } from "./actors.ts";
+import type { Device, LockHolder, PhysicalRanges, Reservation } from "@peerbuf/core";
+import { Actors, placeOfCall, type Task } from "./actors.ts";
+import { checkPublished, checkSignaled } from "./device-work.ts";
 import { DmaLedger } from "./dma-ledger.ts";
 import { FenceBook } from "./fence-book.ts";
 import { HostLedger } from "./host-ledger.ts";
@@ -38,6 +39,10 @@ export class Watch {
   readonly moves: MoveBook;
   /** Those that are watched already. */
   readonly reservations: Set<Reservation> = new Set();
+  /** Locks that tasks hold: who holds one and waits for another may meet somebody who does it the other way round. */
+  readonly locks: { label: string; holder: LockHolder; task: Task | undefined }[] = [];
+  /** Engines ask before they access: what devices do is seen. */
+  seesDevices = false;
   readonly #traces: boolean;
   readonly #bars: BarRange[] = [];
   readonly #atEnd = new Set<LastQuestion>();
@@ -49,7 +54,10 @@ export class Watch {
       actor: () => this.actors.current,
       onViolation: options.onViolation,
     });
-    this.fences = new FenceBook(this.log, this.actors);
+    this.fences = new FenceBook(this.log, this.actors, {
+      published: (fence) => checkPublished(this, fence),
+      signaled: (fence) => checkSignaled(this, fence),
+    });
     this.moves = new MoveBook(this.log);
   }
 

@@ -13,7 +13,7 @@ import {
   type SegmentList,
 } from "@peerbuf/core";
 import type { RuleId } from "../rules/rule.ts";
-import { type ListHolder, poison } from "./dma-ledger.ts";
+import { type ListHolder, type LiveList, poison } from "./dma-ledger.ts";
 import type { LastQuestion, Watch } from "./watch.ts";
 
 /** One attachment while it lasts. */
@@ -106,7 +106,17 @@ class AttachmentWatch implements WatchedAttachment, LastQuestion {
     const { attachment, importer } = this;
     const { exporter, reservation } = attachment.buffer;
     const actor = this.#watch.actors.current;
-    const holder = { attachment, importer, actor, exporter, reservation: reservation.label };
+    const holder: ListHolder = {
+      attachment,
+      importer,
+      actor,
+      exporter,
+      reservation: reservation.label,
+      mapping,
+      isUnmapped: false,
+      publishes: false,
+      invalidatedAt: 0,
+    };
     new MappingWatch(this.#watch, this, mapping, this.#subject, holder, direction);
   }
 
@@ -196,6 +206,7 @@ class MappingWatch implements LastQuestion {
   readonly #mapping: Mapping;
   readonly #direction: Direction;
   readonly #isListed: boolean;
+  readonly #holder: ListHolder;
 
   constructor(
     watch: Watch,
@@ -214,9 +225,11 @@ class MappingWatch implements LastQuestion {
     this.#direction = direction;
     const entry = watch.dma.find(this.segments);
     this.#isListed = entry !== undefined;
+    this.#holder = holder;
     if (entry !== undefined) {
       entry.ready = mapping.ready;
       entry.holder = holder;
+      checkOwnTarget(watch, entry, holder);
     }
     (mapping as WatchedMapping)[LOOKED] = this;
     mapping.unmap = watchedUnmap;
@@ -233,11 +246,23 @@ class MappingWatch implements LastQuestion {
 
   ended(): void {
     this.isEnded = true;
+    this.#holder.isUnmapped = true;
     this.watch.settled(this);
     this.#attachment.unmapped(this.#direction);
     if (!this.#isListed) {
       poison(this.segments); // Numbers of the exporter's own: no DMA layer ends them.
     }
+  }
+}
+
+/** Pages that an importer brings serve one buffer at a time: copies of two would meet in them. */
+function checkOwnTarget(watch: Watch, { ranges, origin }: LiveList, holder: ListHolder): void {
+  const { mapping, attachment, importer } = holder;
+  const isShared = (other: LiveList): boolean =>
+    other.holder?.mapping.copied === true && other.holder.attachment.buffer !== attachment.buffer;
+  if (mapping.copied && watch.dma.reaching(ranges).some(isShared)) {
+    const text = `brings pages for "${attachment.buffer.name}" that serve another buffer now`;
+    watch.log.report("IMP-026", importer, text, origin);
   }
 }
 

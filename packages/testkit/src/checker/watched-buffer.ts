@@ -39,7 +39,13 @@ function watchFences(watch: Watch, buffer: DmaBuf, attached: Set<WatchedAttachme
       const writers = mine.length > 0 ? mine : all;
       if (writers.length > 0 && writers.every(onlyWrites)) {
         const text = `work on "${buffer.name}" is published as a read; the mappings only write`;
-        watch.log.report("IMP-027", writers[0]?.importer ?? current, text);
+        watch.atEnd({
+          ask() {
+            if (!watch.seesDevices) {
+              watch.log.report("IMP-027", writers[0]?.importer ?? current, text);
+            }
+          },
+        });
       }
     }
     addFence.call(buffer, fence, usage);

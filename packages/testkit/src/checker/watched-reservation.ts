@@ -2,6 +2,7 @@
  * Watched reservation: who takes its lock, who waits, and whether it is changed as it should be.
  */
 import {
+  type Fence,
   LockError,
   type LockHolder,
   PeerbufError,
@@ -9,6 +10,7 @@ import {
   type Reservation,
 } from "@peerbuf/core";
 import type { RuleId } from "../rules/rule.ts";
+import { nameOf } from "./fence-book.ts";
 import type { Watch } from "./watch.ts";
 
 /** Buffers may share one: it is watched once. */
@@ -36,22 +38,34 @@ export function watchReservation(watch: Watch, reservation: Reservation): void {
 function watchLocks(watch: Watch, reservation: Reservation): void {
   const { lock, lockSlow, unlock } = reservation;
   const { label } = reservation;
-  const waiting = (wait: () => Promise<void>): Promise<void> => {
+  const waiting = (holder: LockHolder, wait: () => Promise<void>): Promise<void> => {
     const { current: actor, task } = watch.actors;
     watch.fences.waitsForLock(label);
+    const held = watch.locks.find((lock) => lock.task === task && lock.holder !== holder);
+    const isAlone = task === undefined || held === undefined || held.label === label;
     const waited = wait();
     waited.then(
-      () => watch.fences.tookLock(label, actor, task),
+      () => {
+        watch.fences.tookLock(label, actor, task);
+        watch.locks.push({ label, holder, task });
+      },
       (error: unknown) => reportLock(watch, label, error),
     );
+    if (!isAlone) {
+      const text = `is waited for by ${actor} under the lock of ${held.label}, as another owner`;
+      watch.log.report("SYN-009", label, text);
+    }
     return waited;
   };
-  reservation.lock = (holder, options) => waiting(() => lock.call(reservation, holder, options));
+  reservation.lock = (holder, options) =>
+    waiting(holder, () => lock.call(reservation, holder, options));
   reservation.lockSlow = (holder, options) =>
-    waiting(() => lockSlow.call(reservation, holder, options));
+    waiting(holder, () => lockSlow.call(reservation, holder, options));
   reservation.unlock = (holder: LockHolder) => {
     guarded(watch, label, () => unlock.call(reservation, holder));
     watch.fences.gaveLock(label);
+    const at = watch.locks.findIndex((lock) => lock.label === label && lock.holder === holder);
+    watch.locks.splice(at, at < 0 ? 0 : 1);
   };
 }
 
@@ -62,6 +76,7 @@ function watchChanges(watch: Watch, reservation: Reservation): void {
     guarded(watch, label, () => reserveFences.call(reservation, count));
   reservation.addFence = (fence, usage) => {
     checkHolder(watch, label);
+    checkDomain(watch, reservation, fence);
     watch.fences.publish(fence, { label, usage });
     guarded(watch, label, () => addFence.call(reservation, fence, usage));
   };
@@ -76,6 +91,14 @@ function watchChanges(watch: Watch, reservation: Reservation): void {
     }
     return idle.call(reservation, usage, options);
   };
+}
+
+/** Two domains number their contexts alike: an order between their fences means nothing. */
+function checkDomain(watch: Watch, { domain, label }: Reservation, fence: Fence): void {
+  if (fence.context.domain !== domain) {
+    const text = `${nameOf(fence)} on ${label} is not of the framework's fence domain`;
+    watch.log.report("IMP-046", watch.actors.current || fence.driverName, text);
+  }
 }
 
 /** Under a lock that somebody else waited for and got. */

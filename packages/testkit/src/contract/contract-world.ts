@@ -3,8 +3,15 @@
  *
  * A driver that needs hardware brings a world over the modelled machine, or over a real kernel.
  */
-import type { Device, Judge, Platform, SegmentList } from "@peerbuf/core";
+import {
+  type Device,
+  type Judge,
+  PeerbufError,
+  type Platform,
+  type SegmentList,
+} from "@peerbuf/core";
 import type { Checker } from "../checker/checker.ts";
+import { type CallFault, FAULT_LABELS } from "../ground/fault-kind.ts";
 import { eachPart } from "../ground/ground-dma.ts";
 import { createWorld, type World } from "../ground/world.ts";
 
@@ -15,7 +22,10 @@ export interface ContractWorld {
   readonly home?: string;
   /** At least two other devices. */
   readonly clients: readonly string[];
-  /** Runs everything that is due, and what comes of it; `false` when there was nothing. */
+  /**
+   * Runs everything that is due, and what comes of it; `false` when there was nothing. `CLOCK_RUNAWAY` when events make
+   * events without end.
+   */
   settle(): Promise<boolean>;
   /**
    * A device of the world reads all of a mapping into `bytes`, or writes them there. `false`: it did not get through.
@@ -31,27 +41,40 @@ export interface ContractWorld {
   look?(client: Device, segments: SegmentList, bytes: Uint8Array): boolean;
   /** From now on copies of the home device's engine end midway with an error, or well again. Left out: it has none. */
   failCopies?(isFailing: boolean): void;
+  /** From now on all work of engines for importers ends with an error, or well again; how often one did. */
+  failWork?(isFailing: boolean): number;
+  /** Its DMA addresses lie around 4 GiB, as was wished. */
+  readonly isHigh?: boolean;
   close(): void;
 }
 
+/** What a check would like its world to be; a world that cannot leaves it. */
+export interface WorldWishes {
+  readonly isHigh?: boolean;
+}
+
 /** Makes one world; the checker watches everything that is made on it. */
-export type OpenWorld = (checker: Checker) => ContractWorld | Promise<ContractWorld>;
+export type OpenWorld = (
+  checker: Checker,
+  wishes?: WorldWishes,
+) => ContractWorld | Promise<ContractWorld>;
 
 /** Events of one settling: a driver that never comes to rest is cut off. */
-const EVENTS_MAX = 100_000;
+const EVENTS_MAX = 5_000;
 
 /** The light world: gpu0 is home, nic0 and nic1 are clients. */
-export const lightWorld: OpenWorld = (checker) => {
+export const lightWorld: OpenWorld = (checker, { isHigh = false } = {}) => {
   const limits = { nic0: NARROW };
-  let failing = 0;
+  const faults = new WishedFaults();
   const world = createWorld({
-    decisions: { choose: () => failing },
-    faults: ["partial-copy"],
+    decisions: faults,
+    faults: ["partial-copy", "iommu-fault"],
     faultsMax: Number.POSITIVE_INFINITY,
     deviceMemoryBytes: DEVICE_BYTES,
     checker,
     limits,
     isDirect: true,
+    ...(isHigh ? { firstDmaAddress: BELOW_4_GIB } : {}),
   });
   return {
     platform: world.platform,
@@ -64,24 +87,55 @@ export const lightWorld: OpenWorld = (checker) => {
         world.engineOf(client).start(segments, 0, bytes.length, kind, bytes, done);
       }),
     look: (client, segments, bytes) => look(world, client, segments, bytes),
-    failCopies(isFailing) {
-      failing = isFailing ? 1 : 0;
-    },
+    failCopies: (isFailing) => void faults.let("partial-copy", isFailing),
+    failWork: (isFailing) => faults.let("iommu-fault", isFailing),
+    isHigh,
     close() {},
   };
 };
 
+/** Faults that happen each time while a check wants them, and never else. */
+class WishedFaults {
+  readonly #wished = new Set<string>();
+  readonly #happened = new Map<string, number>();
+
+  choose(_count: number, label: string): number {
+    const happens = this.#wished.has(label);
+    if (happens) {
+      this.#happened.set(label, (this.#happened.get(label) ?? 0) + 1);
+    }
+    return happens ? 1 : 0;
+  }
+
+  /** How often it has happened so far. */
+  let(kind: CallFault, happens: boolean): number {
+    const label = FAULT_LABELS[kind];
+    this.#wished[happens ? "add" : "delete"](label);
+    return this.#happened.get(label) ?? 0;
+  }
+}
+
+/** Three pages: a buffer of four in pieces begins below and ends above. */
+const BELOW_4_GIB = 2 ** 32 - 3 * 4096;
 /** Behind each BAR: room for the largest buffers of the suite, four at once. */
 const DEVICE_BYTES = 2 ** 18;
-/** An engine with limits of its own: 40 bits of address, a quarter of a megabyte a segment. */
-const NARROW = { addressMax: 2 ** 40 - 1, segmentBytesMax: 2 ** 18, segmentCountMax: 256 };
+/** An engine with limits of its own: 40 bits of address, a quarter of a megabyte a segment, none across a megabyte. */
+const NARROW = {
+  addressMax: 2 ** 40 - 1,
+  segmentBytesMax: 2 ** 18,
+  segmentCountMax: 256,
+  boundaryBytes: 2 ** 20,
+};
 
 const NEAR = { reads: "bus-addr", writes: "bus-addr", distance: 4, reasons: [] } as const;
 
 async function settle(world: World): Promise<boolean> {
   let events = 0;
-  for (; events < EVENTS_MAX && runNext(world); events++) {
+  for (; runNext(world); events++) {
     await new Promise(setImmediate);
+    if (events === EVENTS_MAX) {
+      throw new PeerbufError("CLOCK_RUNAWAY", `it is not at rest after ${EVENTS_MAX} events`);
+    }
   }
   return events > 0;
 }

@@ -10,13 +10,12 @@ import type { Contract, ContractCheck } from "./contract.ts";
 import { lightWorld, type OpenWorld } from "./contract-world.ts";
 import { withoutDma } from "./dma-refusing-platform.ts";
 import type { ImporterCheck } from "./driver-check.ts";
-import { BUFFER_BYTES, ImporterUnderTest, type Parties } from "./importer-under-test.ts";
+import { troubleChecks } from "./importer-trouble.ts";
+import { BUFFER_BYTES, ImporterUnderTest, MOMENTS, type Parties } from "./importer-under-test.ts";
 import { partnerCard } from "./partner-card.ts";
 import { difference, later, NotClaimed, patternOf, Stopped } from "./session.ts";
 
 const USES = 12;
-/** When a move or a revocation comes: so many turns of the event loop after the use began. */
-const MOMENTS: readonly number[] = [0, 1, 2, 4, 8];
 const LATE_NS = 1_000_000;
 
 export function importerContract<Options, Api>(
@@ -30,7 +29,7 @@ export function importerContract<Options, Api>(
 
 class ImporterSuite<Options, Api> extends ImporterUnderTest<Options, Api> {
   checks(): ContractCheck[] {
-    return [...this.#plain(), ...this.#refusals(), ...this.#motion()];
+    return [...this.#plain(), ...this.#refusals(), ...this.#motion(), ...troubleChecks(this)];
   }
 
   #plain(): ContractCheck[] {
@@ -70,6 +69,9 @@ class ImporterSuite<Options, Api> extends ImporterUnderTest<Options, Api> {
         const buffers = [1, 2].map(() => parties.exporter.allocate(BUFFER_BYTES));
         const uses = buffers.map((buffer) => later(this.begin(parties, buffer, this.direction)));
         await parties.session.inTime(Promise.all(uses), "two uses at once");
+        for (const buffer of [...buffers, ...buffers]) {
+          await this.use(parties, buffer, this.direction, "IMP-039");
+        }
         for (const buffer of buffers) {
           await this.end(parties, buffer);
         }
@@ -103,7 +105,7 @@ class ImporterSuite<Options, Api> extends ImporterUnderTest<Options, Api> {
       );
       session.demand(
         rule,
-        refusal?.code === code,
+        refusal?.code === code || isPinRefusal(refusal, code),
         `the user got ${refusal?.code ?? "no refusal"}, not ${code}`,
       );
       await this.letGo(parties, buffer);
@@ -148,6 +150,8 @@ class ImporterSuite<Options, Api> extends ImporterUnderTest<Options, Api> {
             parties.exporter.api.move();
             await this.use(parties, buffer, direction);
           }
+          parties.exporter.api.move();
+          await this.demandLetGo(parties, buffer, "after a move");
           await this.end(parties, buffer);
         },
       ),
@@ -158,10 +162,12 @@ class ImporterSuite<Options, Api> extends ImporterUnderTest<Options, Api> {
         async (parties) => {
           for (const ticks of MOMENTS) {
             const buffer = parties.exporter.allocate(BUFFER_BYTES);
+            this.witness(buffer);
             const using = later(this.begin(parties, buffer, this.direction));
             await parties.session.ticks(ticks);
             parties.exporter.api.move();
             await parties.session.inTime(using, "a use while the buffer moves");
+            await this.demandLetGo(parties, buffer, "after the use in which the buffer moved");
             parties.exporter.api.move();
             await this.end(parties, buffer);
           }
@@ -208,7 +214,7 @@ class ImporterSuite<Options, Api> extends ImporterUnderTest<Options, Api> {
     const { session, exporter } = parties;
     const buffer = exporter.allocate(BUFFER_BYTES);
     await session.inTime(buffer.write(0, patternOf(1, BUFFER_BYTES)), "a write by the CPU");
-    await this.use(parties, buffer, "to-device");
+    await session.inTime(this.begin(parties, buffer, "to-device"), "a use to-device");
     const bytes = await session.inTime(buffer.read(0, BUFFER_BYTES), "a read by the CPU");
     const wrong = difference(bytes, patternOf(1, BUFFER_BYTES));
     session.demand("IMP-030", wrong === undefined, `a use to-device changed the buffer: ${wrong}`);
@@ -253,3 +259,7 @@ class ImporterSuite<Options, Api> extends ImporterUnderTest<Options, Api> {
     await this.end(parties, buffer);
   }
 }
+
+/** Who pins before it maps is refused there. */
+const isPinRefusal = (refusal: PeerbufError | undefined, code: PeerbufError["code"]): boolean =>
+  code === "MAP_DECLINED" && refusal?.code === "PIN_DECLINED";

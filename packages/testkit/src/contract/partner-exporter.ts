@@ -17,6 +17,7 @@ import {
   type ExporterDriver,
   FENCES,
   type Fence,
+  type FenceDomain,
   HOST_MEMORY,
   type HostMemory,
   type HostPages,
@@ -27,6 +28,7 @@ import {
   type Placement,
   reason,
   redirect,
+  SoftwareFence,
   type Storage,
   Timeline,
 } from "@peerbuf/core";
@@ -59,7 +61,8 @@ export const partnerExporter: ExporterDriver<PartnerMood, PartnerApi> = defineEx
     const clock = services.get(CLOCK);
     const memory = services.get(HOST_MEMORY);
     const names = { driverName: "partner", timelineName: "copies" };
-    const timeline = new Timeline(services.get(FENCES), names);
+    const domain = services.get(FENCES);
+    const timeline = new Timeline(domain, names);
     const buffers = new Set<PartnerBuffer>();
     let arrival: Fence | undefined;
     return {
@@ -82,7 +85,8 @@ export const partnerExporter: ExporterDriver<PartnerMood, PartnerApi> = defineEx
         },
       },
       allocate(sizeBytes, _wishes, control) {
-        const buffer = new PartnerBuffer({ memory, clock, timeline }, sizeBytes, control);
+        const parts = { memory, clock, timeline, domain };
+        const buffer = new PartnerBuffer(parts, sizeBytes, control);
         buffers.add(buffer);
         if (mood.lateNs !== undefined) {
           arrival = buffer.arriveIn(mood.lateNs);
@@ -98,6 +102,7 @@ interface Parts {
   readonly memory: HostMemory;
   readonly clock: Clock;
   readonly timeline: Timeline;
+  readonly domain: FenceDomain;
 }
 
 class PartnerBuffer {
@@ -148,6 +153,27 @@ class PartnerBuffer {
     });
   }
 
+  /** To or from an importer's own pages, once the bytes are here. */
+  copy(target: PhysicalRanges, way: "out" | "back"): Fence {
+    const { domain, clock, memory } = this.#parts;
+    const names = { driverName: "partner", timelineName: "a copy" };
+    const fence = new SoftwareFence(domain.createContext(names), 1);
+    const carry = (): void => {
+      const bytes = new Uint8Array(this.#sizeBytes);
+      const [from, to] =
+        way === "out" ? [this.#pages.ranges, target] : [target, this.#pages.ranges];
+      eachPart(from, 0, bytes, (at, part) => memory.read(at, part));
+      eachPart(to, 0, bytes, (at, part) => memory.write(at, part));
+      fence.signal();
+    };
+    const begin = (): void => void clock.schedule(COPY_NS, carry);
+    const { ready } = this.placement;
+    if (ready === undefined || ready.addCallback(begin, "partner") === "signaled") {
+      begin();
+    }
+    return fence;
+  }
+
   release(): void {
     giveBack(this.#parts.memory, this.#pages);
   }
@@ -164,8 +190,8 @@ class PartnerBuffer {
     const { clock, memory } = this.#parts;
     clock.schedule(COPY_NS, () => {
       const bytes = new Uint8Array(this.#sizeBytes);
-      eachPart(old, 0, bytes, (at, part) => memory.read(at, part));
-      eachPart(pages, 0, bytes, (at, part) => memory.write(at, part));
+      eachPart(old.ranges, 0, bytes, (at, part) => memory.read(at, part));
+      eachPart(pages.ranges, 0, bytes, (at, part) => memory.write(at, part));
       giveBack(memory, old);
       this.#reach(seqno);
     });
@@ -184,7 +210,7 @@ class PartnerBuffer {
     bytes: Uint8Array,
     step: (address: PhysicalAddress, part: Uint8Array) => void,
   ): void {
-    eachPart(this.#pages, offset, bytes, step);
+    eachPart(this.#pages.ranges, offset, bytes, step);
   }
 }
 
@@ -199,6 +225,8 @@ function storageOf(buffer: PartnerBuffer, mood: PartnerMood, forget: () => void)
     place,
     pin: place,
     unpin() {},
+    // A copy is a way around the place: who declines maps has none.
+    ...(mood.place === undefined && { copy: (target, way) => buffer.copy(target, way) }),
     read: async (offset, target) => buffer.read(offset, target),
     write: async (offset, source) => buffer.write(offset, source),
     release: () => {
@@ -252,7 +280,7 @@ const placed = ({ ranges }: ScatteredPages): Placement => ({
 });
 
 function eachPart(
-  { ranges }: ScatteredPages,
+  ranges: PhysicalRanges,
   offset: number,
   bytes: Uint8Array,
   step: (address: PhysicalAddress, part: Uint8Array) => void,

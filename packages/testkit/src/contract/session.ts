@@ -23,7 +23,7 @@ import { messageOf } from "../checker/fence-book.ts";
 import type { Violation } from "../checker/violation.ts";
 import type { RuleId } from "../rules/rule.ts";
 import type { CheckResult, ContractCheck } from "./contract.ts";
-import type { ContractWorld, OpenWorld } from "./contract-world.ts";
+import type { ContractWorld, OpenWorld, WorldWishes } from "./contract-world.ts";
 import { Findings } from "./findings.ts";
 import { type Probe, probeOn } from "./probe.ts";
 
@@ -42,6 +42,8 @@ class NeverEnds extends Error {}
 
 export interface SessionOptions {
   readonly open: OpenWorld;
+  /** What the world should be. */
+  readonly wishes?: WorldWishes;
   /** Between world and framework, e.g. to let something fail. */
   readonly platformOf?: (platform: Platform) => Platform;
 }
@@ -56,7 +58,7 @@ export function sessionCheck(
 ): ContractCheck {
   const run = async (): Promise<CheckResult> => {
     const checker = createChecker();
-    const world = await options.open(checker);
+    const world = await options.open(checker, options.wishes);
     const session = new Session(checker, world, options, rules, about);
     const note = await session.play(body);
     world.close();
@@ -107,10 +109,10 @@ export class Session {
         this.#failed(error);
       }
     }
-    await this.rest();
+    await this.#restAtLast();
     this.#checker.atRest();
     this.#close(note !== undefined);
-    await this.rest();
+    await this.#restAtLast();
     return note;
   }
 
@@ -235,11 +237,22 @@ export class Session {
     return this.#memory;
   }
 
+  async #restAtLast(): Promise<void> {
+    try {
+      await this.rest();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
   /** What a driver throws in an event of its own is reported; the world goes on without it. */
   async #settled(): Promise<boolean> {
     try {
       return await this.world.settle();
     } catch (error) {
+      if (error instanceof PeerbufError && error.code === "CLOCK_RUNAWAY") {
+        throw new NeverEnds(`somebody never comes to rest: ${messageOf(error)}`);
+      }
       this.#consequence("PLT-035", `an event threw: ${messageOf(error)}`);
       return true;
     }

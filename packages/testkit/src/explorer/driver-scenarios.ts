@@ -106,12 +106,13 @@ function importerPlay<Options, Api>(
   const gpu = world.openExporter(movingExporter, "gpu0", undefined);
   const device = driver.needsDevice ? "nic0" : undefined;
   const { api, close } = world.openImporter(driver, device, check.options as Options);
+  const name = device === undefined ? driver.name : `${driver.name}@${device}`;
   const directions = check.directions ?? ["to-device", "from-device"];
   const buffers = Array.from({ length: bufferCount }, () => gpu.allocate(PAGE));
   const actors: Actor[] = buffers.map((buffer, index) => ({
     name: `user ${index + 1}`,
     mayDie: false,
-    run: () => uses(check, api, buffer, directions),
+    run: () => uses({ world, name, check, api }, buffer, directions),
   }));
   const [first] = buffers;
   if (isShared && first !== undefined) {
@@ -129,25 +130,34 @@ function importerPlay<Options, Api>(
   };
 }
 
+/** A driver that is open, and how it is made to do something. */
+interface InUse<Options, Api> {
+  readonly world: World;
+  /** With its device, as the checker calls it. */
+  readonly name: string;
+  readonly check: ImporterCheck<Options, Api>;
+  readonly api: Api;
+}
+
 /** One use in each direction; a refusal ends it as it would end a user's. */
 function* uses<Options, Api>(
-  check: ImporterCheck<Options, Api>,
-  api: Api,
+  { world, name, check, api }: InUse<Options, Api>,
   buffer: DmaBuf,
   directions: NonNullable<ImporterCheck["directions"]>,
 ): Script {
+  const done = (work: () => unknown): Promise<unknown> => world.task(name, () => started(work));
   try {
     for (const direction of directions) {
       yield { label: `uses the buffer ${direction}` };
       yield promised(
         "waits for the use",
-        started(() => check.start(api, buffer, direction)),
+        done(() => check.start(api, buffer, direction)),
       );
     }
   } finally {
     yield promised(
       "waits until the driver has let go",
-      started(() => check.stop?.(api, buffer)),
+      done(() => check.stop?.(api, buffer)),
     );
   }
 }

@@ -5,6 +5,7 @@
  * anything.
  */
 import { PeerbufError } from "@peerbuf/core";
+import type { Violation } from "../checker/violation.ts";
 import type { World } from "../ground/world.ts";
 import type { Process } from "./process.ts";
 import type { Play } from "./scenario.ts";
@@ -32,6 +33,36 @@ export function judgeEnd(
   }
 }
 
+/** A buffer that cannot be closed is one that somebody still holds. */
+const LEAKS: ReadonlySet<string> = new Set(["HANDLE_LEAKED", "BUFFER_BUSY"]);
+
+/**
+ * What was found in one run, causes first: step by step, in each what the checker saw before what came of it. Where
+ * somebody is stuck, all that is still held is a consequence.
+ */
+export function inOrder(
+  world: World,
+  watched: readonly Violation[],
+  isStuck: boolean,
+): readonly Violation[] {
+  const { violations } = world;
+  const all = watched.length === 0 ? violations : [...watched, ...violations];
+  if (all.length < 2) {
+    return all;
+  }
+  const causes = isStuck ? all.filter(({ rule }) => !IS_HELD.has(rule)) : all;
+  return [...causes].sort((one, other) => one.step - other.step);
+}
+
+const IS_HELD: ReadonlySet<string> = new Set([
+  "EXP-021",
+  "EXP-023",
+  "IMP-025",
+  "PLT-030",
+  "PLT-031",
+  "PLT-033",
+]);
+
 function judgeLeaks(world: World): void {
   if (world.dma.liveCount > 0) {
     const text = `${world.dma.liveCount} DMA mappings are left at the end`;
@@ -48,7 +79,7 @@ function attempt(world: World, work: () => void): void {
     work();
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
-    const isLeak = error instanceof PeerbufError && error.code === "HANDLE_LEAKED";
+    const isLeak = error instanceof PeerbufError && LEAKS.has(error.code);
     world.report(isLeak ? "IMP-025" : "EXP-023", text, "the end");
   }
 }

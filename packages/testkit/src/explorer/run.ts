@@ -13,7 +13,7 @@ import { World } from "../ground/world.ts";
 import type { WorldRun } from "../ground/world-options.ts";
 import { ruleOfError } from "./broken-codes.ts";
 import type { Decisions } from "./decisions.ts";
-import { judgeEnd } from "./end-judge.ts";
+import { inOrder, judgeEnd } from "./end-judge.ts";
 import { FAULT_ID, type FaultProcess, type FaultScene, faultProcesses } from "./fault-events.ts";
 import { ActorProcess, LaneProcess, type Process } from "./process.ts";
 import type { ExplorerChecker, RunOptions, RunOutcome } from "./run-options.ts";
@@ -139,15 +139,13 @@ class Run implements Decisions, WorldRun, FaultScene {
     }
     this.#strategy.ended?.({ stuck });
     this.world.close();
-    const { violations, faults, story } = this.world;
-    const all =
-      this.checker === undefined ? violations : [...violations, ...this.checker.violations];
+    const { faults, story } = this.world;
     for (const { step, actor, text } of story) {
       this.#trace.mixText(`${step} ${actor} ${text}`);
     }
     return {
       choices: this.#trace.choices,
-      violations: all.length < 2 ? all : [...all].sort((one, other) => one.step - other.step),
+      violations: inOrder(this.world, this.checker?.violations ?? [], stuck.length > 0),
       faults,
       story,
       hash: this.#trace.hash,

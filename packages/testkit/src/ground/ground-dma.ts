@@ -41,7 +41,7 @@ export type Lookup =
   | { readonly found: "nothing" | "dead" | "direction" }
   | { readonly found: "memory"; readonly window: Window };
 
-/** The first address that a device is ever given. */
+/** The first address that a device is ever given, unless a world begins elsewhere. */
 const FIRST_ADDRESS = 0x10_0000;
 const GAP_BYTES = 0x1_0000;
 
@@ -62,11 +62,12 @@ export class GroundDma implements DmaLayer {
   readonly #windows: Window[] = [];
   readonly #host: DmaHost;
   readonly #isDirect: boolean;
-  #next = FIRST_ADDRESS;
+  #next: number;
   #liveCount = 0;
 
-  constructor(isDirect: boolean, host: DmaHost) {
+  constructor(isDirect: boolean, host: DmaHost, firstAddress: number = FIRST_ADDRESS) {
     this.#isDirect = isDirect;
+    this.#next = firstAddress;
     this.#host = host;
   }
 

@@ -50,7 +50,7 @@ export class LightGround implements Hosts {
     clock.listener = this;
     this.lane = clock.lane("drivers");
     this.memory = new GroundMemory(kind.hostBytesMax ?? HOST_BYTES_MAX, this);
-    this.dma = new GroundDma(kind.isDirect ?? false, this);
+    this.dma = new GroundDma(kind.isDirect ?? false, this, kind.firstDmaAddress);
     this.deviceMemoryBytes = kind.deviceMemoryBytes ?? DEVICE_MEMORY_BYTES;
     this.platform = platformOn(this);
     for (const id of kind.devices ?? DEVICES) {

@@ -30,6 +30,8 @@ export interface WorldKind {
   readonly deviceMemoryBytes?: number;
   /** `true`: DMA addresses keep the gaps of the memory behind them. */
   readonly isDirect?: boolean;
+  /** Where DMA addresses begin; default 0x10_0000. */
+  readonly firstDmaAddress?: number;
   /** Events of different lanes change places when they are due within so many ns; default 10,000. */
   readonly slackNs?: number;
   /** Buffers of one exporter have nothing in common that a step on one could change for another. Reduction relies on it. */
@@ -61,6 +63,8 @@ export interface RunChecker {
   actor: string;
   deviceWork(segments: SegmentList): { end(): void };
   framework(options: FrameworkOptions): Framework;
+  /** Work of one actor, followed across its `await`s. */
+  task?<T>(actor: string, work: () => T): T;
   deviceAccess(access: {
     client: Device;
     address: number;

@@ -204,6 +204,11 @@ export class World implements ExporterWatch {
     return checker === undefined || checker.deviceAccess({ client, address, lengthBytes, kind });
   }
 
+  /** The work, with all that it awaits, is done by this actor. */
+  task<T>(actor: string, work: () => T): T {
+    return this.#run.checker?.task?.(actor, work) ?? work();
+  }
+
   workOn(segments: SegmentList): { end(): void } | undefined {
     return this.#run.checker?.deviceWork(segments);
   }

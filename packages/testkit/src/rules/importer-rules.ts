@@ -232,4 +232,34 @@ export const IMPORTER_RULES: readonly Rule[] = [
     "When a mapping is invalidated, work of the device that still runs on it has a fence on the reservation.",
     `${ATTACH_OPS}: fences for work that cannot be stopped at once; @peerbuf/core: Importer.invalidateMappings`,
   ),
+  rule(
+    "IMP-042",
+    "suite",
+    "When the device fails, the user is told: a use whose work met an error does not end well.",
+    "Linux 6.12, drivers/dma-buf/dma-fence.c: dma_fence_get_status; nvme_complete_rq, ib_wc.status",
+  ),
+  rule(
+    "IMP-043",
+    "checker",
+    "The fence of a device's work is on the reservation before the work begins, and signals when it is over.",
+    `${DOC}: DMA Fence Cross-Driver Contract; Linux 6.12, drm_sched_job_arm, then push; no signal before the hardware is done`,
+  ),
+  rule(
+    "IMP-044",
+    "suite",
+    "A use is over when it says so, and has read and written every byte in its place, to the last.",
+    "@peerbuf/testkit: ImporterCheck.start; Linux 6.12, struct sg_table: entries in buffer order, sg_dma_len of each",
+  ),
+  rule(
+    "IMP-045",
+    "checker",
+    "The list of a mapping is for reading: an importer changes no entry of it.",
+    "Linux 6.12, include/linux/dma-buf.h: struct dma_buf_ops: map_dma_buf: importers only look; DMABUF_DEBUG (7.0): a copy for each importer",
+  ),
+  rule(
+    "IMP-046",
+    "checker",
+    "Fences that are put on a reservation belong to the framework's own fence domain.",
+    "@peerbuf/core: FENCES; Linux 6.12, dma-fence.c: contexts compare within one allocator",
+  ),
 ];
