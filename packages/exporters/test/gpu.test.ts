@@ -1,4 +1,4 @@
-import { type OpenedExporter, UNLIMITED } from "@peerbuf/core";
+import { type DmaBuf, type OpenedExporter, SoftwareFence, UNLIMITED } from "@peerbuf/core";
 import { type Gpu, gpu, systemHeap } from "@peerbuf/exporters";
 import { nvme, rdma } from "@peerbuf/importers";
 import fc from "fast-check";
@@ -19,6 +19,14 @@ import {
   startServer,
   systemImporter,
 } from "../../importers/test/server-machine.ts";
+
+/** Somebody reads the buffer until the fence is signaled. */
+function workOn(buffer: DmaBuf): SoftwareFence {
+  const names = { driverName: "test", timelineName: buffer.name };
+  const fence = new SoftwareFence(buffer.reservation.domain.createContext(names), 1);
+  buffer.addFence(fence, "read");
+  return fence;
+}
 
 /** Whoever can go on without the machine has done so. */
 async function waiting(): Promise<void> {
@@ -325,6 +333,24 @@ describe("GPU driver, moves", () => {
 
     expect(server.machine.handles().hostPages).toBe(pagesBefore);
     expectSameBytes(await next.read(8 * MIB, 4096), new Uint8Array(4096));
+  });
+
+  it("fills a new buffer when all who were there have left, in whatever order they go", async () => {
+    using server = startServer({ vramBytes: 16 * MIB });
+    const card = openCard(server);
+    using first = card.allocate(8 * MIB);
+    using second = card.allocate(8 * MIB);
+    const bytes = pattern(8 * MIB, 5);
+    await first.write(0, bytes);
+    const [slow, quick] = [first, second].map(workOn) as [SoftwareFence, SoftwareFence];
+
+    using both = card.allocate(16 * MIB);
+    quick.signal();
+    await after(server, 1_000_000_000);
+    slow.signal();
+    await both.read(0, 1);
+
+    expectSameBytes(await first.read(0, 8 * MIB), bytes);
   });
 
   it("declines system memory, with the reason, when the host has none left", async () => {

@@ -13,11 +13,12 @@ import {
 } from "@peerbuf/core";
 
 export class Afterwards {
-  readonly #context: FenceContext;
-  #begun = 0;
+  readonly #fences: FenceDomain;
+  readonly #label: string;
 
   constructor(fences: FenceDomain, label: string) {
-    this.#context = fences.createContext({ driverName: "gpu", timelineName: label, seqnoBits: 64 });
+    this.#fences = fences;
+    this.#label = label;
   }
 
   /** Begins `work` at once if `after` is over, else when it is. */
@@ -25,9 +26,14 @@ export class Afterwards {
     if (after === undefined || after.isSignaled) {
       return work();
     }
-    const outcome = new SoftwareFence(this.#context, ++this.#begun);
+    const outcome = new SoftwareFence(this.#newContext(), 1);
     whenOver(after, () => startFor(outcome, work));
     return outcome;
+  }
+
+  /** Pieces of work wait for different things and end in any order: they have no timeline in common. */
+  #newContext(): FenceContext {
+    return this.#fences.createContext({ driverName: "gpu", timelineName: this.#label });
   }
 }
 
