@@ -36,7 +36,7 @@ export async function boot({
     ...machine.emulatorArguments,
     ...["-smp", "2", "-m", "3G", "-nographic", "-no-reboot", "-nic", "none"],
     ...["-kernel", image, "-initrd", initramfs],
-    ...["-append", `console=${machine.console} quiet panic=-1 mitigations=off`],
+    ...["-append", `${machine.kernelArguments} quiet panic=-1 mitigations=off`],
     ...share(root, "host"),
     ...share(tree, "tree"),
     ...(nodeModules === undefined ? share(nodeHome, "node") : share(nodeModules, "modules")),
