@@ -26,7 +26,17 @@ async function explored({ file, name }) {
     faults: FAULT_KINDS,
     faultsMax: 2,
   }));
-  return exploreAllInWorkers(campaigns, { workers: availableParallelism() });
+  return exploreAllInWorkers(campaigns, { workers: availableParallelism(), onProgress });
+}
+
+let toldMs = performance.now();
+
+/** A line in half a minute: whoever waits for it knows how far it is. */
+function onProgress({ schedules, ofSchedules }) {
+  if (performance.now() - toldMs > 30_000) {
+    toldMs = performance.now();
+    console.error(`${schedules} of ${ofSchedules}`);
+  }
 }
 
 let broken = 0;
