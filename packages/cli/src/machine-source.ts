@@ -5,7 +5,7 @@
  * is what they mean.
  */
 import { existsSync, readdirSync } from "node:fs";
-import { isAbsolute, join, sep } from "node:path";
+import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InputError } from "@peerbuf/core";
 import {
@@ -17,6 +17,7 @@ import {
   Topology,
 } from "@peerbuf/topology";
 import { type Command, Option } from "commander";
+import { pathFrom } from "./path-from.ts";
 
 /** The embedded capture that is used when nobody says which machine. */
 export const CAPTURE_DEFAULT = "server-05";
@@ -132,8 +133,3 @@ export const embeddedPath = (name: string): string => join(CAPTURES, name, "sysf
 /** The same machine by another name. */
 const named = ({ facts, table, rootBuses }: Topology, source: string): Topology =>
   new Topology({ ...facts, source }, table, rootBuses);
-
-/** As the person wrote it where that works, because errors quote it. */
-export function pathFrom(folder: string, path: string): string {
-  return isAbsolute(path) || folder === process.cwd() ? path : join(folder, path);
-}

@@ -49,6 +49,7 @@ describe.skipIf(process.platform !== "linux")("a thread", () => {
       descriptors: 0,
       mappings: 0,
       peerSees: true,
+      giftSees: true,
       mine: 4096,
     });
   });

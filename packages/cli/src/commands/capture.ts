@@ -9,7 +9,7 @@ import { InputError } from "@peerbuf/core";
 import { captureMachine, liveTree, type MachineCapture } from "@peerbuf/topology";
 import { Command } from "commander";
 import { columns } from "../columns.ts";
-import { pathFrom } from "../machine-source.ts";
+import { pathFrom } from "../path-from.ts";
 import { saveFile } from "../save-file.ts";
 import type { Session } from "../session.ts";
 import { wrap } from "../wrap.ts";

@@ -10,7 +10,7 @@ import { digestAll } from "../fleet/digest-pool.ts";
 import { findCaptures } from "../fleet/find-captures.ts";
 import { type Fleet, groupFleet } from "../fleet/fleet-groups.ts";
 import { fleetLines } from "../fleet/fleet-report.ts";
-import { pathFrom } from "../machine-source.ts";
+import { pathFrom } from "../path-from.ts";
 import { startProgress } from "../progress.ts";
 import type { Session } from "../session.ts";
 

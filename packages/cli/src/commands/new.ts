@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { InputError } from "@peerbuf/core";
 import { Command } from "commander";
 import { EXIT } from "../exit-code.ts";
-import { pathFrom } from "../machine-source.ts";
+import { pathFrom } from "../path-from.ts";
 import type { Session } from "../session.ts";
 
 interface NewOptions {

@@ -6,11 +6,11 @@
 import { InputError } from "@peerbuf/core";
 import { EXIT } from "../exit-code.ts";
 import { requireLinux } from "../linux-only.ts";
-import { pathFrom } from "../machine-source.ts";
+import { pathFrom } from "../path-from.ts";
 import type { Session } from "../session.ts";
+import { liveRunAsJson } from "./live-json.ts";
 import { liveSummary, liveTransferLines } from "./live-report.ts";
 import { runLive } from "./live-run.ts";
-import { liveRunAsJson } from "./live-shape.ts";
 
 export interface LiveChoice {
   readonly kernel?: string | undefined;

@@ -1,7 +1,5 @@
-/** Live shape: the JSON of `peerbuf run --live`, as a schema. Names mean what they mean in `runShape`. */
+/** Live shape: the JSON of `peerbuf run --live`, as a schema; `live-json.ts` makes it. Names mean what they mean in `runShape`. */
 import { z } from "zod";
-import type { LiveRun } from "./live-run.ts";
-import type { LiveTransfer } from "./live-transfer.ts";
 
 const hash = z
   .string()
@@ -40,36 +38,4 @@ export const liveRunShape: z.ZodType = z.strictObject({
   ),
   missing: z.array(z.strictObject({ what: z.string(), cause: z.string(), remedy: z.string() })),
   ok: z.boolean(),
-});
-
-export const liveRunAsJson = ({ memory, transfers, missing, isOk }: LiveRun): unknown => ({
-  memory,
-  transfers: transfers.map(transferAsJson),
-  missing,
-  ok: isOk,
-});
-
-const transferAsJson = (transfer: LiveTransfer): unknown => ({
-  name: transfer.name,
-  provider: transfer.provider,
-  client: transfer.client,
-  state: transfer.state,
-  target: transfer.target ?? null,
-  route: transfer.route ?? null,
-  bytes: transfer.bytes,
-  sha256: { source: transfer.source ?? null, destination: transfer.destination ?? null },
-  attached: transfer.attached ?? null,
-  ...(transfer.error !== undefined && {
-    error: { code: transfer.error.code, message: transfer.error.message },
-  }),
-  decisions: transfer.decisions.map(({ party, by, stage, verdict, reason, left, round }) => ({
-    party,
-    by,
-    stage,
-    verdict,
-    reason: reason.code,
-    text: reason.text,
-    left,
-    round,
-  })),
 });

@@ -8,7 +8,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { InputError } from "@peerbuf/core";
 import { type Document, isMap, isNode, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
-import { pathFrom } from "../machine-source.ts";
+import { pathFrom } from "../path-from.ts";
 import { parseScenario, type Scenario } from "./scenario.ts";
 
 /** Scenarios are written by hand; more is another kind of file. */

@@ -21,7 +21,7 @@ import {
   type VirtualClock,
 } from "@peerbuf/machine";
 import type { KernelRules, Topology } from "@peerbuf/topology";
-import { pathFrom } from "../machine-source.ts";
+import { pathFrom } from "../path-from.ts";
 import { linkOptionsOf } from "../scenario/links-plan.ts";
 import {
   type DeviceChoice,
