@@ -31,21 +31,36 @@ const ACTORS_MAX = 12;
 const LANE_ID = ACTORS_MAX;
 
 export function executeRun(options: RunOptions): RunOutcome | Promise<RunOutcome> {
-  const run = new Run(options);
-  while (run.advance()) {
-    if (run.usesPromises) {
-      return finishLater(run);
+  return withStacks(options.isTold === true, () => {
+    const run = new Run(options);
+    while (run.advance()) {
+      if (run.usesPromises) {
+        return finishLater(run);
+      }
     }
-  }
-  return run.end();
+    return run.end();
+  });
 }
 
 async function finishLater(run: Run): Promise<RunOutcome> {
+  const isTold = run.isTold === true;
+  const turn = (): boolean => withStacks(isTold, () => run.advance());
   do {
     await pendingTasks();
-  } while (run.advance());
+  } while (turn());
   await pendingTasks();
-  return run.end();
+  return withStacks(isTold, () => run.end());
+}
+
+/** An error of a run is an answer to somebody in it, and its stack costs as much as some turns: only who is told has them. */
+function withStacks<T>(isWanted: boolean, step: () => T): T {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = isWanted ? stackTraceLimit : 0;
+  try {
+    return step();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 /** What a strategy is shown of a turn: the same object, each time filled anew. */
