@@ -132,7 +132,10 @@ class Bracket implements CpuAccess {
 
   #open(): ArrayBuffer {
     if (this.#bytes === undefined) {
-      throw new PeerbufError("HANDLE_CLOSED", `this CPU access to ${this.#brackets.what} has ended`);
+      throw new PeerbufError(
+        "HANDLE_CLOSED",
+        `this CPU access to ${this.#brackets.what} has ended`,
+      );
     }
     return this.#bytes;
   }
