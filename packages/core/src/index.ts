@@ -136,6 +136,7 @@ export { SignallingAnnotation, type SignallingSection } from "./sync/signalling.
 export { SoftwareFence, stubFence } from "./sync/software-fence.ts";
 export { type SyncFenceInfo, SyncFile, type SyncFileInfo } from "./sync/sync-file.ts";
 export { exportSyncFile, importSyncFile } from "./sync/sync-file-exchange.ts";
+export type { ObservedReservation, SyncObserver } from "./sync/sync-observer.ts";
 export { Timeline, type TimelineOptions } from "./sync/timeline.ts";
 export type { WaitOptions } from "./sync/wait.ts";
 export { FenceWatchdog, type LateFence, type WatchdogOptions } from "./sync/watchdog.ts";

@@ -38,6 +38,7 @@ export { promised, type Script, type Step, step, waitFence, waitUntil } from "./
 export { STRATEGY_NAMES, type StrategyName } from "./explorer/strategy-names.ts";
 export { readToken, type Token, writeToken } from "./explorer/token.ts";
 export { DMA_ENGINE, type DmaEngine } from "./ground/dma-engine.ts";
+export { DRIVER_STATE, type DriverState, type StatePart } from "./ground/driver-state.ts";
 export {
   CALL_FAULTS,
   type CallFault,

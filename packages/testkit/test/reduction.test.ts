@@ -1,118 +1,166 @@
 /**
  * Reduction: exhaustive search with partial-order reduction sees every outcome that plain exhaustive search sees.
  *
- * Random programs of a few actors on a few variables, with and without waiting for each other, each searched both ways.
+ * Random programs (`random-program.ts`) are searched both ways; so are the kit's examples, by their traces: plain search
+ * and reduced search see the same ones, and the reduced one sees each of them once.
  */
-
-import { explore, type Scenario, type Script, step, type World } from "@peerbuf/testkit";
+import {
+  createChecker,
+  EXAMPLES,
+  type ExploreOptions,
+  type ExploreReport,
+  explore,
+  type Scenario,
+} from "@peerbuf/testkit";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { PlainSearch } from "../src/explorer/exhaustive.ts";
+import { ReducedSearch } from "../src/explorer/reduced-search.ts";
+import { executeRun } from "../src/explorer/run.ts";
+import { KINDS, type Program, programs, scenarioOf, type Work } from "./random-program.ts";
 
-/** One piece of work: on which variable, and what; `wait` goes on when the variable is not 0, if it ever is. */
-interface Work {
-  readonly variable: number;
-  readonly kind: "read" | "add" | "double" | "wait" | "event";
+const RUNS_MAX = 800;
+
+interface Outcomes {
+  readonly seen: string[];
+  readonly report: ExploreReport;
 }
 
-const workArbitrary: fc.Arbitrary<Work> = fc.record({
-  variable: fc.nat(2),
-  kind: fc.constantFrom("read", "add", "double", "wait", "event"),
-});
-
-const programArbitrary = fc.array(fc.array(workArbitrary, { minLength: 1, maxLength: 2 }), {
-  minLength: 2,
-  maxLength: 3,
-});
-
-/** What the actors have seen and left, for every schedule of a search. */
-async function outcomes(program: Work[][], reduction: boolean, preemptionsMax?: number) {
+async function outcomes(program: Program, options: ExploreOptions): Promise<Outcomes> {
   const seen = new Set<string>();
-  let schedules = 0;
-  const scenario: Scenario = {
-    name: "random-program",
-    isTracked: true,
-    play(world) {
-      const variables = [1, 0, 2];
-      const notes: string[] = program.map(() => "");
-      const note = (actor: number, text: string): void => {
-        notes[actor] += `${text} `;
-      };
-      schedules++;
-      // Two lanes for up to three actors: events of one lane keep the order in which they were scheduled.
-      world.clock.lane("events of even actors");
-      world.clock.lane("events of odd actors");
-      const actors = program.map((work, actor) => ({
-        name: `actor ${actor}`,
-        run: () => script(world, work, actor, variables, note),
-      }));
-      // A run that was cut has seen nothing: it is recorded when all have finished, or nobody can.
-      return { actors, check: () => void seen.add(JSON.stringify([notes, variables])) };
-    },
-  };
-  const report = await explore(scenario, {
+  const report = await explore(scenarioOf(program, seen), {
     strategy: "exhaustive",
-    reduction,
-    schedules: 4_000,
+    schedules: RUNS_MAX,
     goesOn: true,
     checkedEvery: 1_000_000,
-    ...(preemptionsMax === undefined ? {} : { preemptionsMax }),
+    ...options,
   });
-  return { seen, schedules, report };
+  return { seen: [...seen].sort(), report };
 }
 
-function* script(
-  world: World,
-  work: readonly Work[],
-  actor: number,
-  variables: number[],
-  note: (actor: number, text: string) => void,
-): Script {
-  for (const { variable, kind } of work) {
-    const name = `variable ${variable}`;
-    const value = (): number => variables[variable] ?? 0;
-    yield {
-      ...step(kind, [name]),
-      ...(kind === "wait" ? { until: () => value() !== 0 } : {}),
-    };
-    if (kind === "event") {
-      world.clock.lanes[2 + (actor % 2)]?.schedule(0, () => {
-        world.touches.add(world.touches.subject(name), true);
-        variables[variable] = value() + 10;
-      });
-    } else if (kind === "read" || kind === "wait") {
-      note(actor, String(value()));
-    } else {
-      variables[variable] = kind === "add" ? value() + 1 : value() * 2;
-    }
-  }
+/** Both searches of random programs see the same, where plain search comes to an end. */
+async function expectSameOutcomes(
+  kinds: readonly Work["kind"][],
+  numRuns: number,
+  options: ExploreOptions = {},
+): Promise<void> {
+  await fc.assert(
+    fc.asyncProperty(programs(kinds), async (program) => {
+      const plain = await outcomes(program, { ...options, reduction: false });
+      fc.pre(plain.report.isComplete);
+      const reduced = await outcomes(program, { ...options, schedules: 4 * RUNS_MAX });
+
+      expect(reduced.report.isComplete).toBe(true);
+      expect(reduced.seen).toEqual(plain.seen);
+      expect(reduced.report.failures > 0).toBe(plain.report.failures > 0);
+    }),
+    { numRuns },
+  );
 }
 
-describe("partial-order reduction", () => {
-  it("sees every outcome that plain search sees", async () => {
-    await fc.assert(
-      fc.asyncProperty(programArbitrary, async (program) => {
-        const plain = await outcomes(program, false);
-        fc.pre(plain.report.isComplete);
-        const reduced = await outcomes(program, true);
+const without = (...left: Work["kind"][]): readonly Work["kind"][] =>
+  KINDS.filter((kind) => !left.includes(kind));
+const PROMISES: Work["kind"][] = ["promise", "resolve"];
+const LATE: Work["kind"] = "late-event";
 
-        expect(reduced.report.isComplete).toBe(true);
-        expect([...reduced.seen].sort()).toEqual([...plain.seen].sort());
-        expect(reduced.report.failures > 0).toBe(plain.report.failures > 0);
-        expect(reduced.report.schedules).toBeLessThanOrEqual(plain.report.schedules);
-      }),
-      { numRuns: 60 },
-    );
+describe("partial-order reduction of random programs", () => {
+  it("sees every outcome of reads, changes, conditions, locks, fences and events", async () => {
+    await expectSameOutcomes(without(...PROMISES, LATE, "fault", "answer"), 300);
+  });
+
+  it("sees every outcome of answers and faults at calls", async () => {
+    const kinds: Work["kind"][] = ["read", "add", "double", "wait", "event", "answer", "fault"];
+    await expectSameOutcomes(kinds, 120, { faults: ["dma-refused"] });
+  });
+
+  it("sees every outcome of faults that come by themselves", async () => {
+    const kinds: Work["kind"][] = ["read", "add", "double", "wait", "event"];
+    await expectSameOutcomes(kinds, 40, { faults: ["eviction-storm"] });
+  });
+
+  it("sees every outcome where time has a say", async () => {
+    await expectSameOutcomes(without(...PROMISES, "fault", "answer"), 100);
+  });
+
+  it("sees every outcome of promises", async () => {
+    await expectSameOutcomes(["read", "add", "double", "wait", ...PROMISES], 40);
+  });
+
+  it("sees within a bound on preemptions what plain search sees within it", async () => {
+    await expectSameOutcomes(without(...PROMISES), 100, { preemptionsMax: 1 });
   });
 
   it("finds whoever waits for ever, if plain search does", async () => {
-    const program: Work[][] = [
-      [{ variable: 1, kind: "wait" }],
-      [{ variable: 0, kind: "read" }],
-      [{ variable: 2, kind: "add" }],
-    ];
-
-    const { report } = await outcomes(program, true);
+    const { report } = await outcomes(
+      [
+        [{ variable: 1, kind: "wait" }],
+        [{ variable: 0, kind: "read" }],
+        [{ variable: 2, kind: "add" }],
+      ],
+      {},
+    );
 
     expect(report.failure?.violation).toMatchObject({ rule: "SYN-020", subject: "actor 0" });
+  });
+
+  it("tries a fault at each call and in each place, with it and without", async () => {
+    const program: Program = [[{ variable: 0, kind: "fault" }], [{ variable: 1, kind: "fault" }]];
+
+    const { seen, report } = await outcomes(program, { faults: ["dma-refused"] });
+    const storms = await outcomes(program, { faults: ["eviction-storm"] });
+
+    expect(seen.map((text) => JSON.parse(text)[1])).toEqual([
+      [1, 0, 2],
+      [1, 100, 2],
+      [101, 0, 2],
+    ]);
+    expect(report.faults["dma-refused"]).toBeGreaterThan(0);
+    expect(storms.seen.map((text) => JSON.parse(text)[1])).toEqual([
+      [1, 0, 2],
+      [1001, 0, 2],
+    ]);
+  });
+});
+
+/** Runs of a search, and how often it saw each trace. */
+async function tracesOf(scenario: Scenario, strategy: PlainSearch | ReducedSearch) {
+  const subjects = new Map<string, number>();
+  const traces = new Map<number, number>();
+  let runs = 0;
+  for (; strategy.begin(); runs++) {
+    const { isCut } = await executeRun({ scenario, strategy, subjects });
+    if (!isCut) {
+      traces.set(strategy.trace, (traces.get(strategy.trace) ?? 0) + 1);
+    }
+  }
+  return { runs, traces };
+}
+
+describe.each(EXAMPLES)("partial-order reduction of $name", (example) => {
+  it("sees each trace that plain search sees within two preemptions, and each once", async () => {
+    const plain = await tracesOf(example, new PlainSearch(false, 2));
+    const reduced = await tracesOf(example, new ReducedSearch());
+
+    expect([...plain.traces.keys()].filter((trace) => !reduced.traces.has(trace))).toEqual([]);
+    expect(Math.max(...reduced.traces.values())).toBe(1);
+  });
+
+  it("needs at most a tenth of the schedules of plain search, and finds no mistake either", async () => {
+    const options = { strategy: "exhaustive", schedules: 100_000 } as const;
+    const plain = await explore(example, { ...options, preemptionsMax: 2, reduction: false });
+    const reduced = await explore(example, { ...options, checker: createChecker });
+
+    expect(plain).toMatchObject({ isComplete: true, failures: 0 });
+    expect(reduced).toMatchObject({ isComplete: true, failures: 0 });
+    expect(10 * (reduced.schedules + reduced.cut)).toBeLessThanOrEqual(plain.schedules);
+  });
+
+  it("needs fewer schedules within a bound as well", async () => {
+    const options = { strategy: "exhaustive", schedules: 100_000, preemptionsMax: 2 } as const;
+    const plain = await explore(example, { ...options, reduction: false });
+    const reduced = await explore(example, options);
+
+    expect(reduced).toMatchObject({ isComplete: true, failures: 0 });
+    expect(3 * (reduced.schedules + reduced.cut)).toBeLessThanOrEqual(plain.schedules);
   });
 });

@@ -119,6 +119,10 @@ export class LiveAttachment implements Attachment, MappingOwner, MovedAttachment
     }
   }
 
+  retiring(): void {
+    this.#owner.motion.reservation.domain.observer?.retiring(this.client);
+  }
+
   giveBack(mapping: LiveMapping): void {
     giveBack(this.#talk, mapping.settlement, mapping.direction);
   }

@@ -18,6 +18,8 @@ export interface MappingOwner {
   requireEndable(mapping: LiveMapping): void;
   /** Undoes the map in reverse order. Called once. */
   unmapped(mapping: LiveMapping): Fence | undefined;
+  /** The addresses lead nowhere from now on, if they led anywhere. */
+  retiring(): void;
   /** Gives the addresses back to the DMA layer. Called once, at unmap or before. */
   giveBack(mapping: LiveMapping): void;
 }
@@ -86,6 +88,7 @@ export class LiveMapping implements Mapping {
 
   /** From now on the addresses lead nowhere. */
   retire(): void {
+    this.#owner.retiring();
     if (!this.#retired) {
       this.#retired = true;
       this.#owner.giveBack(this);

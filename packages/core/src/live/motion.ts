@@ -174,7 +174,11 @@ export class Motion implements BufferControl {
   /** A mapping is gone; perhaps it was the last. */
   unmapped(): void {
     const waiting = this.#waitingForUnmap;
-    if (waiting === undefined || waiting.size === 0 || this.#holders().length > 0) {
+    if (waiting === undefined || waiting.size === 0) {
+      return;
+    }
+    this.reservation.domain.observer?.counted(`mappings of ${this.#buffer.label}`);
+    if (this.#holders().length > 0) {
       return;
     }
     for (const wait of waiting) {

@@ -103,6 +103,7 @@ export class FenceArray extends FenceBase implements DeferredSignal {
   }
 
   private readonly onMember = (member: Fence): void => {
+    this.context.domain.observer?.counted(`${this.timelineName} ${this.context.id}`);
     if (this.count(member)) {
       defer(this);
     }

@@ -59,6 +59,7 @@ export abstract class FenceBase implements Fence {
   }
 
   poll(): boolean {
+    this.context.domain.observer?.looked(this);
     if (!this.isSignaled && this.peek()) {
       this.finish(this.pendingError());
     }
@@ -75,6 +76,7 @@ export abstract class FenceBase implements Fence {
   }
 
   addCallback(callback: FenceCallback, waiter?: Waiter): "queued" | "signaled" {
+    this.context.domain.observer?.looked(this);
     this.enableSignaling();
     if (this.isSignaled) {
       return "signaled";
@@ -120,6 +122,7 @@ export abstract class FenceBase implements Fence {
     if (this.isSignaled) {
       return false;
     }
+    this.context.domain.observer?.signaled(this);
     settle(this, error, timestampNs ?? this.context.domain.clock.nowNs);
     if (this.firstCallback !== undefined || this.laterCallbacks !== undefined) {
       this.runCallbacks();

@@ -10,6 +10,7 @@ import { PeerbufError } from "../error.ts";
 import type { Clock } from "./clock.ts";
 import type { Fence } from "./fence.ts";
 import { SignallingAnnotation } from "./signalling.ts";
+import type { SyncObserver } from "./sync-observer.ts";
 
 /** What a driver may add to its fences. Every part may be left out. */
 export interface FenceOperations {
@@ -61,6 +62,8 @@ export class FenceDomain {
   readonly signalling: SignallingAnnotation = new SignallingAnnotation();
   /** Told of every fence that is put where others find it. A watchdog sets it. */
   onPublish: ((fence: Fence) => void) | undefined = undefined;
+  /** Told of who looks and who changes. An explorer of schedules sets it. */
+  observer: SyncObserver | undefined = undefined;
   private nextContextId = 1;
   private nextStamp = 1;
 

@@ -92,7 +92,9 @@ export class Reservation {
       throw new PeerbufError("ARGUMENT_INVALID", message);
     }
     if (this.slots.count + count > this.slots.capacity) {
+      this.domain.observer?.adding(this);
       this.grow(this.slots.count + count);
+      this.domain.observer?.added(this, "bookkeep", undefined);
     }
     this.reserve(Math.max(this.usableCount(), this.slots.count + count));
   }
@@ -106,7 +108,9 @@ export class Reservation {
     this.requireLock("add a fence");
     this.refuseContainer(fence);
     const level = USAGE_LEVEL[usage];
+    this.domain.observer?.adding(this);
     const slot = this.slots.slotFor(fence, level);
+    this.domain.observer?.added(this, usage, fence);
     if (slot >= this.usableCount()) {
       const message = `"${this.label}": no slot was reserved since the lock was taken`;
       throw new PeerbufError("SLOT_NOT_RESERVED", message);
@@ -122,6 +126,8 @@ export class Reservation {
   replaceFences(context: FenceContext, fence: Fence, usage: ReservationUsage): void {
     this.requireLock("replace fences");
     this.refuseContainer(fence);
+    this.domain.observer?.replaced(this);
+    this.domain.observer?.added(this, usage, fence);
     for (let slot = 0; slot < this.slots.count; slot++) {
       if (this.slots.fenceAt(slot)?.context === context) {
         this.slots.put(slot, fence, USAGE_LEVEL[usage]);
@@ -133,7 +139,10 @@ export class Reservation {
   /** Takes over the unfinished fences of another reservation, of all usages, in place of its own. */
   copyFences(source: Reservation): void {
     this.requireLock("copy fences");
+    source.domain.observer?.queried(source, "bookkeep");
+    this.domain.observer?.replaced(this);
     this.slots = source.slots.grownTo(source.slots.count);
+    this.tellOfAll();
     this.reserve(this.slots.count);
   }
 
@@ -151,6 +160,7 @@ export class Reservation {
     visit: (fence: Fence, usage: ReservationUsage) => void,
   ): void {
     this.requireLock("iterate");
+    this.domain.observer?.queried(this, usage);
     const { slots } = this;
     for (let slot = 0; slot < slots.count; slot++) {
       const fence = slots.fenceAt(slot);
@@ -163,6 +173,7 @@ export class Reservation {
 
   /** Steps over unfinished fences without the lock. */
   cursor(usage: ReservationUsage): ReservationCursor {
+    this.domain.observer?.queried(this, usage);
     return new ReservationCursor(() => this.slots, usage);
   }
 
@@ -170,6 +181,7 @@ export class Reservation {
   getFences(usage: ReservationUsage): Fence[] {
     const fences: Fence[] = [];
     const { slots } = this;
+    this.domain.observer?.queried(this, usage);
     const level = USAGE_LEVEL[usage];
     for (let slot = 0; slot < slots.count; slot++) {
       const fence = slots.fenceAt(slot);
@@ -192,6 +204,7 @@ export class Reservation {
   testSignaled(usage: ReservationUsage): boolean {
     const { slots } = this;
     const level = USAGE_LEVEL[usage];
+    this.domain.observer?.queried(this, usage);
     for (let slot = 0; slot < slots.count; slot++) {
       if (slots.levelAt(slot) <= level && slots.fenceAt(slot)?.poll() === false) {
         return false;
@@ -229,6 +242,14 @@ export class Reservation {
       lines.push(`${cursor.usage} fence: ${name} unsignaled`);
     }
     return lines;
+  }
+
+  private tellOfAll(): void {
+    const { observer } = this.domain;
+    for (let slot = 0; observer !== undefined && slot < this.slots.count; slot++) {
+      const usage = USAGES[this.slots.levelAt(slot)] as ReservationUsage;
+      observer.added(this, usage, this.slots.fenceAt(slot));
+    }
   }
 
   private grow(count: number): void {

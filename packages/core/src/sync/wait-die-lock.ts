@@ -61,6 +61,7 @@ export class WaitDieLock implements HeldLock {
   tryLock(holder: LockHolder): boolean {
     this.checkUsable(holder);
     if (this.current !== undefined) {
+      this.domain.observer?.lockMissed(this.label, false);
       return false;
     }
     this.take(holder);
@@ -73,6 +74,7 @@ export class WaitDieLock implements HeldLock {
     if (this.current === undefined) {
       return this.take(holder);
     }
+    this.domain.observer?.lockMissed(this.label, true);
     if (holder instanceof AcquireContext) {
       this.checkNotHeld(holder);
       if (this.mustDie(holder)) {
@@ -108,6 +110,7 @@ export class WaitDieLock implements HeldLock {
   }
 
   private take(holder: LockHolder): void {
+    this.domain.observer?.lockTaken(this.label);
     this.current = holder;
     booksOf(ownerOf(holder)).held.push(this);
     if (holder instanceof AcquireContext) {
@@ -118,6 +121,7 @@ export class WaitDieLock implements HeldLock {
   }
 
   private release(holder: LockHolder): void {
+    this.domain.observer?.lockReleased(this.label);
     this.current = undefined;
     this.unlocks++;
     const { held } = booksOf(ownerOf(holder));

@@ -35,7 +35,7 @@ export const twoBuffers: Scenario = {
   name: "two-buffers",
   about: "two importers, each on a buffer of its own",
   isTracked: true,
-  world: { buffersShareNothing: true, deviceMemoryBytes: 2 * PAGE },
+  world: { deviceMemoryBytes: 2 * PAGE },
   play(world): Play {
     const gpu = world.openExporter(movingExporter, "gpu0", undefined);
     const buffers = [gpu.allocate(PAGE), gpu.allocate(PAGE)] as [DmaBuf, DmaBuf];

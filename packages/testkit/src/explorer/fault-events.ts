@@ -5,6 +5,7 @@
  */
 import { type PeerbufError, reason } from "@peerbuf/core";
 import { EVENT_FAULTS, type EventFault } from "../ground/fault-kind.ts";
+import type { Touches } from "../ground/touches.ts";
 import type { WatchedBuffer } from "../ground/watched-exporter.ts";
 import type { World } from "../ground/world.ts";
 import type { ActorProcess, Process, Thrown } from "./process.ts";
@@ -34,8 +35,8 @@ export class FaultProcess implements Process {
   readonly name: string;
   readonly kind = "fault";
   readonly label = "happens";
-  readonly declared = -1;
   readonly cause = -1;
+  readonly isConditional = false;
   readonly #kind: EventFault;
   readonly #scene: FaultScene;
 
@@ -52,6 +53,10 @@ export class FaultProcess implements Process {
 
   isReady(): boolean {
     return !this.isFinished && HAS_TARGET[this.#kind](this.#scene);
+  }
+
+  declare(touches: Touches): void {
+    touches.everything();
   }
 
   run(): void {

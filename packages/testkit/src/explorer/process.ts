@@ -2,6 +2,7 @@
  * Process: whatever can be given the next turn: an actor, a lane of events, a fault that waits to happen.
  */
 import type { Lane } from "../ground/ground-clock.ts";
+import type { Touches } from "../ground/touches.ts";
 import type { World } from "../ground/world.ts";
 import type { Actor } from "./scenario.ts";
 import type { Script, Step } from "./step.ts";
@@ -12,13 +13,15 @@ export interface Process {
   readonly kind: "actor" | "lane" | "fault";
   /** What it would do now, for people. */
   readonly label: string;
-  /** What its next turn will touch at least; -1: unknown. */
-  readonly declared: number;
   /** It will take no more turns. A lane is never finished, only empty. */
   readonly isFinished: boolean;
   /** The step from which its next turn follows; -1: only from its own last one. */
   readonly cause: number;
+  /** It waits until something is true, and may have to wait again. */
+  readonly isConditional: boolean;
   isReady(horizonNs: number): boolean;
+  /** Notes what its next turn touches as far as it says so itself, and what it looked at to find that it may go on. */
+  declare(touches: Touches): void;
   run(): void;
 }
 
@@ -32,7 +35,8 @@ export class ActorProcess implements Process {
   readonly name: string;
   readonly kind = "actor";
   readonly mayDie: boolean;
-  readonly cause = -1;
+  /** Where the promise was settled that it waits for. */
+  cause = -1;
   readonly #script: Script;
   readonly #world: World;
   readonly #thrown: Thrown;
@@ -70,16 +74,23 @@ export class ActorProcess implements Process {
     return this.#waits && this.#settled === undefined;
   }
 
-  get declared(): number {
-    const touches = this.#step?.touches;
-    if (touches === undefined) {
-      return -1;
+  get isConditional(): boolean {
+    return this.#step?.until !== undefined;
+  }
+
+  declare(touches: Touches): void {
+    const step = this.#step;
+    if (step?.touches === undefined) {
+      touches.everything();
+      return;
     }
-    let bits = 0;
-    for (const name of touches) {
-      bits |= this.#world.touches.subject(name);
+    for (const name of step.touches) {
+      touches.write(touches.subject(name));
     }
-    return bits;
+    for (const name of step.reads ?? []) {
+      touches.read(touches.subject(name));
+    }
+    step.until?.();
   }
 
   isReady(): boolean {
@@ -92,6 +103,7 @@ export class ActorProcess implements Process {
   run(): void {
     const settled = this.#settled;
     this.#settled = undefined;
+    this.cause = -1;
     this.#waits = false;
     try {
       const turn =
@@ -138,6 +150,7 @@ export class ActorProcess implements Process {
 
   #settle(ok: boolean, value: unknown): void {
     this.#settled = { ok, value };
+    this.cause = this.#world.clock.turn;
   }
 }
 
@@ -145,15 +158,13 @@ export class LaneProcess implements Process {
   readonly id: number;
   readonly kind = "lane";
   readonly label = "an event";
-  readonly declared: number;
+  readonly isConditional = false;
   readonly isFinished = false;
   readonly #lane: Lane;
   readonly #world: World;
 
-  /** `isTracked`: what its events touch, the ground sees. */
-  constructor(id: number, lane: Lane, world: World, isTracked: boolean) {
+  constructor(id: number, lane: Lane, world: World) {
     this.id = id;
-    this.declared = isTracked ? 0 : -1;
     this.#lane = lane;
     this.#world = world;
   }
@@ -168,6 +179,11 @@ export class LaneProcess implements Process {
 
   isReady(horizonNs: number): boolean {
     return this.#world.clock.isReady(this.#lane, horizonNs);
+  }
+
+  declare(touches: Touches): void {
+    this.#lane.declare(touches);
+    this.#world.stateOf(this.#lane.device).called();
   }
 
   /** What a driver throws in an event of its own is reported: the run goes on without it. */

@@ -20,6 +20,7 @@ import type { ExplorerChecker, RunOptions, RunOutcome } from "./run-options.ts";
 import { allowed, type Play, type Scenario, type ScenarioWorld } from "./scenario.ts";
 import type { Strategy, Turn } from "./strategy.ts";
 import { Trace } from "./trace.ts";
+import { TurnLedger } from "./turn-ledger.ts";
 
 export const TURNS_MAX = 400;
 const LIGHT: ScenarioWorld = {};
@@ -86,7 +87,8 @@ class Run implements Decisions, WorldRun, FaultScene {
   readonly #trace = new Trace();
   readonly #lanes: LaneProcess[] = [];
   readonly #faults: readonly FaultProcess[];
-  readonly #isTracked: boolean;
+  /** For a strategy that listens. */
+  readonly #ledger: TurnLedger | undefined;
   readonly #choice = new OpenTurn();
   #play: Play = NOTHING;
   #last: Process | undefined;
@@ -105,9 +107,10 @@ class Run implements Decisions, WorldRun, FaultScene {
     this.counts = options.counts;
     this.subjects = options.subjects;
     this.isTold = options.isTold;
-    this.#isTracked = scenario.isTracked ?? false;
     this.world = new World(scenario.world ?? LIGHT, this);
-    this.world.touches.isHeard = this.#strategy.stepped !== undefined;
+    const isHeard = this.#strategy.stepped !== undefined;
+    this.world.touches.isHeard = isHeard;
+    this.#ledger = isHeard ? new TurnLedger(this.world, this.#strategy, scenario) : undefined;
     this.#begin(scenario);
     this.#faults = faults === undefined ? NO_FAULTS : faultProcesses(this);
   }
@@ -128,6 +131,7 @@ class Run implements Decisions, WorldRun, FaultScene {
 
   /** One turn; false when there are no more. */
   advance(): boolean {
+    this.#ledger?.close(this.usesPromises);
     if (this.#isCut) {
       return false;
     }
@@ -147,12 +151,13 @@ class Run implements Decisions, WorldRun, FaultScene {
   }
 
   end(): RunOutcome {
+    this.#ledger?.close(this.usesPromises);
     const stuck = this.actors.filter(({ isFinished }) => !isFinished);
     if (!this.#isCut) {
       judgeEnd(this.world, this.#play, stuck, this.checker === undefined);
       this.checker?.finish();
     }
-    this.#strategy.ended?.({ stuck });
+    this.#ledger?.end();
     this.world.close();
     const { faults, story } = this.world;
     for (const { step, actor, text } of story) {
@@ -217,7 +222,7 @@ class Run implements Decisions, WorldRun, FaultScene {
       const message = `a world has at most ${FAULT_ID - LANE_ID} drivers and engines`;
       throw new PeerbufError("ARGUMENT_INVALID", message);
     }
-    this.#lanes.push(new LaneProcess(id, lane, this.world, this.#isTracked));
+    this.#lanes.push(new LaneProcess(id, lane, this.world));
   }
 
   /** Puts those that are ready from place `count` on; returns the place after them. */
@@ -239,6 +244,7 @@ class Run implements Decisions, WorldRun, FaultScene {
     choice.index = this.#turns;
     const place = this.#strategy.pick(choice);
     if (place < 0) {
+      this.#ledger?.noteWaiting(this.actors);
       this.#isCut = true;
       return undefined;
     }
@@ -258,12 +264,8 @@ class Run implements Decisions, WorldRun, FaultScene {
 
   #take(process: Process): void {
     const world = this.world;
-    const { touches } = world;
-    const isHeard = touches.isHeard && !this.#isLive;
-    const cause = isHeard ? process.cause : -1;
-    if (isHeard) {
-      touches.clear();
-      touches.add(process.declared, true);
+    if (!this.#isLive) {
+      this.#ledger?.begin(process);
     }
     this.#trace.mix(process.id);
     world.clock.turn = this.#turns++;
@@ -276,9 +278,6 @@ class Run implements Decisions, WorldRun, FaultScene {
     this.#last = process;
     if (process.kind === "actor" && (process as ActorProcess).waitsForPromise) {
       this.usesPromises = true;
-    }
-    if (isHeard) {
-      this.#strategy.stepped?.(process, cause, touches.reads, touches.writes);
     }
   }
 
@@ -308,7 +307,9 @@ class Run implements Decisions, WorldRun, FaultScene {
 
   #beginLiveness(): void {
     const world = this.world;
+    this.#ledger?.noteWaiting(this.actors);
     this.#isLive = true;
+    this.#last = undefined; // What follows depends on nothing but where everybody stands.
     world.actor = "the world";
     if (world.faults.length > 0) {
       world.say("the faults are over: everybody has to finish");

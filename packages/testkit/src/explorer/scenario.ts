@@ -36,8 +36,10 @@ export interface Scenario {
   /** Faults that make sense in it; default all. */
   readonly faults?: readonly FaultKind[];
   /**
-   * All that its drivers and actors share goes through the ground or is declared by their steps: events need not be taken
-   * to touch everything. Only with this does partial-order reduction save much.
+   * What partial-order reduction may rely on. Default: drivers and actors share nothing but what they get from the framework
+   * and the world (no two instances of a driver keep common state), until a promise comes into play: from then on every
+   * turn of the run counts as touching everything. `true`: steps declare what goes on after promises, too. `false`: they
+   * share what nobody sees, and every turn touches everything.
    */
   readonly isTracked?: boolean;
   /** Turns before the faults are over; default 400. What starts hardware needs more. */

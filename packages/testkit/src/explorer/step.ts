@@ -10,10 +10,12 @@ export interface Step {
   /** What the next piece of work does, for the story. */
   readonly label: string;
   /**
-   * What it touches, by names of the scenario's own choice; left out: everything. What the ground sees (memory, windows
-   * of devices, fences, buffers of watched exporters) is added by itself. Reduction relies on it.
+   * What it changes, by names of the scenario's own choice; left out: everything. What the ground sees (memory, windows
+   * of devices, fences, reservations, buffers of watched exporters) is added by itself. Reduction relies on it.
    */
   readonly touches?: readonly string[];
+  /** What it only looks at, `until` included, where the ground does not see it. Two who look commute. */
+  readonly reads?: readonly string[];
   /** The actor waits until this is true. Asked often, must change nothing. */
   readonly until?: () => boolean;
   /** The actor waits until this is settled; its value comes back from `yield`, its error is thrown there. */

@@ -2,7 +2,7 @@
  * Strategy names: what users call the ways to search, and what each is made of.
  */
 import { PeerbufError } from "@peerbuf/core";
-import { Exhaustive } from "./exhaustive.ts";
+import { exhaustiveSearch } from "./exhaustive.ts";
 import { Pct } from "./pct.ts";
 import { Portfolio } from "./portfolio.ts";
 import { RandomWalk } from "./random-walk.ts";
@@ -32,7 +32,7 @@ export function strategyOf(wishes: StrategyWishes): Strategy {
     case "pct":
       return pct();
     case "exhaustive":
-      return new Exhaustive(wishes);
+      return exhaustiveSearch(wishes);
     case "portfolio":
       return new Portfolio([new RandomWalk(seed, first), pct(2), pct(3), pct(5)], first);
     default:

@@ -4,6 +4,7 @@
  * A run asks two kinds: whose turn it is (`pick`), and everything else (`choose`: sizes, faults, whatever drivers
  * ask their `Decisions`). All answers of a run, in order, are the run.
  */
+import type { Touched } from "../ground/touches.ts";
 import type { Process } from "./process.ts";
 
 /** The choice of a turn. */
@@ -21,10 +22,26 @@ export interface Turn {
   readonly index: number;
 }
 
+/** What a turn was, for who has to know which turns depend on which. */
+export interface TakenTurn {
+  /** The turn that it followed from; -1: none but its process's own last one. */
+  readonly cause: number;
+  /** Its process had to wait until something it looks at was true. */
+  readonly isConditional: boolean;
+  readonly touched: Touched;
+}
+
+/** The turn that somebody never got. */
+export interface WaitingTurn extends TakenTurn {
+  readonly id: number;
+}
+
 /** What is known once a run is over. */
 export interface RunEnd {
-  /** Actors that have not finished and never will. */
-  readonly stuck: readonly Process[];
+  /** Actors that could not go on when nobody could. */
+  readonly waiting: readonly WaitingTurn[];
+  /** The clock had a say in what could happen next: see `GroundClock.isTimed`. */
+  readonly isTimed: boolean;
 }
 
 export interface Strategy {
@@ -34,7 +51,7 @@ export interface Strategy {
   /** A place in `turn.candidates`; -1: the rest of this run is known already. */
   pick(turn: Turn): number;
   choose(count: number, label: string): number;
-  /** A turn is over: the turn it followed from (-1: none but its own last one), and what it touched. */
-  stepped?(process: Process, cause: number, reads: number, writes: number): void;
+  /** A turn is over, and the tasks that it set free: told before the next one is chosen. Left out: nothing is recorded. */
+  stepped?(process: Process, turn: TakenTurn): void;
   ended?(end: RunEnd): void;
 }

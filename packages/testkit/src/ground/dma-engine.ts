@@ -51,10 +51,8 @@ export interface EngineHost {
   workOn(segments: SegmentList): { end(): void } | undefined;
   fault(kind: "iommu-fault" | "partial-copy" | "late-fence" | "lost-fence", at: string): boolean;
   isGone(device: Device): boolean;
-  touchMemory(subject: number, writes: boolean): void;
-  /** Work on a buffer is over. */
-  touchBuffer(subject: number): void;
-  touchEverything(): void;
+  /** A device looks for what is mapped for it. */
+  accessing(client: Device): void;
   /** A fence may be signaled now. */
   completing(device: Device, what: string): void;
   /** Runs when the faults are over. */
@@ -139,6 +137,7 @@ export class GroundEngine implements DmaEngine {
 
   #access(address: DmaAddress, bytes: Uint8Array, kind: "read" | "write"): boolean {
     const { memory, dma } = this.#host;
+    this.#host.accessing(this.#device);
     const allowed = this.#host.mayAccess(this.#device, address, bytes.length, kind);
     const hit = dma.look(this.#device, address, bytes.length, kind);
     if (hit.found !== "memory") {
@@ -147,12 +146,7 @@ export class GroundEngine implements DmaEngine {
       }
       return false;
     }
-    this.#host.touchBuffer(hit.window.subject);
     return eachPart(hit.window, address, bytes.length, (physical, at, length) => {
-      const piece = memory.find(physical, length);
-      if (piece !== undefined) {
-        this.#host.touchMemory(piece.subject, kind === "write");
-      }
       const part = partOf(bytes, at, length);
       return kind === "read" ? memory.read(physical, part) : memory.write(physical, part);
     });
@@ -160,12 +154,11 @@ export class GroundEngine implements DmaEngine {
 
   #copy(from: PhysicalRanges, to: PhysicalRanges): boolean {
     const { memory } = this.#host;
-    this.#host.touchEverything();
     const isPartial = this.#host.fault("partial-copy", this.#device.id);
     const bytes = takeBytes(from.sizeBytes);
-    let isWhole = this.#walk(from, bytes, false, (at, part) => memory.read(at, part));
+    let isWhole = this.#walk(from, bytes, (at, part) => memory.read(at, part));
     const carried = isPartial ? bytes.subarray(0, bytes.length >> 1) : bytes;
-    isWhole = this.#walk(to, carried, true, (at, part) => memory.write(at, part)) && isWhole;
+    isWhole = this.#walk(to, carried, (at, part) => memory.write(at, part)) && isWhole;
     giveBytes(bytes, bytes.length);
     return isWhole && !isPartial;
   }
@@ -173,16 +166,11 @@ export class GroundEngine implements DmaEngine {
   #walk(
     ranges: PhysicalRanges,
     bytes: Uint8Array,
-    writes: boolean,
     step: (address: number, part: Uint8Array) => boolean,
   ): boolean {
     let isWhole = true;
     for (let index = 0, at = 0; index < ranges.count && at < bytes.length; index++) {
       const part = partOf(bytes, at, ranges.lengthBytes(index));
-      const piece = this.#host.memory.find(ranges.start(index), part.length);
-      if (piece !== undefined) {
-        this.#host.touchMemory(piece.subject, writes);
-      }
       isWhole = step(ranges.start(index), part) && isWhole;
       at += part.length;
     }

@@ -7,16 +7,12 @@
  * earliest one, and somebody else decides which runs. A time limit of a second therefore never runs before
  * work of a microsecond.
  */
-import type { Clock, ScheduledEvent } from "@peerbuf/core";
-
-/** Told of every event: two that go into one lane come in the order in which they were scheduled. */
-export interface ScheduleListener {
-  scheduled(lane: Lane): void;
-}
+import type { Clock, Device, ScheduledEvent } from "@peerbuf/core";
+import { TIME, type Touches } from "./touches.ts";
 
 class LaneEvent implements ScheduledEvent {
   readonly dueNs: number;
-  /** The turn in which it was scheduled. */
+  /** The turn in which it was scheduled; -1: it overtook another, which could have run without it. */
   readonly bornAt: number;
   readonly run: () => void;
   readonly #lane: Lane;
@@ -36,9 +32,13 @@ class LaneEvent implements ScheduledEvent {
 /** A queue of events that belong together. */
 export class Lane implements Clock {
   readonly name: string;
+  /** Whose driver its events call; undefined: all drivers without a device, or core itself. */
+  device: Device | undefined;
   /** In order of time; those of one time in order of arrival. */
   readonly #events: LaneEvent[] = [];
   readonly #clock: GroundClock;
+  /** Of the latest event. */
+  #delayNs = -1;
 
   constructor(clock: GroundClock, name: string) {
     this.#clock = clock;
@@ -54,7 +54,7 @@ export class Lane implements Clock {
     return this.#events[0]?.dueNs ?? Number.POSITIVE_INFINITY;
   }
 
-  /** The turn in which the first event was scheduled; nothing waits: -1. */
+  /** The turn without which there would be no first event; -1: none. */
   get firstBornAt(): number {
     return this.#events[0]?.bornAt ?? -1;
   }
@@ -65,10 +65,23 @@ export class Lane implements Clock {
 
   schedule(delayNs: number, run: () => void): ScheduledEvent {
     const clock = this.#clock;
-    clock.listener?.scheduled(this);
-    const event = new LaneEvent(this, clock.nowNs + Math.max(0, delayNs), clock.turn, run);
-    this.#insert(event);
+    const dueNs = clock.nowNs + Math.max(0, delayNs);
+    const place = this.#placeFor(dueNs);
+    const overtakes = place < this.#events.length;
+    this.#noteDelay(delayNs, overtakes);
+    const event = new LaneEvent(this, dueNs, overtakes ? -1 : clock.turn, run);
+    if (overtakes) {
+      this.#events.splice(place, 0, event);
+    } else {
+      this.#events.push(event);
+    }
     return event;
+  }
+
+  /** What the run of an event touches by itself. */
+  declare(touches: Touches): void {
+    touches.read(touches.subject(`${this.name}: changed`));
+    touches.write(TIME);
   }
 
   /** Runs the first event. */
@@ -85,19 +98,33 @@ export class Lane implements Clock {
     const place = this.#events.indexOf(event as LaneEvent);
     if (place >= 0) {
       this.#events.splice(place, 1);
+      this.#touch("changed");
     }
   }
 
-  #insert(event: LaneEvent): void {
-    const events = this.#events;
-    let place = events.length;
-    while (place > 0 && (events[place - 1] as LaneEvent).dueNs > event.dueNs) {
+  #placeFor(dueNs: number): number {
+    let place = this.#events.length;
+    while (place > 0 && (this.#events[place - 1] as LaneEvent).dueNs > dueNs) {
       place--;
     }
-    if (place === events.length) {
-      events.push(event);
-    } else {
-      events.splice(place, 0, event);
+    return place;
+  }
+
+  /** Two events of one lane come in the order in which they were scheduled. */
+  #noteDelay(delayNs: number, overtakes: boolean): void {
+    this.#clock.delayed(delayNs, this.#delayNs >= 0 && this.#delayNs !== delayNs);
+    this.#delayNs = delayNs;
+    this.#touch("order");
+    if (overtakes) {
+      this.#touch("changed");
+    }
+  }
+
+  #touch(what: string): void {
+    const { touches } = this.#clock;
+    if (touches?.isOn === true) {
+      touches.write(touches.subject(`${this.name}: ${what}`));
+      touches.read(TIME);
     }
   }
 }
@@ -107,10 +134,13 @@ export class GroundClock implements Clock {
   readonly lanes: Lane[] = [];
   /** The turn that runs, counted from 0 by whoever gives turns. */
   turn = -1;
-  listener: ScheduleListener | undefined;
+  /** Told of every event that is scheduled or taken back. */
+  touches: Touches | undefined;
   readonly #slackNs: number;
   readonly #own: Lane;
   #nowNs = 0;
+  #delaysNs = 0;
+  #isMixed = false;
 
   constructor(slackNs: number) {
     this.#slackNs = slackNs;
@@ -123,6 +153,7 @@ export class GroundClock implements Clock {
 
   /** Core's own limits of waiting: one lane. */
   schedule(delayNs: number, run: () => void): ScheduledEvent {
+    this.#isMixed = true; // A time limit waits for everything that is due before it.
     return this.#own.schedule(delayNs, run);
   }
 
@@ -145,6 +176,19 @@ export class GroundClock implements Clock {
   isReady(lane: Lane, horizonNs: number): boolean {
     const limitNs = lane === this.#own ? horizonNs - this.#slackNs : horizonNs;
     return lane.length > 0 && lane.dueNs <= limitNs;
+  }
+
+  /**
+   * Does time have a say in what can happen next? Not as long as all delays of the run together are within the slack and
+   * each lane has seen only one: then no order of its turns makes an event wait for another, or pass it in its lane.
+   */
+  get isTimed(): boolean {
+    return this.#isMixed || this.#delaysNs > this.#slackNs;
+  }
+
+  delayed(delayNs: number, isMixed: boolean): void {
+    this.#delaysNs += delayNs;
+    this.#isMixed ||= isMixed;
   }
 
   reach(dueNs: number): void {

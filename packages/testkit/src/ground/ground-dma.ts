@@ -31,8 +31,6 @@ export interface Window {
   /** Where each range starts for the device. */
   readonly starts: readonly number[];
   readonly direction: Direction;
-  /** What is touched by the end of work on it: its buffer's bit. */
-  readonly subject: number;
   isLive: boolean;
 }
 
@@ -49,8 +47,6 @@ const GAP_BYTES = 0x1_0000;
 export interface DmaHost {
   /** A reason to refuse this one; asked before anything is taken. */
   refusal(request: DmaRequest): DmaRefusal | undefined;
-  /** The bit of the buffer that is being mapped. */
-  mappedSubject(): number;
   mapped(client: Device): void;
   unmapped(client: Device): void;
   /** `unmap` of a list that is not mapped. */
@@ -98,7 +94,6 @@ export class GroundDma implements DmaLayer {
       segments,
       starts: startsOf(ranges, placed),
       direction,
-      subject: this.#host.mappedSubject(),
       isLive: true,
     });
     this.#liveCount++;

@@ -35,6 +35,9 @@ interface HeldPiece extends Piece {
 export interface MemoryHost {
   /** The bit of a piece. */
   subjectOf(name: string): number;
+  touchMemory(subject: number, writes: boolean): void;
+  /** Memory is taken or given back; `isShort`: so much was taken before that it could matter how much. */
+  touchStock(isShort: boolean): void;
   /** Told of every access that leads nowhere. */
   badAccess(address: number, what: string): void;
 }
@@ -48,6 +51,8 @@ export class GroundMemory {
   readonly #host: MemoryHost;
   readonly #hostBytesMax: number;
   #hostBytes = 0;
+  /** Ever, whether it came back or not. */
+  #takenBytes = 0;
   #nextHost = HOST_START;
   readonly #nextDevice: number[] = [];
   #isOver = false;
@@ -65,6 +70,8 @@ export class GroundMemory {
   /** Zeroed pages. More than one page comes in two ranges with a gap, as real free memory does, unless `contiguous`. */
   allocateHost(sizeBytes: number, contiguous: boolean): PhysicalRanges {
     const pages = Math.ceil(sizeBytes / PAGE_BYTES);
+    this.#takenBytes += pages * PAGE_BYTES;
+    this.#host.touchStock(this.#takenBytes > this.#hostBytesMax);
     if (this.#hostBytes + pages * PAGE_BYTES > this.#hostBytesMax) {
       const message = `${sizeBytes} bytes of host memory: ${this.#hostBytes} of ${this.#hostBytesMax} are taken`;
       throw new PeerbufError("MEMORY_EXHAUSTED", message);
@@ -100,6 +107,8 @@ export class GroundMemory {
         wasHeld = false;
       } else {
         piece.isFree = true;
+        this.#host.touchStock(false);
+        this.#host.touchMemory(piece.subject, true);
         this.#hostBytes -= piece.owner === "host" ? piece.sizeBytes : 0;
         spareBytes(piece);
       }
@@ -109,11 +118,11 @@ export class GroundMemory {
 
   /** The live piece that holds all of these bytes. */
   find(address: number, lengthBytes: number): Piece | undefined {
-    return this.#heldAt(address, lengthBytes);
+    return this.#within(this.#pieceAt(address), address, lengthBytes);
   }
 
   read(address: number, target: Uint8Array): boolean {
-    const piece = this.#heldAt(address, target.length);
+    const piece = this.#touchedAt(address, target.length, false);
     if (piece === undefined) {
       target.fill(POISON);
       this.#miss(address, "read", target.length);
@@ -124,7 +133,7 @@ export class GroundMemory {
   }
 
   write(address: number, source: Uint8Array): boolean {
-    const piece = this.#heldAt(address, source.length);
+    const piece = this.#touchedAt(address, source.length, true);
     if (piece === undefined) {
       this.#miss(address, "write", source.length);
       return false;
@@ -152,8 +161,19 @@ export class GroundMemory {
     }
   }
 
-  #heldAt(address: number, lengthBytes: number): HeldPiece | undefined {
+  #touchedAt(address: number, lengthBytes: number, writes: boolean): HeldPiece | undefined {
     const piece = this.#pieceAt(address);
+    if (piece !== undefined) {
+      this.#host.touchMemory(piece.subject, writes);
+    }
+    return this.#within(piece, address, lengthBytes);
+  }
+
+  #within(
+    piece: HeldPiece | undefined,
+    address: number,
+    lengthBytes: number,
+  ): HeldPiece | undefined {
     return piece === undefined || piece.isFree || address + lengthBytes > end(piece)
       ? undefined
       : piece;

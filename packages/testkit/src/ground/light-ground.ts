@@ -14,12 +14,15 @@ import {
   type ServiceRegistry,
 } from "@peerbuf/core";
 import { type DmaEngine, type EngineHost, GroundEngine } from "./dma-engine.ts";
+import { DRIVER_STATE, OwnedState } from "./driver-state.ts";
 import type { CallFault } from "./fault-kind.ts";
-import type { GroundClock, Lane, ScheduleListener } from "./ground-clock.ts";
+import type { GroundClock, Lane } from "./ground-clock.ts";
 import { deviceOf } from "./ground-devices.ts";
 import { type DmaHost, GroundDma } from "./ground-dma.ts";
 import { GroundMemory, type MemoryHost } from "./ground-memory.ts";
 import { provideServices, type ServiceHost } from "./ground-services.ts";
+import { touchWindows } from "./sync-touches.ts";
+import { ADD, READ, WRITE } from "./touches.ts";
 import type { World } from "./world.ts";
 import type { WorldKind } from "./world-options.ts";
 
@@ -27,7 +30,7 @@ const DEVICES = ["gpu0", "nic0", "nic1"];
 const HOST_BYTES_MAX = 2 ** 24;
 const DEVICE_MEMORY_BYTES = 2 ** 16;
 
-type Hosts = EngineHost & MemoryHost & DmaHost & ServiceHost & ScheduleListener;
+type Hosts = EngineHost & MemoryHost & DmaHost & ServiceHost;
 
 export class LightGround implements Hosts {
   readonly platform: Platform;
@@ -41,13 +44,14 @@ export class LightGround implements Hosts {
   readonly #devices: Device[] = [];
   readonly #engines: DmaEngine[] = [];
   readonly #gone: Device[] = [];
+  /** Of the drivers, by device. */
+  readonly #states: OwnedState[] = [];
   #parked: (() => void)[] = [];
 
   /** The world's clock is ready by then, nothing else of it is. */
   constructor(world: World, clock: GroundClock, kind: WorldKind) {
     this.#world = world;
     this.clock = clock;
-    clock.listener = this;
     this.lane = clock.lane("drivers");
     this.memory = new GroundMemory(kind.hostBytesMax ?? HOST_BYTES_MAX, this);
     this.dma = new GroundDma(kind.isDirect ?? false, this, kind.firstDmaAddress);
@@ -74,7 +78,7 @@ export class LightGround implements Hosts {
     }
     let engine = this.#engines[index];
     if (engine === undefined) {
-      engine = new GroundEngine(device, this.clock.lane(`engine of ${device.id}`), this);
+      engine = new GroundEngine(device, this.#laneOf("engine", device), this);
       this.#engines[index] = engine;
     }
     return engine;
@@ -109,18 +113,48 @@ export class LightGround implements Hosts {
     this.memory.close();
   }
 
-  provide(device: Device | undefined, registry: ServiceRegistry): void {
-    const lane = device === undefined ? this.lane : this.clock.lane(`driver of ${device.id}`);
-    provideServices(this, device, lane, registry);
+  /** The state of whoever drives this device; of none: that of all drivers without one. */
+  stateOf(device: Device | undefined): OwnedState {
+    const owner = device?.id ?? "no device";
+    for (const state of this.#states) {
+      if (state.owner === owner) {
+        return state;
+      }
+    }
+    const state = new OwnedState(this.#world.touches, owner);
+    this.#states.push(state);
+    return state;
   }
 
-  // What the clock tells.
-
-  scheduled({ name }: Lane): void {
-    const { touches } = this.#world;
-    if (touches.isHeard) {
-      touches.add(touches.subject(name), true);
+  /** Something calls back into drivers, and it is not known into which. */
+  calledBack(): void {
+    for (const state of this.#states) {
+      if (state.isDriven) {
+        state.called();
+      }
     }
+  }
+
+  #touchWindows(client: Device, changes: boolean): void {
+    const { touches } = this.#world;
+    if (touches.isOn) {
+      touchWindows(touches, client, changes ? WRITE : READ);
+    }
+  }
+
+  provide(device: Device | undefined, registry: ServiceRegistry): void {
+    const lane = device === undefined ? this.lane : this.#laneOf("driver", device);
+    provideServices(this, device, lane, registry);
+    const state = this.stateOf(device);
+    state.isDriven = true;
+    registry.set(DRIVER_STATE, state);
+  }
+
+  /** Events of it are calls to the driver. */
+  #laneOf(what: string, device: Device): Lane {
+    const lane = this.clock.lane(`${what} of ${device.id}`);
+    lane.device = device;
+    return lane;
   }
 
   // What memory asks and tells.
@@ -128,6 +162,23 @@ export class LightGround implements Hosts {
   subjectOf(name: string): number {
     const { touches } = this.#world;
     return touches.isHeard ? touches.subject(name) : 0;
+  }
+
+  touchMemory(subject: number, writes: boolean): void {
+    const { touches } = this.#world;
+    if (writes) {
+      touches.write(subject);
+    } else {
+      touches.read(subject);
+    }
+  }
+
+  /** Who takes memory or gives it back, and whether it could tell how much others have. */
+  touchStock(isShort: boolean): void {
+    const { touches } = this.#world;
+    if (touches.isOn) {
+      touches.touch(touches.subject("host memory"), isShort ? WRITE : ADD);
+    }
   }
 
   badAccess(address: number, what: string): void {
@@ -149,17 +200,15 @@ export class LightGround implements Hosts {
     return undefined;
   }
 
-  mappedSubject(): number {
-    return this.#world.touches.isHeard ? this.#world.currentSubject() : 0;
-  }
-
   mapped(client: Device): void {
+    this.#touchWindows(client, true);
     if (this.#world.isTold) {
       this.#world.say(`DMA map for ${client.id}`);
     }
   }
 
   unmapped(client: Device): void {
+    this.#touchWindows(client, true);
     if (this.#world.isTold) {
       this.#world.say(`DMA unmap for ${client.id}`);
     }
@@ -170,6 +219,11 @@ export class LightGround implements Hosts {
   }
 
   // What engines ask and tell.
+
+  /** It finds what is mapped for it. */
+  accessing(client: Device): void {
+    this.#touchWindows(client, false);
+  }
 
   trap(client: Device, address: number, lengthBytes: number, kind: string, why: string): void {
     const what = `${client.id}: a ${kind} of ${lengthBytes} bytes at 0x${address.toString(16)}`;
@@ -187,19 +241,6 @@ export class LightGround implements Hosts {
 
   fault(kind: CallFault, at: string): boolean {
     return this.#world.fault(kind, at);
-  }
-
-  touchMemory(subject: number, writes: boolean): void {
-    this.#world.touches.add(subject, writes);
-  }
-
-  touchBuffer(subject: number): void {
-    // Ends of work commute with each other, and with nothing that looks at the buffer's fences.
-    this.#world.touches.add(subject, false);
-  }
-
-  touchEverything(): void {
-    this.#world.touches.everything();
   }
 
   completing(device: Device, what: string): void {

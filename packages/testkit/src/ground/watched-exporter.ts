@@ -25,12 +25,15 @@ import {
   type Storage,
   type WaitOptions,
 } from "@peerbuf/core";
+import type { OwnedState } from "./driver-state.ts";
 import type { CallFault } from "./fault-kind.ts";
 import { type Transition, transitionNumber } from "./transition.ts";
 
 /** The ear of the world. */
 export interface ExporterWatch {
   fault(kind: CallFault, at: string): boolean;
+  /** Its driver asks for the attachments of a buffer, or whether it is pinned. */
+  asked(buffer: WatchedBuffer): void;
   /** A buffer was allocated. */
   made(buffer: WatchedBuffer): void;
   /** Something happened to a buffer: its number, the step before, the step now. */
@@ -42,6 +45,8 @@ export interface WatchedBuffer {
   readonly name: string;
   readonly driverName: string;
   readonly control: BufferControl;
+  /** Of its driver. */
+  readonly state: OwnedState;
   /** The number of its latest transition. */
   last: number;
   isReleased: boolean;
@@ -51,13 +56,15 @@ export interface WatchedBuffer {
 export function watchedExporter<Options, Api>(
   driver: ExporterDriver<Options, Api>,
   watch: ExporterWatch,
+  state: OwnedState,
 ): ExporterDriver<Options, Api> {
   const { role, name, needsDevice } = driver;
   return {
     role,
     name,
     needsDevice,
-    open: (services, options) => new WatchedExporter(name, driver.open(services, options), watch),
+    open: (services, options) =>
+      new WatchedExporter(name, driver.open(services, options), watch, state),
   };
 }
 
@@ -65,9 +72,11 @@ class WatchedExporter<Api> implements Exporter<Api> {
   readonly #name: string;
   readonly #inner: Exporter<Api>;
   readonly #watch: ExporterWatch;
+  readonly #state: OwnedState;
   #made = 0;
 
-  constructor(name: string, inner: Exporter<Api>, watch: ExporterWatch) {
+  constructor(name: string, inner: Exporter<Api>, watch: ExporterWatch, state: OwnedState) {
+    this.#state = state;
     this.#name = name;
     this.#inner = inner;
     this.#watch = watch;
@@ -79,7 +88,7 @@ class WatchedExporter<Api> implements Exporter<Api> {
 
   allocate(...[sizeBytes, wishes, control]: Parameters<Exporter<Api>["allocate"]>): Storage {
     const name = `${this.#name} buffer ${++this.#made}`;
-    const watched = new WatchedControl(control, name, this.#name, this.#watch);
+    const watched = new WatchedControl(control, name, this.#name, this.#watch, this.#state);
     const storage = this.#inner.allocate(sizeBytes, wishes, watched);
     this.#watch.happened(watched, ALLOCATE, `${sizeBytes} bytes`);
     this.#watch.made(watched);
@@ -272,8 +281,16 @@ class WatchedControl implements BufferControl, WatchedBuffer {
   isReleased = false;
   readonly #inner: BufferControl;
   readonly #watch: ExporterWatch;
+  readonly state: OwnedState;
 
-  constructor(inner: BufferControl, name: string, driverName: string, watch: ExporterWatch) {
+  constructor(
+    inner: BufferControl,
+    name: string,
+    driverName: string,
+    watch: ExporterWatch,
+    state: OwnedState,
+  ) {
+    this.state = state;
     this.#inner = inner;
     this.name = name;
     this.driverName = driverName;
@@ -289,10 +306,12 @@ class WatchedControl implements BufferControl, WatchedBuffer {
   }
 
   get attachments(): BufferControl["attachments"] {
+    this.#watch.asked(this);
     return this.#inner.attachments;
   }
 
   get isPinned(): boolean {
+    this.#watch.asked(this);
     return this.#inner.isPinned;
   }
 

@@ -34,8 +34,6 @@ export interface WorldKind {
   readonly firstDmaAddress?: number;
   /** Events of different lanes change places when they are due within so many ns; default 10,000. */
   readonly slackNs?: number;
-  /** Buffers of one exporter have nothing in common that a step on one could change for another. Reduction relies on it. */
-  readonly buffersShareNothing?: boolean;
 }
 
 /** What one run brings along. */

@@ -21,7 +21,9 @@ import {
 import type { Violation } from "../checker/violation.ts";
 import type { Decisions } from "../explorer/decisions.ts";
 import type { RuleId } from "../rules/rule.ts";
+import { lookAtPlace, lookAtUsers, touchBuffer } from "./buffer-touches.ts";
 import type { DmaEngine } from "./dma-engine.ts";
+import type { OwnedState } from "./driver-state.ts";
 import { type CallFault, FAULT_LABELS, type FaultKind } from "./fault-kind.ts";
 import type { Ground } from "./ground.ts";
 import { GroundClock } from "./ground-clock.ts";
@@ -29,8 +31,9 @@ import { judgeOf } from "./ground-devices.ts";
 import type { GroundDma } from "./ground-dma.ts";
 import type { GroundMemory } from "./ground-memory.ts";
 import { LightGround } from "./light-ground.ts";
+import { SyncTouches } from "./sync-touches.ts";
 import { Touches } from "./touches.ts";
-import { TRANSITIONS } from "./transition.ts";
+import { TRANSITIONS, type Transition } from "./transition.ts";
 import { type ExporterWatch, type WatchedBuffer, watchedExporter } from "./watched-exporter.ts";
 import { withoutPlaces } from "./without-places.ts";
 import type { StoryLine, WorldKind, WorldOptions, WorldRun } from "./world-options.ts";
@@ -42,6 +45,9 @@ const LINES_MAX = 10_000;
 export function createWorld(options: WorldOptions): World {
   return new World(options, options);
 }
+
+/** Importers are told of these. */
+const TELLS: ReadonlySet<Transition> = new Set(["move", "move refused", "revoke"]);
 
 export class World implements ExporterWatch {
   readonly platform: Platform;
@@ -63,21 +69,19 @@ export class World implements ExporterWatch {
   step = 0;
   /** `false` in the liveness phase: nothing breaks any more. */
   hasFaults = true;
-  readonly #kind: WorldKind;
   readonly #run: WorldRun;
   readonly #faultsMax: number;
   readonly #light: LightGround;
   #actor = "the world";
-  /** The buffer that something happened to last. */
-  #current: WatchedBuffer | undefined;
+  #sync: SyncTouches | undefined;
 
   constructor(kind: WorldKind, run: WorldRun) {
-    this.#kind = kind;
     this.#run = run;
     this.#faultsMax = run.faults === undefined ? 0 : (run.faultsMax ?? 1);
     this.decisions = run.decisions;
     this.touches = new Touches(run.subjects);
     this.clock = new GroundClock(kind.slackNs ?? 10_000);
+    this.clock.touches = this.touches;
     this.#light = new LightGround(this, this.clock, kind);
     this.memory = this.#light.memory;
     this.dma = this.#light.dma;
@@ -108,7 +112,8 @@ export class World implements ExporterWatch {
     deviceId: string | undefined,
     options: Options,
   ): OpenedExporter<Api> {
-    const watched = watchedExporter(driver, this);
+    const device = deviceId === undefined ? undefined : this.device(deviceId);
+    const watched = watchedExporter(driver, this, this.stateOf(device));
     return this.framework.openExporter(watched, deviceId, options);
   }
 
@@ -118,6 +123,16 @@ export class World implements ExporterWatch {
     options: Options,
   ): Opened<Api> {
     return this.framework.openImporter(driver, deviceId, options);
+  }
+
+  /** The state of the driver on this device; of none: of all without one. */
+  stateOf(device: Device | undefined): OwnedState {
+    return this.#light.stateOf(device);
+  }
+
+  /** Drivers are called back, by a fence that signals or because a buffer moves: any of them may be. */
+  calledBack(): void {
+    this.#light.calledBack();
   }
 
   engineOf(device: Device): DmaEngine {
@@ -213,39 +228,48 @@ export class World implements ExporterWatch {
     return this.#run.checker?.deviceWork(segments);
   }
 
-  /** The name under which steps on a buffer of a watched exporter declare that they touch it. */
-  nameOf({ reservation, name }: DmaBuf): string {
-    const watched = this.buffers.find(({ control }) => control.reservation === reservation);
-    return watched === undefined ? name : this.#sharedBy(watched);
-  }
-
-  /** What buffers of one driver share, unless the scenario says that it is nothing. */
-  #sharedBy({ driverName, name }: WatchedBuffer): string {
-    return this.#kind.buffersShareNothing === true ? name : driverName;
+  /** The step under way asks where the buffer is, or whether it may be used at all. */
+  looksAt({ reservation }: DmaBuf): void {
+    if (this.touches.isOn) {
+      const watched = this.buffers.find(({ control }) => control.reservation === reservation);
+      lookAtPlace(this.touches, watched?.name ?? reservation.label);
+    }
   }
 
   // What watched exporters tell.
 
+  /** Its exporter asks who needs it where it is. */
+  asked(buffer: WatchedBuffer): void {
+    if (this.touches.isOn) {
+      lookAtUsers(this.touches, buffer.name);
+    }
+  }
+
   made(buffer: WatchedBuffer): void {
+    if (this.touches.isHeard) {
+      buffer.control.reservation.domain.observer = this.#syncTouches();
+    }
     this.buffers.push(buffer);
   }
 
   happened(buffer: WatchedBuffer, now: number, detail: string): void {
     this.#run.counts?.count(buffer.last, now);
     buffer.last = now;
-    if (this.touches.isHeard) {
-      this.touches.add(this.touches.subject(this.#sharedBy(buffer)), true);
+    if (this.touches.isOn) {
+      touchBuffer(this.touches, buffer.name, now);
+      buffer.state.called();
+      if (TELLS.has(TRANSITIONS[now] as Transition)) {
+        this.calledBack();
+      }
     }
-    this.#current = buffer;
     if (this.isTold) {
       const after = detail === "" ? "" : ` (${detail})`;
       this.say(`${buffer.name}: ${TRANSITIONS[now]}${after}`);
     }
   }
 
-  /** The bit of the buffer that something happened to last. */
-  currentSubject(): number {
-    const current = this.#current;
-    return current === undefined ? 0 : this.touches.subject(this.#sharedBy(current));
+  #syncTouches(): SyncTouches {
+    this.#sync ??= new SyncTouches(this.touches, this);
+    return this.#sync;
   }
 }

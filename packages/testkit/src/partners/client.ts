@@ -22,6 +22,7 @@ import {
   usageBefore,
 } from "@peerbuf/core";
 import { type Script, type Step, step, waitFence } from "../explorer/step.ts";
+import type { DmaEngine } from "../ground/dma-engine.ts";
 import type { World } from "../ground/world.ts";
 
 export interface ClientOptions {
@@ -47,6 +48,8 @@ const FOLLOWS_MAX = 16;
 export class Client {
   readonly importer: Importer;
   readonly device: Device;
+  /** Made at once: lanes are numbered as they come, whatever the schedule. */
+  readonly #engine: DmaEngine;
   readonly #world: World;
   readonly #options: ClientOptions;
   #context: FenceContext | undefined;
@@ -59,6 +62,7 @@ export class Client {
   constructor(world: World, deviceId: string, options: ClientOptions = {}) {
     this.#world = world;
     this.device = world.device(deviceId);
+    this.#engine = world.engineOf(this.device);
     this.#options = options;
     const { lifetime = "movable", types = BOTH } = options;
     this.importer =
@@ -71,6 +75,7 @@ export class Client {
   *use(buffer: DmaBuf): Script {
     try {
       yield ATTACH;
+      this.#world.looksAt(buffer);
       this.#attachment = buffer.attach(this.importer);
       for (let use = 0; use < (this.#options.uses ?? 1); use++) {
         yield* this.#once(buffer, this.#attachment);
@@ -85,6 +90,7 @@ export class Client {
     const { direction = "to-device" } = this.#options;
     for (let follows = 0; follows < FOLLOWS_MAX; follows++) {
       yield MAP;
+      this.#world.looksAt(buffer);
       const mapping = attachment.map(direction);
       this.#mapping = mapping;
       const mustWait = mapping.ready?.poll() === false;
@@ -106,8 +112,11 @@ export class Client {
     const before = usageBefore(isRead ? "read" : "write");
     yield {
       label: "starts its device",
-      touches: [this.#world.nameOf(buffer)],
-      until: () => mapping.isStale || buffer.reservation.testSignaled(before),
+      touches: [],
+      until: () => {
+        this.#world.looksAt(buffer); // What is stale it has made so.
+        return mapping.isStale || buffer.reservation.testSignaled(before);
+      },
     };
     if (mapping.isStale) {
       return false;
@@ -119,9 +128,8 @@ export class Client {
     const late = mapping.ready?.poll() === false;
     const fence = this.#begin(buffer, isRead);
     let isDone = false;
-    const engine = this.#world.engineOf(this.device);
     const kind = isRead ? "read" : "write";
-    engine.start(mapping.segments, 0, local.length, kind, local, (ok) => {
+    this.#engine.start(mapping.segments, 0, local.length, kind, local, (ok) => {
       isDone = ok;
       this.#work = undefined;
       fence.signal();

@@ -34,6 +34,7 @@ import {
   type Storage,
 } from "@peerbuf/core";
 import { DMA_ENGINE, type DmaEngine } from "../ground/dma-engine.ts";
+import { DRIVER_STATE, type DriverState, type StatePart } from "../ground/driver-state.ts";
 
 export interface MovingExporterApi {
   /** Moves every buffer that may move to its other place; says how many did. */
@@ -64,6 +65,7 @@ export const movingExporter: ExporterDriver<undefined, MovingExporterApi> = defi
       device: services.get(DEVICE),
       memory: services.get(HOST_MEMORY),
       engine: services.get(DMA_ENGINE),
+      state: services.get(DRIVER_STATE),
       timeline: () =>
         domain.createContext({ driverName: "moving", timelineName: `copies of buffer ${++made}` }),
     };
@@ -98,6 +100,7 @@ interface Parts {
   readonly memory: HostMemory;
   readonly bar: Bar;
   readonly engine: DmaEngine;
+  readonly state: DriverState;
   /** Copies of different buffers end in any order, so each buffer has a timeline of its own. */
   timeline(): FenceContext;
 }
@@ -126,12 +129,15 @@ class MovingBuffer {
   readonly #timeline: FenceContext;
   #seqno = 0;
   #isCopying = false;
+  /** The rest of its state changes with the place of the buffer, which is seen without it. */
+  readonly #copying: StatePart;
   /** Both made once a place: the same object may serve many mappings. */
   #there: Placement | undefined;
 
   constructor(parts: Parts, control: BufferControl, home: PhysicalRanges) {
     this.#parts = parts;
     this.#timeline = parts.timeline();
+    this.#copying = parts.state.part(`copy from ${home.start(0)}`);
     this.#control = control;
     this.#home = home;
   }
@@ -155,6 +161,7 @@ class MovingBuffer {
 
   /** False: it is pinned, or a copy is under way already. */
   move(to: Place): boolean {
+    this.#copying.looks();
     if (this.#control.isPinned || this.#isCopying) {
       return false;
     }
@@ -220,10 +227,12 @@ class MovingBuffer {
     this.#pages = to === "system" ? memory.allocate(from.sizeBytes) : undefined;
     this.#place = to;
     this.#there = undefined;
+    this.#copying.changes();
     this.#isCopying = true;
     const fence = new SoftwareFence(this.#timeline, ++this.#seqno);
     const target = this.#ranges();
     const finish = (): void => {
+      this.#copying.changes();
       this.#isCopying = false;
       if (leaving !== undefined) {
         memory.free(leaving);
