@@ -1,8 +1,8 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --no-allocation-site-pretenuring
 /**
  * Explores every driver that comes with the project, with faults and the checker on, and prints what was done: not one
- * rule is broken. `node .ci/explore-shipped.js [schedules]`: so many in the explorer's own world, and so many again on the modelled
- * machine; 200,000 unless stated. Needs the packages built.
+ * rule is broken. `.ci/explore-shipped.js [schedules]`: so many in the explorer's own world, and so many again on the modelled
+ * machine; 200,000 unless stated. Needs the packages built. The flag: see `packages/cli/src/driver-kit/kit-process.ts`.
  */
 import { availableParallelism } from "node:os";
 import { exploreAllInWorkers, FAULT_KINDS } from "@peerbuf/testkit";

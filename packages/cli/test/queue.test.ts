@@ -129,6 +129,19 @@ describe.skipIf(!HAS_REDIS || !existsSync(CHILD))(`a campaign over a queue${WHY_
     expect(ran.stdout).toContain("made no progress within 3 s");
   });
 
+  it("is refused, in a sentence, by a Redis that only reads", async () => {
+    const replica = await startRedis("--replicaof", "127.0.0.1 1");
+    onTestFinished(() => replica.stop());
+    const cwd = folderWith({ "driver.ts": heapWith("") });
+
+    const ran = await peerbuf(["explore", "driver.ts", "--queue", replica.url], { cwd });
+
+    expect(ran).toMatchObject({ code: 2, stdout: "" });
+    expect(ran.stderr).toMatch(
+      /^peerbuf: redis:.*this Redis cannot keep a campaign \(READONLY.*\n$/,
+    );
+  });
+
   it("is over, in a sentence, when Redis goes away or forgets", async () => {
     const mortal = await startRedis();
     const gone = await openDoor(mortal.url, { awayMs: 500 });

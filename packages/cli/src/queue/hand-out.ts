@@ -52,6 +52,8 @@ export async function exploreWithOthers(
       signal.removeEventListener("abort", stop);
       await Promise.race([door.lost.catch(() => undefined), helper.end()]);
     }
+  } catch (error) {
+    throw door.told(error);
   } finally {
     await hands.close();
     await door.close();

@@ -41,6 +41,8 @@ export async function helpOthers(
       await Promise.race([door.lost.catch(() => undefined), helper.end()]);
     }
     return { shares: helper.shares, schedules: helper.schedules };
+  } catch (error) {
+    throw door.told(error);
   } finally {
     await hands.close();
     await door.close();

@@ -15,6 +15,8 @@ export interface RedisDoor {
   /** Says that whoever opened this is still there. */
   announce(key: string): Promise<void>;
   isAnnounced(key: string): Promise<boolean>;
+  /** An `InputError` for what Redis refuses to do (it only reads, its memory is used up); anything else as it is. */
+  told(error: unknown): unknown;
   close(): Promise<void>;
 }
 
@@ -139,6 +141,15 @@ class Door implements RedisDoor {
   async isAnnounced(key: string): Promise<boolean> {
     // While Redis is away for a moment, nothing is known to have ended.
     return (await this.#client.exists(key).catch(() => 1)) === 1;
+  }
+
+  told(error: unknown): unknown {
+    if (!(error instanceof Error && error.name === "ReplyError")) {
+      return error;
+    }
+    const cause = `this Redis cannot keep a campaign (${error.message.split("\n")[0]})`;
+    const remedy = "Name one that can be written to and has memory left";
+    return new InputError({ source: this.#source, cause, remedy }, { cause: error });
   }
 
   async close(): Promise<void> {
