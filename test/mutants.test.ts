@@ -75,6 +75,9 @@ describe("mutants", () => {
       const { violations } = await contractFor(mutant);
 
       expect(violations.map(({ rule }) => rule)).toContain(mutant.rules[0]);
+      if (mutant.isExact === true) {
+        expect(violations[0]?.rule).toBe(mutant.rules[0]);
+      }
     },
   );
 

@@ -12,6 +12,8 @@ export interface Mutant {
   readonly rules: readonly [RuleId, ...RuleId[]];
   /** `contract`: found by the suite. `explorer`: it takes a certain order of events. */
   readonly by: "contract" | "explorer";
+  /** Its rule is the first that is said: nothing that follows from the mistake comes before it. */
+  readonly isExact?: boolean;
   /** What its author got wrong. */
   readonly mistake: string;
   readonly driver: ExporterDriver<undefined, object> | ImporterDriver<undefined, object>;

@@ -3,10 +3,17 @@ import * as bytes from "./exporters/bytes.ts";
 import { cardCheck } from "./exporters/family.ts";
 import * as memory from "./exporters/memory.ts";
 import * as motion from "./exporters/motion.ts";
+import * as again from "./exporters/pages-again.ts";
 import * as placement from "./exporters/placement.ts";
+import { vramCheck } from "./exporters/vram-family.ts";
+import * as vramMotion from "./exporters/vram-motion.ts";
+import * as vramPlaces from "./exporters/vram-places.ts";
+import * as vramWork from "./exporters/vram-work.ts";
 import { goodCard } from "./good/card.ts";
 import { goodPages } from "./good/pages.ts";
 import { goodMovable, goodPinned, goodRevocable } from "./good/reader.ts";
+import { UNUSUAL_EXPORTERS } from "./good/unusual-exporters.ts";
+import { goodVram } from "./good/vram.ts";
 import * as addressing from "./importers/addressing.ts";
 import { readerCheck } from "./importers/family.ts";
 import * as lifetime from "./importers/lifetime.ts";
@@ -19,6 +26,10 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...placement,
   ...motion,
   ...bytes,
+  ...again,
+  ...vramMotion,
+  ...vramWork,
+  ...vramPlaces,
   ...lifetime,
   ...addressing,
   ...waiting,
@@ -29,6 +40,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
 export const GOOD_DRIVERS: readonly Pick<Mutant, "driver" | "check">[] = [
   { driver: goodPages },
   { driver: goodCard, check: cardCheck },
+  { driver: goodVram, check: vramCheck },
+  ...UNUSUAL_EXPORTERS,
   { driver: goodMovable, check: readerCheck },
   { driver: goodRevocable, check: readerCheck },
   { driver: goodPinned, check: readerCheck },

@@ -74,8 +74,8 @@ export function copyChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>
   const midway: Body = async (session, exporter) => {
     claimed(tested.check.move, "move");
     const pages = session.memory.allocate(HELD_BYTES);
-    const held = new HeldBuffer(tested, session, exporter, "movable");
     try {
+      const held = new HeldBuffer(tested, session, exporter, "movable");
       await held.fill();
       await outOf(session, held.buffer, pages, patternOf(1, HELD_BYTES), undefined);
       for (let round = 1; round <= 2; round++) {
@@ -99,8 +99,8 @@ export function copyChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>
       throw new NotClaimed("this world has no engine that fails");
     }
     const pages = session.memory.allocate(HELD_BYTES);
-    const held = new HeldBuffer(tested, session, exporter, "movable");
     try {
+      const held = new HeldBuffer(tested, session, exporter, "movable");
       await held.fill();
       const importer = bringing(session.probe(1, "pinned"), pages.ranges);
       const attachment = held.buffer.attach(importer);

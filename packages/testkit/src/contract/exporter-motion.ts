@@ -262,16 +262,15 @@ export function motionChecks<Options, Api>(
 /** Who is not told may learn it from the checker: a second mapping shows where the bytes are now. */
 async function demandTold<Options, Api>(
   session: Session,
-  { buffer, mapping, probe }: HeldBuffer<Options, Api>,
+  { buffer, wasTold }: HeldBuffer<Options, Api>,
   moves: number,
 ): Promise<void> {
-  const isTold = mapping.isStale && probe.told === moves;
-  if (!isTold) {
+  if (!wasTold) {
     const other = buffer.attach(session.probe(1, "movable"));
     other.map("to-device").unmap();
     other.detach();
   }
-  session.demand("EXP-032", isTold, `move ${moves}: the importer was not told`);
+  session.demand("EXP-032", wasTold, `move ${moves}: the importer was not told`);
 }
 
 /** The CPU, where it may, sees what a device wrote; and what it writes the device sees. */

@@ -36,6 +36,8 @@ export class HeldBuffer<Options, Api> {
   readonly #session: Session;
   readonly #api: Api;
   readonly #tested: ExporterUnderTest<Options, Api>;
+  /** How often the importer had been told when the last move began. */
+  #toldBefore = 0;
   /** Of the bytes that were written last. */
   #seed = 1;
 
@@ -67,6 +69,7 @@ export class HeldBuffer<Options, Api> {
   async move(): Promise<void> {
     const { check } = this.#tested;
     const move = claimed(check.move, "move");
+    this.#toldBefore = this.probe.told;
     await this.#session.refusal(() => move.call(check, this.#api, this.buffer), "a move");
     await this.#session.ticks(2); // Some evict in a task of their own.
     const { reservation } = this.buffer;
@@ -76,6 +79,11 @@ export class HeldBuffer<Options, Api> {
       this.#session.demand("SYN-015", false, text);
       throw new Stopped(text);
     }
+  }
+
+  /** Its importer heard of the last move, once. */
+  get wasTold(): boolean {
+    return this.mapping.isStale && this.probe.told === this.#toldBefore + 1;
   }
 
   /** Unless the buffer moves in quiet times, what follows a move cannot be looked at. */
@@ -99,6 +107,11 @@ export class HeldBuffer<Options, Api> {
     const names = { driverName: SUITE, timelineName: name };
     const work = new SoftwareFence(domain.createContext(names), 1);
     this.buffer.addFence(work, usage);
+    this.#session.atLast(() => {
+      if (!work.isSignaled) {
+        work.signal();
+      }
+    });
     return work;
   }
 

@@ -14,7 +14,6 @@ import {
   type Lifetime,
   type Mapping,
   type MappingOffer,
-  NegotiationError,
   PeerbufError,
   type Platform,
 } from "@peerbuf/core";
@@ -26,6 +25,7 @@ import type { CheckResult, ContractCheck } from "./contract.ts";
 import type { ContractWorld, OpenWorld, WorldWishes } from "./contract-world.ts";
 import { Findings } from "./findings.ts";
 import { type Probe, probeOn } from "./probe.ts";
+import { isRefusal } from "./refusal.ts";
 
 /** Times that a wait lets the world come to rest before it is given up. */
 const ROUNDS_MAX = 1000;
@@ -76,6 +76,7 @@ export class Session {
   readonly world: ContractWorld;
   readonly framework: Framework;
   readonly findings: Findings;
+  readonly #lastSteps: (() => void)[] = [];
   readonly #checker: Checker;
   readonly #rules: readonly RuleId[];
   readonly #about: string;
@@ -109,11 +110,19 @@ export class Session {
         this.#failed(error);
       }
     }
+    for (const step of this.#lastSteps) {
+      step();
+    }
     await this.#restAtLast();
     this.#checker.atRest();
     this.#close(note !== undefined);
     await this.#restAtLast();
     return note;
+  }
+
+  /** Done when the body is over, however it ends: a driver is not to wait for the suite. */
+  atLast(step: () => void): void {
+    this.#lastSteps.push(step);
   }
 
   /** This must hold. */
@@ -260,14 +269,8 @@ export class Session {
 
   /** A driver that declines what a check tries, with its reasons, does not claim it; but it must do something. */
   #noteOf(error: unknown): string | undefined {
-    const rule = this.#rules[0] ?? "";
-    const isDeclined = error instanceof NegotiationError && !MUST_SUCCEED.has(rule);
-    const hasNoRoom =
-      error instanceof PeerbufError &&
-      error.code === "MEMORY_EXHAUSTED" &&
-      rule.startsWith("EXP") &&
-      !ABOUT_ROOM.has(rule);
-    return error instanceof NotClaimed || isDeclined || hasNoRoom ? messageOf(error) : undefined;
+    const isNo = error instanceof NotClaimed || isRefusal(error, this.#rules[0] ?? "");
+    return isNo ? messageOf(error) : undefined;
   }
 
   #failed(error: unknown): void {
@@ -303,12 +306,6 @@ const violationOf = (rule: RuleId, subject: string, text: string): Violation => 
   step: 0,
   actor: "",
 });
-
-/** The plain use of an importer: there is nothing to decline. */
-const MUST_SUCCEED: ReadonlySet<string> = new Set(["IMP-030"]);
-
-/** Checks that a driver without room for their buffers breaks; others do not apply to so small a memory. */
-const ABOUT_ROOM: ReadonlySet<string> = new Set(["EXP-021", "EXP-035", "EXP-036", "EXP-037"]);
 
 const holder = defineImporter<undefined, HostMemory>({
   name: "contract-memory",
