@@ -7,6 +7,8 @@
  * To be told of a collection costs more than a system call, and most handles are closed soon. So a new one
  * is held for a moment, 100 ms or until 256 newer ones, and only what is still open then is watched.
  */
+// Node's own, also where a window has another (Electron).
+import { setTimeout } from "node:timers";
 import { findMaker } from "./maker.ts";
 
 export interface OpenHandle {
