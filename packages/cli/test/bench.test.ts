@@ -38,7 +38,9 @@ const NAMES = [
       ]
     : []),
   "testkit.schedules",
-  "testkit.reduction",
+  "testkit.reduction-two-importers",
+  "testkit.reduction-two-buffers",
+  "testkit.reduction-pinned-and-movable",
 ];
 
 describe("bench", () => {

@@ -4,7 +4,7 @@ import type { Bench } from "./bench.ts";
 import { capturedPairs } from "./captured-pairs.ts";
 import { clockEvents } from "./clock.ts";
 import { dma2MiB, dma4KiB, dma64KiB, dmaIommu2MiB } from "./dma.ts";
-import { explorerRate, explorerReduction } from "./explorer.ts";
+import { explorerRate } from "./explorer.ts";
 import { fenceMerge, reservationAdds } from "./fences.ts";
 import { fleetMemory, fleetTime } from "./fleet.ts";
 import { bracket, wait } from "./linux-access.ts";
@@ -17,6 +17,7 @@ import {
 import { machineMemory } from "./machine-memory.ts";
 import { mapCycle, pinCycle } from "./map-cycle.ts";
 import { mapCycleMemory } from "./map-cycle-memory.ts";
+import { explorerReductions } from "./reduction.ts";
 import { iommuRequests } from "./requests.ts";
 import { timedTransfers } from "./transfers.ts";
 
@@ -46,5 +47,5 @@ export const BENCHES: readonly Bench[] = [
   machineMemory,
   ...LINUX,
   explorerRate,
-  explorerReduction,
+  ...explorerReductions,
 ];

@@ -1,8 +1,7 @@
 /**
- * Explorer: schedules a second of two importers that attach, map and read one buffer while it moves; and what
- * partial-order reduction saves of an exhaustive search.
+ * Explorer: schedules a second of two importers that attach, map and read one buffer while it moves.
  *
- * The bars are for processor time of one core: another process on the same machine takes nothing away from them.
+ * The bar is for processor time of one core: another process on the same machine takes nothing away from them.
  */
 import { EXAMPLES, explore, type Scenario } from "@peerbuf/testkit";
 import { type Bench, type BenchResult, meets, rounded } from "./bench.ts";
@@ -10,7 +9,6 @@ import { medianOf } from "./measure.ts";
 
 const SCHEDULES = 20_000;
 const RATE_BAR = { value: ">= 20000" };
-const REDUCTION_BAR = { ratio: ">= 10" };
 
 export const explorerRate: Bench = {
   name: "testkit.schedules",
@@ -30,27 +28,6 @@ export const explorerRate: Bench = {
       value: rounded(value),
       bar: RATE_BAR,
       ok: meets(RATE_BAR, value, undefined),
-    };
-  },
-};
-
-/** Both searches see everything that up to two preemptions can do: the same outcomes, in fewer schedules. */
-export const explorerReduction: Bench = {
-  name: "testkit.reduction",
-  async run(): Promise<BenchResult> {
-    const scenario = example("two-buffers");
-    const options = { strategy: "exhaustive", schedules: 100_000, preemptionsMax: 2 } as const;
-    const plain = await explore(scenario, { ...options, reduction: false });
-    const reduced = await explore(scenario, options);
-    const ratio = plain.schedules / reduced.schedules;
-    return {
-      name: this.name,
-      unit: "schedules",
-      value: reduced.schedules,
-      baseline: { name: "plain exhaustive search", value: plain.schedules },
-      ratio: rounded(ratio),
-      bar: REDUCTION_BAR,
-      ok: plain.isComplete && reduced.isComplete && meets(REDUCTION_BAR, reduced.schedules, ratio),
     };
   },
 };
