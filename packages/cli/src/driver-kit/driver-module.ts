@@ -2,12 +2,13 @@
  * Driver module: finds the driver in a file of somebody else's.
  *
  * TypeScript is loaded by jiti, which strips types and resolves as Node does; `.js` and `.mjs` files go to
- * Node itself. `@peerbuf/core` and `@peerbuf/testkit` are always the ones of this command, so that a driver and its
+ * Node itself. `@peerbuf/core`, `machine` and `testkit` are always the ones of this command, so that a driver and its
  * checker mean the same classes. Everything that is wrong with the module is an `InputError` that says what to do.
  */
 import { existsSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { type ExporterDriver, type ImporterDriver, InputError } from "@peerbuf/core";
+import type { DeviceModel } from "@peerbuf/machine";
 import type { DriverCheck } from "@peerbuf/testkit";
 import { createJiti } from "jiti";
 
@@ -16,6 +17,14 @@ export type AnyDriver = ExporterDriver<undefined, object> | ImporterDriver<undef
 export interface DriverModule {
   readonly driver: AnyDriver;
   readonly check: DriverCheck<undefined, object>;
+  /** Of a driver that programs registers: its device. Undefined: the light world will do. */
+  readonly machine: DriverMachine | undefined;
+}
+
+/** What a module exports as `machine`. */
+export interface DriverMachine {
+  /** A new model of the device; it finds a register BAR of 64 KiB and a memory BAR of 128 KiB. */
+  model(): DeviceModel;
 }
 
 /** The export that is looked for when none is named. */
@@ -49,7 +58,11 @@ async function importModule(path: string): Promise<Record<string, unknown>> {
   const jiti = createJiti(import.meta.url, {
     fsCache: false,
     interopDefault: false,
-    alias: { "@peerbuf/core": ours("@peerbuf/core"), "@peerbuf/testkit": ours("@peerbuf/testkit") },
+    alias: {
+      "@peerbuf/core": ours("@peerbuf/core"),
+      "@peerbuf/machine": ours("@peerbuf/machine"),
+      "@peerbuf/testkit": ours("@peerbuf/testkit"),
+    },
   });
   try {
     return (await jiti.import(path)) as Record<string, unknown>;
@@ -110,8 +123,7 @@ function driverIn(
       remedy: "A driver is what defineExporter or defineImporter returns",
     });
   }
-  const own = (found as { readonly check?: unknown }).check;
-  const check = own ?? (exportName === EXPORT_DEFAULT ? exported["check"] : undefined) ?? {};
+  const check = partOf(found, exportName, exported, "check") ?? {};
   if (typeof check !== "object" || check === null) {
     throw new InputError({
       source: path,
@@ -120,7 +132,34 @@ function driverIn(
     });
   }
   requireStart(path, driver, check);
-  return { driver, check: check as DriverModule["check"] };
+  const machine = partOf(found, exportName, exported, "machine");
+  requireModel(path, machine);
+  return {
+    driver,
+    check: check as DriverModule["check"],
+    machine: machine as DriverMachine | undefined,
+  };
+}
+
+/** Beside the driver, in the object that holds it, or in the module. */
+const partOf = (
+  found: unknown,
+  exportName: string,
+  exported: Readonly<Record<string, unknown>>,
+  name: string,
+): unknown =>
+  (found as Readonly<Record<string, unknown>>)[name] ??
+  (exportName === EXPORT_DEFAULT ? exported[name] : undefined);
+
+function requireModel(path: string, machine: unknown): void {
+  const model = (machine as { readonly model?: unknown } | undefined)?.model;
+  if (machine !== undefined && typeof model !== "function") {
+    throw new InputError({
+      source: path,
+      cause: `its "machine" is ${nameOf(machine)} without a way to make a device model`,
+      remedy: "Write: export const machine = { model: () => createYourDevice() }",
+    });
+  }
 }
 
 /** Only its author knows how an importer is used. */

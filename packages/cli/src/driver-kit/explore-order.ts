@@ -15,10 +15,10 @@ import {
   replay,
   type Scenario,
   type StrategyName,
-  scenariosFor,
 } from "@peerbuf/testkit";
 import { exploreWithOthers } from "../queue/hand-out.ts";
 import type { DriverModule } from "./driver-module.ts";
+import { scenariosOf } from "./driver-scenes.ts";
 import type { FindingBook } from "./finding-book.ts";
 import type { KitOrder } from "./kit-order.ts";
 import type { OrderContext } from "./run-order.ts";
@@ -61,13 +61,13 @@ export async function exploreDriver(
 /** The scenarios that were asked for, as far as they can begin with this driver at all. */
 async function playable(
   order: KitOrder,
-  { driver, check }: DriverModule,
+  module: DriverModule,
   book: FindingBook,
   { tell }: OrderContext,
 ): Promise<Scenario[]> {
   const playable: Scenario[] = [];
   let refusal = "";
-  for (const scenario of chosen(order, scenariosFor(driver, check))) {
+  for (const scenario of chosen(order, scenariosOf(module))) {
     tell({ kind: "progress", done: 0, what: scenario.name });
     const why = await whyNot(scenario);
     if (why === undefined) {
@@ -80,7 +80,7 @@ async function playable(
   if (playable.length === 0 && order.task === "explore") {
     throw new InputError({
       source: order.source,
-      cause: `no scenario can begin with its driver "${driver.name}": ${refusal}`,
+      cause: `no scenario can begin with its driver "${module.driver.name}": ${refusal}`,
       remedy: "check.options are what it is opened with; peerbuf check says which rules it breaks",
     });
   }
@@ -158,13 +158,13 @@ function exploreWithQueue(
   context: OrderContext,
 ): Promise<ExploreReport[]> {
   const { path, source, workers, heapMiB } = order;
-  const { driver, check } = module;
+  const { driver } = module;
   return exploreWithOthers(campaigns, {
     url,
     path,
     file: source,
     driver: driver.name,
-    scenarios: scenariosFor(driver, check),
+    scenarios: scenariosOf(module),
     workers,
     heapMiB,
     signal: context.signal,
@@ -193,13 +193,13 @@ function note(book: FindingBook, report: ExploreReport): void {
 
 export async function replayOne(
   token: string,
-  { driver, check }: DriverModule,
+  module: DriverModule,
   book: FindingBook,
   { tell }: OrderContext,
 ): Promise<void> {
   tell({ kind: "stage", stage: "explore", total: 0 });
   tell({ kind: "progress", done: 0, what: "a replay" });
-  const report = await replay(scenariosFor(driver, check), token, { checker: createChecker });
+  const report = await replay(scenariosOf(module), token, { checker: createChecker });
   if (report.nondeterminism !== undefined) {
     throw notDetermined(report.scenario, report.nondeterminism.text);
   }

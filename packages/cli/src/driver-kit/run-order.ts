@@ -2,16 +2,9 @@
  * Run order: one order carried out on a driver that is loaded: open it once, hold the contract against it, explore.
  */
 import { InputError } from "@peerbuf/core";
-import {
-  type Contract,
-  createWorld,
-  type ExporterCheck,
-  exporterContract,
-  type ImporterCheck,
-  importerContract,
-} from "@peerbuf/testkit";
 import { helpOthers } from "../queue/help-others.ts";
 import type { DriverModule } from "./driver-module.ts";
+import { contractOf, worldOf } from "./driver-scenes.ts";
 import { exploreDriver, replayOne } from "./explore-order.ts";
 import { FindingBook } from "./finding-book.ts";
 import type { KitMessage, KitOrder } from "./kit-order.ts";
@@ -47,10 +40,11 @@ export async function runOrder(
 }
 
 /** A driver that cannot be opened at all is not one that breaks a rule. */
-function openOnce({ source }: KitOrder, { driver, check }: DriverModule): void {
-  const world = createWorld({ decisions: { choose: () => 0 } });
+function openOnce({ source }: KitOrder, module: DriverModule): void {
+  const { driver, check } = module;
   const { options } = check;
   try {
+    const world = worldOf(module);
     const opened =
       driver.role === "exporter"
         ? world.framework.openExporter(driver, driver.needsDevice ? "gpu0" : undefined, options)
@@ -62,7 +56,9 @@ function openOnce({ source }: KitOrder, { driver, check }: DriverModule): void {
       source,
       cause: `its driver "${driver.name}" cannot be opened: ${text}`,
       remedy:
-        "open() finds CLOCK, FENCES, HOST_MEMORY, and with a device DEVICE, BARS, DEVICE_DMA and DMA_ENGINE",
+        module.machine === undefined
+          ? "open() finds CLOCK, FENCES, HOST_MEMORY, and with a device DEVICE, BARS, DEVICE_DMA and DMA_ENGINE"
+          : "machine.model() gives a device model that fits a slot with a register BAR and a memory BAR, and open() its registers",
     });
   }
 }
@@ -82,9 +78,3 @@ async function holdContract(
     book.noteCheck(await check.run());
   }
 }
-
-/** The suite for its role: `driver-module.ts` made sure that the check fits. */
-const contractOf = ({ driver, check }: DriverModule): Contract =>
-  driver.role === "exporter"
-    ? exporterContract(driver, check as ExporterCheck)
-    : importerContract(driver, check as ImporterCheck);

@@ -2,13 +2,9 @@
  * Scenario source: where a worker thread gets the scenarios of somebody's driver: it loads the module itself.
  */
 import { isMainThread } from "node:worker_threads";
-import {
-  createChecker,
-  type ScenarioSet,
-  type ScenarioSource,
-  scenariosFor,
-} from "@peerbuf/testkit";
+import { createChecker, type ScenarioSet, type ScenarioSource } from "@peerbuf/testkit";
 import { loadDriver } from "./driver-module.ts";
+import { scenariosOf } from "./driver-scenes.ts";
 import { tellUnheard } from "./unheard.ts";
 
 /** Plain data: it is sent to other threads. */
@@ -28,14 +24,14 @@ if (!isMainThread) {
 /** What the worker thread calls, by its name. */
 export function driverScenarios(place: DriverPlace): Promise<ScenarioSet> {
   const key = `${place.exportName} ${place.path}`;
-  const known = loaded.get(key) ?? scenariosOf(place);
+  const known = loaded.get(key) ?? loadedFrom(place);
   loaded.set(key, known);
   return known;
 }
 
-async function scenariosOf({ path, exportName }: DriverPlace): Promise<ScenarioSet> {
-  const { driver, check } = await loadDriver(path, exportName);
-  return { scenarios: scenariosFor(driver, check), checker: createChecker };
+async function loadedFrom({ path, exportName }: DriverPlace): Promise<ScenarioSet> {
+  const module = await loadDriver(path, exportName);
+  return { scenarios: scenariosOf(module), checker: createChecker };
 }
 
 export const sourceOf = ({ path, exportName }: DriverPlace): ScenarioSource => ({

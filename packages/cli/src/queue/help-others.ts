@@ -1,8 +1,9 @@
 /**
  * Help others: shares of somebody else's exploration of the same driver, until it is enough.
  */
-import { Hands, scenariosFor } from "@peerbuf/testkit";
+import { Hands } from "@peerbuf/testkit";
 import type { DriverModule } from "../driver-kit/driver-module.ts";
+import { scenariosOf } from "../driver-kit/driver-scenes.ts";
 import type { HelpReport, KitMessage, KitOrder } from "../driver-kit/kit-order.ts";
 import { sourceOf } from "../driver-kit/scenario-source.ts";
 import { programOf } from "./program.ts";
@@ -17,13 +18,13 @@ export interface HelpContext {
 /** `InputError` for a Redis that is not there or goes away, and for a campaign of another program. */
 export async function helpOthers(
   order: KitOrder,
-  { driver, check }: DriverModule,
+  module: DriverModule,
   { tell, signal }: HelpContext,
 ): Promise<HelpReport> {
   const door = await openDoor(order.queue ?? "");
   const hands = new Hands(order);
   try {
-    const program = await programOf(order.path, driver.name, scenariosFor(driver, check));
+    const program = await programOf(order.path, module.driver.name, scenariosOf(module));
     const helper = new ShareTaker({
       door,
       program,

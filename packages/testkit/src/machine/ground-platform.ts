@@ -47,16 +47,18 @@ export class GroundPlatform implements Platform {
   }
 
   provide(device: Device | undefined, registry: ServiceRegistry): void {
+    const engine = device === undefined ? undefined : this.#engineOf(device.id);
     this.#inner.provide(device, {
       set: (token, service) => {
-        if (device !== undefined && Object.is(token, DEVICE_DMA)) {
+        if (engine !== undefined && Object.is(token, BARS)) {
+          registry.set(BARS, largestFirst(service as Bars));
+        } else if (device !== undefined && Object.is(token, DEVICE_DMA)) {
           registry.set(DEVICE_DMA, this.#noted(device, service as DeviceDma));
         } else {
           registry.set(token, service);
         }
       },
     });
-    const engine = device === undefined ? undefined : this.#engineOf(device.id);
     if (engine !== undefined) {
       registry.set(DMA_ENGINE, engine);
     }
@@ -141,6 +143,11 @@ export class GroundPlatform implements Platform {
     return held;
   }
 }
+
+/** The memory of a device of the kit is behind its first BAR; the largest one lies above 4 GiB wherever there is one. */
+const largestFirst = ({ memory }: Bars): Bars => ({
+  memory: [...memory].sort((one, other) => other.sizeBytes - one.sizeBytes),
+});
 
 /** Device addresses from `start` up to `end`. */
 interface Own {

@@ -15,6 +15,14 @@ export interface MachineScenario<Placed extends Models> extends Omit<Scenario, "
 /** Turns that start hardware come on top of those of a light world. */
 const TURNS_MAX = 2_000;
 
+/** The same scenario on a machine; devices are found by the roles that the machine gives them. */
+export const onMachine = (scenario: Scenario, options: MachineGroundOptions): Scenario => ({
+  ...scenario,
+  turnsMax: TURNS_MAX,
+  isTracked: false,
+  world: { ground: (world) => new MachineGround(world, options) },
+});
+
 export function machineScenario<Placed extends Models>(options: MachineScenario<Placed>): Scenario {
   const { ground, play, ...rest } = options;
   const grounds = new WeakMap<World, MachineGround<Placed>>();
