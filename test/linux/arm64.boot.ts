@@ -1,10 +1,10 @@
 /**
- * The real ABI on arm64: the tests below `abi/` that need no x86, on Debian's kernel for arm64 with a Node for
+ * The real ABI on arm64: the tests below `abi/`, and those of large pages below `pages/`, on Debian's kernel for arm64 with a Node for
  * arm64, under emulation.
  *
- * Run by `npm run test:linux -- arm64` only: it takes minutes and fetches 150 MB the first time.
+ * Run by `npm run test:linux -- arm64` only: it takes minutes and fetches some 300 MB the first time.
  */
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { armGuestOrReason } from "./guest/arm-files.ts";
 import { makeInitramfs } from "./guest/initramfs.ts";
 import { boot } from "./guest/qemu.ts";
@@ -15,34 +15,40 @@ const isAskedFor = process.env["PEERBUF_ARM64"] === "1";
 const tools = isAskedFor
   ? missingTools("qemu-system-aarch64")
   : "it is slow: npm run test:linux -- arm64";
-const guest = tools ?? armGuestOrReason(CACHE);
-const missing = typeof guest === "string" ? guest : undefined;
-if (missing !== undefined) {
-  console.warn(`the arm64 guest is skipped: ${missing}`);
-}
 
-it.skipIf(missing !== undefined)("everything in abi/ holds on Debian's arm64 kernel", async () => {
-  if (typeof guest === "string") {
-    return;
-  }
-  const { machine, kernel } = guest;
+/** Boots and runs the tests of a folder; the exit status. */
+async function run(
+  folder: string,
+  { machine, kernel }: Exclude<ReturnType<typeof armGuestOrReason>, string>,
+): Promise<number> {
   const vivid = "vivid n_devs=2 multiplanar=1,2";
   const modules = ["vgem", vivid, "virtio-gpu", "nvme", "dummy", "crc32_generic", "rdma_rxe"];
-  const initramfs = makeInitramfs(`${CACHE}/arm64-boot`, kernel, {
-    machine,
-    tree: TREE,
-    command: vitestIn("test/linux/abi"),
-    modules,
-  });
-  const status = await boot({
+  const command = vitestIn(folder);
+  const place = `${CACHE}/arm64-boot`;
+  return boot({
     machine,
     image: kernel.image,
-    initramfs,
+    initramfs: makeInitramfs(place, kernel, { machine, tree: TREE, command, modules }),
     tree: TREE,
     devices: ["-device", "virtio-gpu-pci"],
     limitMs: GUEST_LIMIT_MS,
     onLine: (line) => console.log(line),
   });
+}
 
-  expect(status).toBe(0);
+const KERNELS = [
+  ["4k", "test/linux/abi"],
+  ["16k", "test/linux/pages"],
+] as const;
+
+describe.each(KERNELS)("Debian's arm64 kernel with pages of %s", (pages, folder) => {
+  const guest = tools ?? armGuestOrReason(CACHE, pages);
+  const missing = typeof guest === "string" ? guest : undefined;
+  if (missing !== undefined) {
+    console.warn(`the arm64 guest with pages of ${pages} is skipped: ${missing}`);
+  }
+
+  it.skipIf(missing !== undefined)(`keeps everything in ${folder}`, async () => {
+    expect(typeof guest === "string" ? guest : await run(folder, guest)).toBe(0);
+  });
 });

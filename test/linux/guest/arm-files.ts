@@ -21,7 +21,13 @@ import { type Kernel, kernelIn } from "./debian-kernel.ts";
 import { armMachine, type Machine } from "./machine.ts";
 import { TREE } from "./run.ts";
 
-const META_PACKAGE = "linux-image-6.12-arm64";
+/** Kernels by the size of their pages. The larger ones have no package that depends on the current one. */
+const KERNELS = {
+  "4k": /^linux-image-6\.12\.(\d+)\+deb12-arm64$/,
+  "16k": /^linux-image-6\.12\.(\d+)\+deb12-arm64-16k-unsigned$/,
+} as const;
+export type PageSize = keyof typeof KERNELS;
+
 /** What Node needs, a shell, and what makes software RDMA NICs. */
 const PACKAGES: readonly string[] = ["libstdc++6", "busybox-static", "iproute2"];
 /** Where something is mounted in the guest, whose files are read-only. */
@@ -30,11 +36,16 @@ const MOUNT_POINTS: readonly string[] = ["proc", "sys", "dev", "tmp", "run", "ro
 const APPLETS: readonly string[] = ["sh", "true", "ls", "sleep", "cat", "kill", "dd", "echo"];
 
 /** The machine and its kernel, or why they cannot be had here. */
-export function armGuestOrReason(cache: string): { machine: Machine; kernel: Kernel } | string {
+export function armGuestOrReason(
+  cache: string,
+  pages: PageSize = "4k",
+): { machine: Machine; kernel: Kernel } | string {
   const folder = join(cache, "arm64");
   try {
     mkdirSync(folder, { recursive: true });
-    const kernel = once(join(folder, "kernel"), (target) => fetchKernel(folder, target));
+    const kernel = once(join(folder, `kernel-${pages}`), (target) =>
+      fetchKernel(folder, target, KERNELS[pages]),
+    );
     const root = once(join(folder, "root"), (target) => fetchRoot(folder, target));
     const modules = once(join(folder, "packages"), fetchPackages);
     return { machine: armMachine(root, join(modules, "node_modules")), kernel: kernelIn(kernel) };
@@ -87,11 +98,13 @@ function unpack(folder: string, target: string): void {
   }
 }
 
-function fetchKernel(folder: string, target: string): void {
-  const depends = apt(folder)("apt-cache", ["depends", META_PACKAGE]);
-  const name = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
+/** The newest of those whose names fit. */
+function fetchKernel(folder: string, target: string, named: RegExp): void {
+  const names = apt(folder)("apt-cache", ["pkgnames", "linux-image-6.12."]).split("\n");
+  const patchOf = (name: string): number => Number(named.exec(name)?.[1] ?? -1);
+  const [name] = names.filter((each) => patchOf(each) >= 0).sort((a, b) => patchOf(b) - patchOf(a));
   if (name === undefined) {
-    throw new Error(`apt knows no ${META_PACKAGE} with a kernel in it: ${depends.trim()}`);
+    throw new Error(`apt knows no package that is called ${named.source}`);
   }
   apt(folder)("apt-get", ["download", name], target);
   unpack(target, target);

