@@ -1,6 +1,6 @@
 /**
- * The real ABI on arm64: the tests below `abi/`, and those of large pages below `pages/`, on Debian's kernel for arm64 with a Node for
- * arm64, under emulation.
+ * The real ABI on arm64: the tests below `abi/`, and those of large pages below `pages/`, on Debian's kernels for
+ * arm64 with a Node for arm64, under emulation.
  *
  * Run by `npm run test:linux -- arm64` only: it takes minutes and fetches some 300 MB the first time.
  */
