@@ -13,11 +13,17 @@ import { goodCard } from "./good/card.ts";
 import { goodPages } from "./good/pages.ts";
 import { goodMovable, goodPinned, goodRevocable } from "./good/reader.ts";
 import { UNUSUAL_EXPORTERS } from "./good/unusual-exporters.ts";
+import { UNUSUAL_IMPORTERS } from "./good/unusual-importers.ts";
 import { goodVram } from "./good/vram.ts";
 import * as addressing from "./importers/addressing.ts";
+import * as bouncers from "./importers/bouncers.ts";
 import { readerCheck } from "./importers/family.ts";
+import * as fences from "./importers/fences.ts";
+import * as keepers from "./importers/keepers.ts";
 import * as lifetime from "./importers/lifetime.ts";
+import * as lists from "./importers/lists.ts";
 import * as locking from "./importers/locking.ts";
+import * as refusals from "./importers/refusals.ts";
 import * as waiting from "./importers/waiting.ts";
 import type { Mutant } from "./mutant.ts";
 
@@ -34,6 +40,11 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...addressing,
   ...waiting,
   ...locking,
+  ...fences,
+  ...lists,
+  ...keepers,
+  ...bouncers,
+  ...refusals,
 };
 
 /** Nothing may be found in these. */
@@ -45,4 +56,5 @@ export const GOOD_DRIVERS: readonly Pick<Mutant, "driver" | "check">[] = [
   { driver: goodMovable, check: readerCheck },
   { driver: goodRevocable, check: readerCheck },
   { driver: goodPinned, check: readerCheck },
+  ...UNUSUAL_IMPORTERS,
 ];

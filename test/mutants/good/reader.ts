@@ -74,6 +74,10 @@ export interface ReaderSteps {
   run(use: Use, mapping: Mapping, fence: SoftwareFence): Promise<void>;
   /** Gives back what the use took, whatever happened. */
   finish(use: Use): void;
+  /** Waits for what `finish` has begun. */
+  settle(use: Use): Promise<void>;
+  /** The attachment did not come to be. */
+  refused(use: Use): void;
   close(parts: ReaderParts): void;
 }
 
@@ -90,13 +94,7 @@ export function readerImporter(
     name,
     needsDevice: true,
     open(services) {
-      const parts: ReaderParts = {
-        services,
-        device: services.get(DEVICE),
-        engine: services.get(DMA_ENGINE),
-        fences: services.get(FENCES),
-        name,
-      };
+      const parts = readerParts(name, services);
       return {
         api: { use: (buffer, direction) => useOnce(parts, steps, manner, buffer, direction) },
         close: () => steps.close(parts),
@@ -104,6 +102,15 @@ export function readerImporter(
     },
   });
 }
+
+/** What any importer of these families takes at open. */
+export const readerParts = (name: string, services: Services): ReaderParts => ({
+  services,
+  device: services.get(DEVICE),
+  engine: services.get(DMA_ENGINE),
+  fences: services.get(FENCES),
+  name,
+});
 
 async function useOnce(
   parts: ReaderParts,
@@ -116,12 +123,18 @@ async function useOnce(
   const state = { mapping: undefined, isRunning: false };
   const use = { parts, buffer, direction, local, ...state } as unknown as Use;
   const good = answers(parts, manner, use);
-  use.attachment = buffer.attach(replaced(good, steps.importer(good, use)));
+  try {
+    use.attachment = buffer.attach(replaced(good, steps.importer(good, use)));
+  } catch (error) {
+    steps.refused(use);
+    throw error;
+  }
   try {
     await steps.run(use, ...(await begun(use, steps)));
     return local;
   } finally {
     steps.finish(use);
+    await steps.settle(use);
   }
 }
 
@@ -200,6 +213,8 @@ export const GOOD: ReaderSteps = {
       use.attachment.detach();
     }
   },
+  async settle() {},
+  refused() {},
   close() {},
 };
 

@@ -7,16 +7,19 @@ import {
   deviceReads,
   deviceWrites,
   type ImporterDriver,
+  NegotiationError,
   type Opened,
   type OpenedExporter,
 } from "@peerbuf/core";
+import { messageOf } from "../checker/fence-book.ts";
 import type { RuleId } from "../rules/rule.ts";
-import type { ContractCheck } from "./contract.ts";
+import type { CheckResult, ContractCheck } from "./contract.ts";
 import type { OpenWorld } from "./contract-world.ts";
 import type { ImporterCheck } from "./driver-check.ts";
 import { type PartnerApi, type PartnerMood, partnerExporter } from "./partner-exporter.ts";
 import {
   difference,
+  NotClaimed,
   patternOf,
   type Session,
   type SessionOptions,
@@ -180,12 +183,39 @@ export class ImporterUnderTest<Options, Api> {
     buffer.close();
   }
 
+  /** On memory in pieces; for an importer that declines those, once more on memory in one. */
   checkOf(
     name: string,
     rules: readonly RuleId[],
     mood: PartnerMood,
     body: (parties: Parties<Api>) => Promise<void>,
     more: Omit<SessionOptions, "open"> = {},
+  ): ContractCheck {
+    const declined = { it: false };
+    const orDeclined = async (parties: Parties<Api>): Promise<void> => {
+      try {
+        await body(parties);
+      } catch (error) {
+        declined.it = error instanceof NegotiationError;
+        throw declined.it ? new NotClaimed(messageOf(error)) : error;
+      }
+    };
+    const inPieces = this.#checkOn(name, rules, mood, orDeclined, more);
+    const inOne = this.#checkOn(name, rules, { ...mood, isOnePiece: true }, body, more);
+    const run = async (): Promise<CheckResult> => {
+      declined.it = false;
+      const result = await inPieces.run();
+      return declined.it && result.violations.length === 0 ? await inOne.run() : result;
+    };
+    return { name, rules, run };
+  }
+
+  #checkOn(
+    name: string,
+    rules: readonly RuleId[],
+    mood: PartnerMood,
+    body: (parties: Parties<Api>) => Promise<void>,
+    more: Omit<SessionOptions, "open">,
   ): ContractCheck {
     const options = { open: this.#open, ...more };
     return sessionCheck(name, rules, this.#driver.name, options, async (session) => {

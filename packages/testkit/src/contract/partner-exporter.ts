@@ -36,6 +36,8 @@ import {
 export interface PartnerMood {
   readonly attach?: "decline" | "redirect";
   readonly place?: "decline";
+  /** Its pages are one piece, for importers that take no other. */
+  readonly isOnePiece?: boolean;
   /** How long the bytes of a new buffer take to arrive. */
   readonly lateNs?: number;
 }
@@ -85,7 +87,8 @@ export const partnerExporter: ExporterDriver<PartnerMood, PartnerApi> = defineEx
         },
       },
       allocate(sizeBytes, _wishes, control) {
-        const parts = { memory, clock, timeline, domain };
+        const { isOnePiece = false } = mood;
+        const parts = { memory, clock, timeline, domain, isOnePiece };
         const buffer = new PartnerBuffer(parts, sizeBytes, control);
         buffers.add(buffer);
         if (mood.lateNs !== undefined) {
@@ -103,6 +106,7 @@ interface Parts {
   readonly clock: Clock;
   readonly timeline: Timeline;
   readonly domain: FenceDomain;
+  readonly isOnePiece: boolean;
 }
 
 class PartnerBuffer {
@@ -117,7 +121,7 @@ class PartnerBuffer {
     this.control = control;
     this.#parts = parts;
     this.#sizeBytes = sizeBytes;
-    this.#pages = scattered(parts.memory, sizeBytes);
+    this.#pages = takePages(parts, sizeBytes);
     this.#placement = placed(this.#pages);
   }
 
@@ -138,9 +142,9 @@ class PartnerBuffer {
     if (this.control.isPinned || this.control.reservation.isLocked) {
       return;
     }
-    const { memory, timeline } = this.#parts;
+    const { timeline } = this.#parts;
     const old = this.#pages;
-    const pages = scattered(memory, this.#sizeBytes);
+    const pages = takePages(this.#parts, this.#sizeBytes);
     this.control.move(MOVED, (after) => {
       const fence = timeline.next();
       this.#pages = pages;
@@ -251,6 +255,14 @@ function attachAnswer({ attach }: PartnerMood): AttachAnswer {
 interface ScatteredPages {
   readonly ranges: PhysicalRanges;
   readonly pieces: readonly HostPages[];
+}
+
+function takePages({ memory, isOnePiece }: Parts, sizeBytes: number): ScatteredPages {
+  if (!isOnePiece) {
+    return scattered(memory, sizeBytes);
+  }
+  const piece = memory.allocate(sizeBytes, { contiguous: true });
+  return { ranges: piece.ranges, pieces: [piece] };
 }
 
 function scattered(memory: HostMemory, sizeBytes: number): ScatteredPages {
