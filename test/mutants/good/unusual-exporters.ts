@@ -276,6 +276,19 @@ const peersRead = vramExporter("peers-read", {
   },
 });
 
+/** Its copies begin, and end, in tasks of their own, as code does that awaits. */
+const goesOnLater = vramExporter("goes-on-later", {
+  Buffer: class extends VramBuffer {
+    override run(...copy: Parameters<VramBuffer["run"]>): void {
+      queueMicrotask(() => super.run(...copy));
+    }
+
+    override ended(...copy: Parameters<VramBuffer["ended"]>): void {
+      queueMicrotask(() => super.ended(...copy));
+    }
+  },
+});
+
 const plain = (driver: ExporterDriver<undefined, object>): Pick<Mutant, "driver"> => ({ driver });
 
 export const UNUSUAL_EXPORTERS: readonly Pick<Mutant, "driver" | "check">[] = [
@@ -283,4 +296,5 @@ export const UNUSUAL_EXPORTERS: readonly Pick<Mutant, "driver" | "check">[] = [
   ...[readyLater, lazyPages, bigChunks, threeBuffers].map(plain),
   { driver: compacting, check: { move: (api: { compact(): void }) => api.compact() } },
   { driver: peersRead, check: vramCheck },
+  { driver: goesOnLater, check: vramCheck },
 ];

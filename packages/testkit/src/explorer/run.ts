@@ -284,6 +284,10 @@ class Run implements Decisions, WorldRun, FaultScene {
   /** Nobody can go on. The first time: the faults are over. */
   #quiet(): boolean {
     const isOver = this.actors.every(({ isFinished }) => isFinished);
+    if (!this.usesPromises && !(isOver && this.world.isIdle)) {
+      this.usesPromises = true; // A driver may go on in a task of its own: asked again when pending tasks have run.
+      return true;
+    }
     if (this.#isLive) {
       return this.#buryDead();
     }

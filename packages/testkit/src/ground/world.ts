@@ -200,6 +200,11 @@ export class World implements ExporterWatch {
     this.ground?.endFaults();
   }
 
+  /** No work is under way on any buffer. */
+  get isIdle(): boolean {
+    return this.buffers.every(({ control }) => control.reservation.testSignaled("bookkeep"));
+  }
+
   /** Work whose end was lost to a fault: it comes when the faults are over. */
   get hasHeldBack(): boolean {
     return this.#light.hasHeldBack || this.ground?.hasHeldBack === true;
