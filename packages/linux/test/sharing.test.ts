@@ -107,12 +107,13 @@ describe.skipIf(process.platform !== "linux")("a worker thread", () => {
       });`;
     const worker = new Worker(code, { eval: true, workerData: theirs.release(), execArgv: [] });
     worker.on("error", (error) => console.error(error));
+    const ended = once(worker, "exit");
     using buffer = sharedMemory(4096);
     await channel.share({ buffer });
     expect((await channel.receive())?.meta).toBe("done");
     expect(buffer.withBytesSync("read", (bytes) => bytes[4095])).toBe(9);
     channel.close();
-    await once(worker, "exit");
+    await ended;
   });
 });
 
