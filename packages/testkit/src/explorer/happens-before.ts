@@ -28,6 +28,9 @@ export class HappensBefore {
   readonly #kinds: number[] = [];
   #low = 0;
   #high = 0;
+  /** Before the newest turn. */
+  #lowBefore = 0;
+  #highBefore = 0;
 
   get length(): number {
     return this.#ids.length;
@@ -113,6 +116,8 @@ export class HappensBefore {
     this.#ordinals.push(ordinal);
     this.#clocks.push(clock);
     this.#latest[id] = turn;
+    this.#lowBefore = this.#low;
+    this.#highBefore = this.#high;
     this.#mix(id, clock, variant);
   }
 
@@ -126,6 +131,8 @@ export class HappensBefore {
     this.#clocks.length = turn;
     this.#bounds.length = turn;
     this.#ordinals.length = turn;
+    this.#low = this.#lowBefore;
+    this.#high = this.#highBefore;
   }
 
   #has(clock: Int16Array | undefined, turn: number): boolean {

@@ -27,7 +27,8 @@ export class TurnLedger {
   constructor(world: World, strategy: Strategy, { isTracked }: Scenario) {
     this.#world = world;
     this.#strategy = strategy;
-    this.#isTracked = isTracked;
+    // What goes on in a ground of another kind, such as a modelled machine, nobody notes.
+    this.#isTracked = isTracked ?? (world.ground === undefined ? undefined : false);
   }
 
   begin(process: Process): void {
