@@ -21,6 +21,7 @@ function start(code: string): { worker: Worker; said: Promise<unknown>; ended: P
 }
 
 const LEFT = fileURLToPath(new URL("left-by-threads.mjs", import.meta.url));
+const LONELY = fileURLToPath(new URL("lonely-threads.mjs", import.meta.url));
 const TERMINATED = fileURLToPath(new URL("terminated-threads.mjs", import.meta.url));
 
 /**
@@ -41,6 +42,10 @@ function terminatedWhile(what: string, program: string = TERMINATED): string {
 describe.skipIf(process.platform !== "linux")("a thread", () => {
   it.each(["waiting", "sharing"])("may be terminated while it is %s", (what) => {
     expect(terminatedWhile(what)).toBe("well 1\n");
+  });
+
+  it("may be terminated while it waits, and takes no code with it that the event loop still calls", () => {
+    expect(terminatedWhile("waiting", LONELY)).toBe("well 1\n");
   });
 
   it("that is terminated leaves no descriptor and no mapping, nor do those that it started", () => {
