@@ -3,7 +3,8 @@
  *
  * Whoever holds the same link's mapping type value is given addresses on the link, which mean nothing
  * anywhere else; others come through the BAR, as far as it shows the memory. The driver leaves the
- * engine to the importer `accelerator`, so a buffer stays where it is.
+ * engine to the importer `accelerator`, so a buffer stays where it is. New memory behind the BAR reads as zeros;
+ * what only the link reaches holds what was there before: without an engine the driver cannot clear it.
  */
 import {
   ACCEPT,

@@ -121,7 +121,7 @@ export const EXPORTER_RULES: readonly Rule[] = [
   rule(
     "EXP-019",
     "checker",
-    "The copy of a move begins after the last work on the old place, and signals after it.",
+    "The copy of a move begins after the last work on the old place, and its fence signals when the bytes have arrived.",
     `${REVOKE}: fences first; Linux 6.12, ttm_bo_evict: waits BOOKKEEP`,
   ),
   rule(
