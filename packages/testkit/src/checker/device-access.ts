@@ -2,7 +2,7 @@
  * Device access: one read or write of a device's engine, against what is mapped for it now.
  */
 import { type Device, deviceReads, deviceWrites } from "@peerbuf/core";
-import { isOwn, ownWork } from "./device-work.ts";
+import { beginWork, isOwn, ownWork } from "./device-work.ts";
 import { type LiveList, POISON_ADDRESS } from "./dma-ledger.ts";
 import { nameOf, type Published } from "./fence-book.ts";
 import type { Watch } from "./watch.ts";
@@ -12,6 +12,8 @@ export interface DeviceAccess {
   readonly address: number;
   readonly lengthBytes: number;
   readonly kind: "read" | "write";
+  /** The engine says nothing of its work but this: each access is held against the fence as a job is. Default `false`. */
+  readonly isWork?: boolean;
 }
 
 /** May it? What may not is a violation, and the engine should let it reach nothing. */
@@ -43,6 +45,12 @@ export function judgeAccess(watch: Watch, access: DeviceAccess): boolean {
   }
   checkTurn(watch, access, allowing);
   checkUsage(watch, access, allowing);
+  if (access.isWork === true) {
+    for (const { segments } of allowing) {
+      const { end } = beginWork(watch, segments);
+      queueMicrotask(end); // Behind the look at its fence.
+    }
+  }
   return !late;
 }
 

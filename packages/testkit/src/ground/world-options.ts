@@ -68,6 +68,8 @@ export interface RunChecker {
     address: number;
     lengthBytes: number;
     kind: "read" | "write";
+    /** The engine says nothing of its work but this. */
+    isWork?: boolean;
   }): boolean;
 }
 

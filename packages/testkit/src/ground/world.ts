@@ -36,7 +36,7 @@ import { Touches } from "./touches.ts";
 import { TRANSITIONS, type Transition } from "./transition.ts";
 import { type ExporterWatch, type WatchedBuffer, watchedExporter } from "./watched-exporter.ts";
 import { withoutPlaces } from "./without-places.ts";
-import type { StoryLine, WorldKind, WorldOptions, WorldRun } from "./world-options.ts";
+import type { RunChecker, StoryLine, WorldKind, WorldOptions, WorldRun } from "./world-options.ts";
 
 /** Findings kept of one run, and lines of its story. */
 export const VIOLATIONS_MAX = 64;
@@ -217,6 +217,11 @@ export class World implements ExporterWatch {
 
   isGone(device: Device): boolean {
     return (this.ground ?? this.#light).isGone(device);
+  }
+
+  /** Looks over the run's shoulder. */
+  get checker(): RunChecker | undefined {
+    return this.#run.checker;
   }
 
   mayAccess(client: Device, address: number, lengthBytes: number, kind: "read" | "write"): boolean {

@@ -16,6 +16,7 @@ import {
   type ServiceRegistry,
 } from "@peerbuf/core";
 import { DMA_ENGINE, type DmaEngine } from "../ground/dma-engine.ts";
+import { DRIVER_STATE, type DriverState } from "../ground/driver-state.ts";
 import type { KitServices } from "./kit-device.ts";
 
 export class GroundPlatform implements Platform {
@@ -59,6 +60,7 @@ export class GroundPlatform implements Platform {
         }
       },
     });
+    registry.set(DRIVER_STATE, UNTRACKED);
     if (engine !== undefined) {
       registry.set(DMA_ENGINE, engine);
     }
@@ -143,6 +145,9 @@ export class GroundPlatform implements Platform {
     return held;
   }
 }
+
+/** Nothing is reduced on a machine, so nobody asks what a call changes. */
+const UNTRACKED: DriverState = { part: () => ({ looks() {}, changes() {} }) };
 
 /** The memory of a device of the kit is behind its first BAR; the largest one lies above 4 GiB wherever there is one. */
 const largestFirst = ({ memory }: Bars): Bars => ({

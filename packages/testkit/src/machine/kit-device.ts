@@ -44,13 +44,19 @@ const WORK_MAX = 256;
 export class KitDevice implements DeviceModel, DmaEngine {
   readonly name = "kit-device";
   readonly #services: () => KitServices;
+  readonly #workOn: (segments: SegmentList) => { end(): void } | undefined;
   readonly #works: Work[] = [];
   #port: DevicePort | undefined;
   /** By the index of its BAR. */
   readonly #memories = new Map<number, SparseMemory>();
 
-  constructor(services: () => KitServices) {
+  /** `workOn` is told of work on mappings. */
+  constructor(
+    services: () => KitServices,
+    workOn: (segments: SegmentList) => { end(): void } | undefined,
+  ) {
     this.#services = services;
+    this.#workOn = workOn;
   }
 
   connect(port: DevicePort, bars: readonly BarShape[]): ReadonlyMap<number, BarModel> {
@@ -83,6 +89,7 @@ export class KitDevice implements DeviceModel, DmaEngine {
     done: (ok: boolean) => void,
   ): void {
     const runs = partsOf(segments, offset, lengthBytes);
+    const work = this.#workOn(segments);
     this.#enqueue({
       kind,
       runs,
@@ -91,6 +98,7 @@ export class KitDevice implements DeviceModel, DmaEngine {
         if (!isWhole && kind === "read") {
           local.fill(POISON);
         }
+        work?.end();
         done(isWhole);
       },
     });

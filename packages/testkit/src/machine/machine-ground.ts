@@ -170,7 +170,10 @@ export class MachineGround<Placed extends Models = Models> implements Ground {
     for (const bdf of ids) {
       const isFunction = this.machine.topology.indexOf(bdf) >= 0;
       if (isFunction && this.models[bdf] === undefined && !this.#kit.has(bdf)) {
-        const device = new KitDevice(() => this.#platform.servicesOf(this.#modelled.device(bdf)));
+        const device = new KitDevice(
+          () => this.#platform.servicesOf(this.#modelled.device(bdf)),
+          (segments) => this.#world.workOn(segments),
+        );
         this.#kit.set(bdf, device);
         this.machine.place(bdf, device);
       }
@@ -197,9 +200,11 @@ export class MachineGround<Placed extends Models = Models> implements Ground {
 
   #lookAt(bdf: string): ConstructorParameters<typeof WatchedPort>[1] {
     const client = this.#clients.get(bdf);
+    // The kit's own devices say when their work begins and ends.
+    const isWork = !this.#kit.has(bdf);
     return (address, lengthBytes, kind) => {
       if (client !== undefined && !this.#platform.isOwn(client, address, lengthBytes)) {
-        this.#world.mayAccess(client, address, lengthBytes, kind);
+        this.#world.checker?.deviceAccess({ client, address, lengthBytes, kind, isWork });
       }
     };
   }
