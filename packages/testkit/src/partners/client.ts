@@ -148,6 +148,7 @@ export class Client {
     });
     const fence = new SoftwareFence(this.#context, ++this.#seqno);
     buffer.addFence(fence, isRead ? "read" : "write");
+    this.#world.stateOf(this.device).called();
     this.#work = fence;
     return fence;
   }
@@ -162,7 +163,9 @@ export class Client {
     }
   }
 
+  /** Its own turn and a move that tells it share what it holds. */
   #unmap(): void {
+    this.#world.stateOf(this.device).called();
     const mapping = this.#mapping;
     this.#mapping = undefined;
     mapping?.[Symbol.dispose]();
@@ -179,6 +182,7 @@ export class Client {
 
   /** Nothing of ours runs: let go now. Else the fence is in the buffer, and the actor unmaps when it signals. */
   invalidated(): void {
+    this.#world.stateOf(this.device).called();
     if (this.#work === undefined) {
       this.#unmap();
     }
