@@ -97,6 +97,7 @@ export class Client {
       if (mustWait && !this.#world.fault("sync-mismatch", this.device.id)) {
         yield waitFence("waits for the bytes", mapping.ready);
       }
+      this.#world.looksAt(buffer);
       const isUsed = !mapping.isStale && (yield* this.#transfer(buffer, mapping));
       yield UNMAP;
       this.#unmap();
