@@ -38,6 +38,7 @@ const NAMES = [
       ]
     : []),
   "testkit.schedules",
+  "testkit.schedules-checked",
   "testkit.reduction-two-importers",
   "testkit.reduction-two-buffers",
   "testkit.reduction-pinned-and-movable",

@@ -4,7 +4,7 @@ import type { Bench } from "./bench.ts";
 import { capturedPairs } from "./captured-pairs.ts";
 import { clockEvents } from "./clock.ts";
 import { dma2MiB, dma4KiB, dma64KiB, dmaIommu2MiB } from "./dma.ts";
-import { explorerRate } from "./explorer.ts";
+import { explorerChecked, explorerRate } from "./explorer.ts";
 import { fenceMerge, reservationAdds } from "./fences.ts";
 import { fleetMemory, fleetTime } from "./fleet.ts";
 import { bracket, wait } from "./linux-access.ts";
@@ -47,5 +47,6 @@ export const BENCHES: readonly Bench[] = [
   machineMemory,
   ...LINUX,
   explorerRate,
+  explorerChecked,
   ...explorerReductions,
 ];
