@@ -10,6 +10,7 @@ import {
   UNLIMITED,
 } from "@peerbuf/core";
 import { engineKind, GOOD, over, readerImporter, type Use } from "../good/reader.ts";
+import { ended } from "../good/transfer.ts";
 import { readerMutant } from "./family.ts";
 
 const other = (direction: Direction): Direction =>
@@ -76,7 +77,7 @@ export const promisesMoreThanTheDevice = readerMutant({
 });
 
 export const peeksAtPeerMemory = readerMutant({
-  rules: ["IMP-023", "IMP-024"],
+  rules: ["IMP-024", "IMP-023"],
   by: "contract",
   mistake: "prints the first bytes of what it maps, by the CPU: there are no pages behind P2P",
   driver: readerImporter("peeks-at-peer-memory", "pinned", {
@@ -164,9 +165,9 @@ async function runOn(
   lengthBytes: number,
   fence: Parameters<typeof GOOD.run>[2],
 ): Promise<void> {
-  const local = new Uint8Array(lengthBytes);
-  use.parts.engine.start(segments, offset, lengthBytes, engineKind(use), local, () => {
-    fence.signal();
-  });
+  const local = lengthBytes === use.local.length ? use.local : new Uint8Array(lengthBytes);
+  use.parts.engine.start(segments, offset, lengthBytes, engineKind(use), local, (ok) =>
+    ended(fence, ok),
+  );
   await over(use, fence);
 }

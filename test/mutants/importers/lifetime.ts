@@ -3,7 +3,7 @@ import { GOOD, letGo, over, readerImporter } from "../good/reader.ts";
 import { readerMutant } from "./family.ts";
 
 export const usesAfterUnmap = readerMutant({
-  rules: ["IMP-016", "IMP-028"],
+  rules: ["IMP-028", "IMP-016"],
   by: "contract",
   mistake: "unmaps as soon as the engine has begun: the device writes through a dead mapping",
   driver: readerImporter("uses-after-unmap", "movable", {

@@ -107,7 +107,7 @@ export const signalsTwice = readerMutant({
 });
 
 export const signalsBeforeTheEngine = readerMutant({
-  rules: ["IMP-016", "IMP-028", "IMP-040"],
+  rules: ["IMP-043", "IMP-016", "IMP-028"],
   by: "contract",
   mistake: "the fence signals when the job is queued, not when it is over",
   driver: readerImporter("signals-before-the-engine", "movable", {

@@ -29,9 +29,13 @@ export interface ImporterCheck<Options = undefined, Api = object> {
   readonly options?: Options;
   /** What one use of a buffer does to it; default both `to-device` and `from-device`. */
   readonly directions?: readonly Direction[];
-  /** Begins one use of the buffer: attach, map, DMA. Resolves when it is over; refusals of core come through. */
+  /**
+   * Begins one use of the buffer: attach, map, DMA. Resolves when it is over, with all its device has to do; refusals of
+   * core come through, and what the device met as an error does too. Bytes as many as the buffer has, as the value, are
+   * what the device has read or written: the suite compares them with what is there.
+   */
   start(api: Api, buffer: DmaBuf, direction: Direction): Promise<unknown> | undefined;
-  /** Lets go of a buffer that `start` keeps hold of. */
+  /** Lets go of a buffer that `start` keeps hold of. May come while a use runs: then it waits for it, or is refused. */
   stop?(api: Api, buffer: DmaBuf): Promise<unknown> | undefined;
 }
 

@@ -50,4 +50,5 @@ export class Findings {
 const isOfTheKit = ({ subject, text }: Violation): boolean =>
   /^(probe\d|partner|partner-card|contract-memory@|fence partner|fence suite|fence fence suite)/.test(
     subject,
-  ) || /release of .* of partner/.test(text);
+  ) ||
+  (!subject.startsWith("fence ") && /release of .* of partner/.test(text));

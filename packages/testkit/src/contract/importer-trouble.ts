@@ -67,11 +67,14 @@ async function fails<Options, Api>(
     "a use whose device fails",
   );
   const hasFailed = world.failWork(false) > failedBefore;
+  await session.rest();
+  const isSignaled = fences.every((fence) => fence.isSignaled);
+  session.demand("SYN-002", isSignaled, "its device failed, and a fence of the use never signals");
   const isTold = refusal !== undefined || !hasFailed;
   session.demand("IMP-042", isTold, `its device failed, and a use ${direction} ended well`);
   const isMarked = fences.length === 0 || fences.some(({ error }) => error !== undefined);
   const text = "its device failed, and no fence of the use carries an error";
-  session.demand("SYN-021", isMarked || !hasFailed, text);
+  session.demand("SYN-021", isMarked || !hasFailed || !isSignaled, text);
   await tested.end(parties, buffer);
 }
 
