@@ -25,23 +25,21 @@ import { NegotiationError, type Talk } from "./talk.ts";
 
 /** Runs the map stages once. Takes nothing when it throws. */
 export function settle(talk: Talk, agreement: Agreement, request: SettlementRequest): Settlement {
-  const { rounds } = talk.exported;
-  rounds.begin();
+  talk.exported.rounds.begin();
   try {
     return new Settling(talk, agreement, request).run();
   } finally {
-    rounds.end();
+    talk.exported.rounds.end();
   }
 }
 
 /** Runs the pin stage alone and says what it chose. Takes nothing when it throws. */
 export function settlePin(talk: Talk, agreement: Agreement, request: SettlementRequest): KeptPair {
-  const { rounds } = talk.exported;
-  rounds.begin();
+  talk.exported.rounds.begin();
   try {
     return new Settling(talk, agreement, request).runPin();
   } finally {
-    rounds.end();
+    talk.exported.rounds.end();
   }
 }
 
@@ -269,9 +267,8 @@ class Settling {
       return placed;
     }
     const moving = reservation.getFences("kernel");
-    const [only] = moving;
-    if (placed === undefined && moving.length === 1 && only !== undefined) {
-      return only; // Reservations hold no containers: it stands for itself.
+    if (placed === undefined && moving.length === 1) {
+      return moving[0]; // Reservations hold no containers: it stands for itself.
     }
     return mergeFences(reservation.domain, placed === undefined ? moving : [...moving, placed]);
   }
