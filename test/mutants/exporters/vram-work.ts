@@ -36,6 +36,25 @@ export const losesTheErrorOfACopy = vramMutant(
   },
 );
 
+export const triesAgainBackwards = vramMutant(
+  "tries-again-backwards",
+  "EXP-031",
+  "the second try of a copy has source and target the wrong way round",
+  {
+    Buffer: class extends VramBuffer {
+      override ended(ok: boolean, move: Move, fence: SoftwareFence, tries: number): void {
+        if (ok || tries === TRIES_MAX) {
+          super.ended(ok, move, fence, tries);
+          return;
+        }
+        this.card.engine.copy(move.to.ranges, move.from.ranges, (again) =>
+          super.ended(again, move, fence, tries + 1),
+        );
+      }
+    },
+  },
+);
+
 export const forgetsAFailedCopy = vramMutant(
   "forgets-a-failed-copy",
   "SYN-002",

@@ -3,6 +3,7 @@
  */
 import type { Placement, PlacementRequest } from "@peerbuf/core";
 import type { RuleId } from "../rules/rule.ts";
+import { checkReason } from "./answers.ts";
 import { eachRange, rangesOverlap } from "./host-ledger.ts";
 import type { Watch } from "./watch.ts";
 import type { Motions } from "./watched-control.ts";
@@ -75,6 +76,9 @@ export class PlacementCheck implements PlacedBuffer {
     }
     if (isSound()) {
       this.#checkAsked(placement, request);
+      if (placement.reason !== undefined) {
+        checkReason(this.#watch.log, "EXP-026", this.subject, placement.reason, "for a place");
+      }
       this.#checkOthers(placement);
     }
   }

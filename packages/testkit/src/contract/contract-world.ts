@@ -39,8 +39,8 @@ export interface ContractWorld {
   ): Promise<boolean>;
   /** What the device would read at this very moment; `false`: it gets nowhere. Left out as `transfer` is. */
   look?(client: Device, segments: SegmentList, bytes: Uint8Array): boolean;
-  /** From now on copies of the home device's engine end midway with an error, or well again. Left out: it has none. */
-  failCopies?(isFailing: boolean): void;
+  /** The next so many copies of the home device's engine end midway with an error. Left out: it has none. */
+  failCopies?(count: number): void;
   /** From now on all work of engines for importers ends with an error, or well again; how often one did. */
   failWork?(isFailing: boolean): number;
   /** Its DMA addresses lie around 4 GiB, as was wished. */
@@ -87,30 +87,32 @@ export const lightWorld: OpenWorld = (checker, { isHigh = false } = {}) => {
         world.engineOf(client).start(segments, 0, bytes.length, kind, bytes, done);
       }),
     look: (client, segments, bytes) => look(world, client, segments, bytes),
-    failCopies: (isFailing) => void faults.let("partial-copy", isFailing),
-    failWork: (isFailing) => faults.let("iommu-fault", isFailing),
+    failCopies: (count) => void faults.let("partial-copy", count),
+    failWork: (isFailing) => faults.let("iommu-fault", isFailing ? Number.POSITIVE_INFINITY : 0),
     isHigh,
     close() {},
   };
 };
 
-/** Faults that happen each time while a check wants them, and never else. */
+/** Faults that happen as often as a check wants them, and never else. */
 class WishedFaults {
-  readonly #wished = new Set<string>();
+  readonly #wished = new Map<string, number>();
   readonly #happened = new Map<string, number>();
 
   choose(_count: number, label: string): number {
-    const happens = this.#wished.has(label);
-    if (happens) {
-      this.#happened.set(label, (this.#happened.get(label) ?? 0) + 1);
+    const left = this.#wished.get(label) ?? 0;
+    if (left === 0) {
+      return 0;
     }
-    return happens ? 1 : 0;
+    this.#wished.set(label, left - 1);
+    this.#happened.set(label, (this.#happened.get(label) ?? 0) + 1);
+    return 1;
   }
 
-  /** How often it has happened so far. */
-  let(kind: CallFault, happens: boolean): number {
+  /** From now on so many times. How often it has happened so far. */
+  let(kind: CallFault, count: number): number {
     const label = FAULT_LABELS[kind];
-    this.#wished[happens ? "add" : "delete"](label);
+    this.#wished.set(label, count);
     return this.#happened.get(label) ?? 0;
   }
 }

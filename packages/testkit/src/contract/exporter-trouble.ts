@@ -18,6 +18,7 @@ import { claimed, HeldBuffer, SUITE } from "./held-buffer.ts";
 import { NotClaimed, type Session } from "./session.ts";
 import { StarvedPlatform } from "./starved-platform.ts";
 
+const ALWAYS = Number.POSITIVE_INFINITY;
 /** To and fro. */
 const MOVES = 6;
 const PEERS_ONLY: readonly MappingOffer[] = [{ type: P2P, require: true }];
@@ -176,25 +177,27 @@ export function troubleChecks<Options, Api>(
     held.letGo();
   };
 
-  const failing: Body = async (session, exporter) => {
-    const { failCopies } = session.world;
-    if (failCopies === undefined) {
-      throw new NotClaimed("this world has no engine that fails");
-    }
-    const moving = await mover(session, exporter);
-    const { held } = moving;
-    failCopies(true);
-    await held.move();
-    const wasMoved = held.mapping.isStale;
-    held.remap();
-    const { ready } = held.mapping;
-    await arrived(session, held.mapping);
-    failCopies(false);
-    if (!wasMoved || ready?.error === undefined) {
-      await held.stillThere("SYN-021");
-    }
-    held.letGo();
-  };
+  /** Once: whoever tries again brings all bytes. Always: who gives up says so. */
+  const failing =
+    (count: number): Body =>
+    async (session, exporter) => {
+      const { failCopies } = session.world;
+      if (failCopies === undefined) {
+        throw new NotClaimed("this world has no engine that fails");
+      }
+      const { held } = await mover(session, exporter);
+      failCopies(count);
+      await held.move();
+      const wasMoved = held.mapping.isStale;
+      held.remap();
+      const { ready } = held.mapping;
+      await arrived(session, held.mapping);
+      failCopies(0);
+      if (!wasMoved || ready?.error === undefined) {
+        await held.stillThere(count === 1 ? "EXP-031" : "SYN-021");
+      }
+      held.letGo();
+    };
 
   return [
     exporterCheck(tested, "a mapping that is refused leaves nothing", ["EXP-045"], unmappable, {
@@ -220,7 +223,8 @@ export function troubleChecks<Options, Api>(
         return platform;
       },
     }),
-    exporterCheck(tested, "a copy that fails says so", ["SYN-021"], failing),
+    exporterCheck(tested, "a copy that failed once is whole", ["EXP-031"], failing(1)),
+    exporterCheck(tested, "a copy that fails says so", ["SYN-021"], failing(ALWAYS)),
   ];
 }
 
