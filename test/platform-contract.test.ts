@@ -14,5 +14,8 @@ for (const dma of LAYERS) {
 }
 
 describe.skipIf(process.platform !== "linux")("on real Linux", () => {
-  describeContract(platformContract("linux", linuxWorld), { describe, it });
+  describeContract(
+    platformContract("linux", () => linuxWorld()),
+    { describe, it },
+  );
 });

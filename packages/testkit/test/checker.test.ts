@@ -350,6 +350,22 @@ describe("fences and locks", () => {
       },
     ],
     [
+      "SYN-009",
+      "locks one under the other as two owners, which no owner's own order can find",
+      async ({ buffer, framework, controls, checker }) => {
+        const other = framework
+          .openExporter({ ...heapWith(controls, () => ({})), name: "other" }, undefined, undefined)
+          .allocate(BYTES);
+        await checker.task("driver", async () => {
+          const owners = [new LockOwner("one queue"), new LockOwner("another queue")] as const;
+          await buffer.reservation.lock(owners[0]);
+          await other.reservation.lock(owners[1]);
+          other.reservation.unlock(owners[1]);
+          buffer.reservation.unlock(owners[0]);
+        });
+      },
+    ],
+    [
       "SYN-004",
       "waits for the lock on the way to the signal",
       async ({ buffer, fence, checker }) => {
