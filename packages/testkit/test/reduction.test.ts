@@ -10,6 +10,7 @@ import {
   type ExploreOptions,
   type ExploreReport,
   explore,
+  type FaultKind,
   type Scenario,
 } from "@peerbuf/testkit";
 import fc from "fast-check";
@@ -123,12 +124,16 @@ describe("partial-order reduction of random programs", () => {
 });
 
 /** Runs of a search, and how often it saw each trace. */
-async function tracesOf(scenario: Scenario, strategy: PlainSearch | ReducedSearch) {
+async function tracesOf(
+  scenario: Scenario,
+  strategy: PlainSearch | ReducedSearch,
+  faults: readonly FaultKind[] = [],
+) {
   const subjects = new Map<string, number>();
   const traces = new Map<number, number>();
   let runs = 0;
   for (; strategy.begin(); runs++) {
-    const { isCut } = await executeRun({ scenario, strategy, subjects });
+    const { isCut } = await executeRun({ scenario, strategy, subjects, faults });
     if (!isCut) {
       traces.set(strategy.trace, (traces.get(strategy.trace) ?? 0) + 1);
     }
@@ -144,6 +149,16 @@ describe.each(EXAMPLES)("partial-order reduction of $name", (example) => {
     expect([...plain.traces.keys()].filter((trace) => !reduced.traces.has(trace))).toEqual([]);
     expect(Math.max(...reduced.traces.values())).toBe(1);
   });
+
+  it.each(["map-exhausted", "lost-fence"] as const)(
+    "sees each trace with %s as well",
+    async (fault) => {
+      const plain = await tracesOf(example, new PlainSearch(false, 1), [fault]);
+      const reduced = await tracesOf(example, new ReducedSearch(), [fault]);
+
+      expect([...plain.traces.keys()].filter((trace) => !reduced.traces.has(trace))).toEqual([]);
+    },
+  );
 
   it("needs at most a tenth of the schedules of plain search, and finds no mistake either", async () => {
     const options = { strategy: "exhaustive", schedules: 100_000 } as const;

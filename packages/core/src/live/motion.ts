@@ -174,11 +174,9 @@ export class Motion implements BufferControl {
   /** A mapping is gone; perhaps it was the last. */
   unmapped(): void {
     const waiting = this.#waitingForUnmap;
-    if (waiting === undefined || waiting.size === 0) {
-      return;
-    }
-    this.reservation.domain.observer?.counted(`mappings of ${this.#buffer.label}`);
-    if (this.#holders().length > 0) {
+    const isAwaited = waiting !== undefined && waiting.size > 0;
+    this.reservation.domain.observer?.counted(this.#buffer.label, isAwaited);
+    if (!isAwaited || this.#holders().length > 0) {
       return;
     }
     for (const wait of waiting) {
@@ -309,6 +307,7 @@ export class Motion implements BufferControl {
   }
 
   #unmapped(options: WaitOptions): Promise<void> {
+    this.reservation.domain.observer?.counted(this.#buffer.label, true);
     const holders = this.#holders();
     if (holders.length === 0) {
       return Promise.resolve();

@@ -103,7 +103,7 @@ export class FenceArray extends FenceBase implements DeferredSignal {
   }
 
   private readonly onMember = (member: Fence): void => {
-    this.context.domain.observer?.counted(`${this.timelineName} ${this.context.id}`);
+    this.context.domain.observer?.counted(`${this.timelineName} ${this.context.id}`, true);
     if (this.count(member)) {
       defer(this);
     }

@@ -18,8 +18,11 @@ export interface SyncObserver {
   /** Somebody asks whether the fence is signaled, or waits for it. */
   looked(fence: Fence): void;
   signaled(fence: Fence): void;
-  /** One of several is over that somebody waits for: what the last of them sets going depends on which it is. */
-  counted(what: string): void;
+  /**
+   * One of several is over (members of an array, mappings of a buffer), or somebody begins to wait for the last of them.
+   * `isAwaited`: somebody waits, so what it sets going depends on which is the last.
+   */
+  counted(what: string, isAwaited: boolean): void;
   /** Somebody asks for the fences of this usage and of all stronger ones. */
   queried(reservation: ObservedReservation, usage: ReservationUsage): void;
   adding(reservation: ObservedReservation): void;

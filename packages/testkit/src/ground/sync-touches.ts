@@ -12,7 +12,7 @@ import type {
   ReservationUsage,
   SyncObserver,
 } from "@peerbuf/core";
-import { READ, type Touches } from "./touches.ts";
+import { ADD, READ, type Touches, WRITE } from "./touches.ts";
 
 /** What is mapped for a device. */
 export function touchWindows(touches: Touches, client: Device, kind: number): void {
@@ -54,9 +54,10 @@ export class SyncTouches implements SyncObserver {
     }
   }
 
-  counted(what: string): void {
+  counted(what: string, isAwaited: boolean): void {
     if (this.#touches.isOn) {
-      this.#touches.write(this.#touches.subject(`those left of ${what}`));
+      const left = this.#touches.subject(`those left of ${what}`);
+      this.#touches.touch(left, isAwaited ? WRITE : ADD);
     }
   }
 
