@@ -5,7 +5,11 @@
  * machine; 200,000 unless stated. Needs the packages built. The flag: see `packages/cli/src/driver-kit/kit-process.ts`.
  */
 import { availableParallelism } from "node:os";
+import { setFlagsFromString } from "node:v8";
 import { exploreAllInWorkers, FAULT_KINDS } from "@peerbuf/testkit";
+
+// As the child of `peerbuf explore` has it: V8 takes the first runs for long-lived, and is wrong.
+setFlagsFromString("--no-allocation-site-pretenuring");
 
 const SCHEDULES = Number(process.argv[2] ?? 200_000);
 const SETS = [
