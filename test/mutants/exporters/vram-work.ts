@@ -162,6 +162,27 @@ export const copiesBeforeTheBytesArrive = vramMutant(
   },
 );
 
+export const copiesBackToTheOldPlace = vramMutant(
+  "copies-back-to-the-old-place",
+  "EXP-030",
+  "the place of the copy out is kept for the copy back, though the buffer may have moved meanwhile",
+  {
+    Buffer: class extends VramBuffer {
+      #copiedFrom = this.home;
+
+      override carry(...copy: Parameters<VramBuffer["carry"]>): void {
+        const { home } = this;
+        if (copy[1] === "out") {
+          this.#copiedFrom = home;
+        }
+        this.home = this.#copiedFrom;
+        super.carry(...copy);
+        this.home = home;
+      }
+    },
+  },
+);
+
 export const writesUnderTheCopy = vramMutant(
   "writes-under-the-copy",
   "EXP-029",

@@ -93,6 +93,36 @@ export function copyChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>
     }
   };
 
+  /** The buffer moves between the copy out and the copy back. */
+  const movedBetween: Body = async (session, exporter) => {
+    claimed(tested.check.move, "move");
+    const pages = session.memory.allocate(HELD_BYTES);
+    try {
+      const held = new HeldBuffer(tested, session, exporter, "movable");
+      await held.fill();
+      const attachment = held.buffer.attach(bringing(session.probe(1, "movable"), pages.ranges));
+      const own = await copied(session, attachment, "bidirectional");
+      await arrived(session, own);
+      await held.move();
+      const bytes = patternOf(2, HELD_BYTES);
+      eachPart(pages.ranges, HELD_BYTES, (start, at, length) =>
+        session.memory.write(start, bytes.subarray(at, at + length)),
+      );
+      await session.rest();
+      await session.inTime(own.unmap()?.signaled(), "the copy back");
+      attachment.detach();
+      held.remap();
+      const seen = new Uint8Array(HELD_BYTES);
+      await session.transfer(held.mapping, 0, "read", seen);
+      const wrong = difference(seen, bytes);
+      session.demand("EXP-030", wrong === undefined, `copied back after a move: ${wrong}`);
+      held.letGo();
+    } finally {
+      await session.rest();
+      session.memory.free(pages);
+    }
+  };
+
   const failing: Body = async (session, exporter) => {
     const { failCopies } = session.world;
     if (failCopies === undefined) {
@@ -133,6 +163,7 @@ export function copyChecks<Options, Api>(tested: ExporterUnderTest<Options, Api>
   return [
     exporterCheck(tested, "copies to an importer's memory carry every byte", ["EXP-030"], copies),
     exporterCheck(tested, "copies wait for bytes on the move", ["EXP-030"], midway),
+    exporterCheck(tested, "copies back go where the bytes are now", ["EXP-030"], movedBetween),
     exporterCheck(
       tested,
       "copies at once keep the order of their fences",
