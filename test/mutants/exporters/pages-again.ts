@@ -152,8 +152,8 @@ export const snapshotsForTheSecond = exact(
   },
 );
 
-export const refusesTheFirstBracket = exact(
-  "keeps-begin-open",
+export const failsWhileAnotherIsOpen = exact(
+  "fails-while-another-is-open",
   "EXP-040",
   "the end of a bracket fails when another one is open, for the driver knows one at a time",
   () => {
