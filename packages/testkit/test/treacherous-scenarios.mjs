@@ -18,6 +18,14 @@ export function diesAlways() {
   process.exit(1);
 }
 
+/** A driver that leaves a timer behind, which ends its thread when the share is done. */
+export function failsAfterwards() {
+  setTimeout(() => {
+    throw new Error("afterwards");
+  }, 400);
+  return exampleSet();
+}
+
 /** Wrong when one actor overtakes all three others twice. */
 export function rarelyWrong() {
   const play = (world) => {

@@ -94,6 +94,19 @@ describe("a campaign on threads", () => {
     expect(reports[1]).toMatchObject({ scenario: "two-steps", isComplete: true, schedules: 6 });
   });
 
+  it("outlives a thread that ends when it has nothing to do", async () => {
+    const fails = { module: treacherous, name: "failsAfterwards" };
+    const short: Campaign = { ...campaign, source: fails, schedules: 100 };
+    const long: Campaign = { ...campaign, schedules: 20_000 };
+
+    const reports = await exploreAllInWorkers([short, long], {
+      workers: 2,
+      shareSchedules: 20_000,
+    });
+
+    expect(reports.map(({ schedules }) => schedules)).toEqual([100, 20_000]);
+  });
+
   it("ends early when it is told to, with what was done until then", async () => {
     const over = new AbortController();
     const long: Campaign = { ...campaign, schedules: 10_000_000 };

@@ -96,10 +96,20 @@ export class Hands {
   }
 
   #start(): Worker {
-    return new Worker(WORKER_FILE, {
+    const worker = new Worker(WORKER_FILE, {
       ...(IS_SOURCE ? { execArgv: [] } : {}),
       resourceLimits: { maxOldGenerationSizeMb: this.#heapMiB },
     });
+    // What a driver left behind may end the thread between two shares, when nobody waits for it.
+    worker.on("error", () => undefined).once("exit", () => this.#forget(worker));
+    return worker;
+  }
+
+  #forget(worker: Worker): void {
+    const at = this.#idle.indexOf(worker);
+    if (at >= 0) {
+      this.#idle.splice(at, 1);
+    }
   }
 }
 
