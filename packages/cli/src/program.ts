@@ -52,9 +52,18 @@ async function buildProgram(
     const command = argv.includes(name)
       ? await load(session)
       : new Command(name).description(description);
-    program.addCommand(command.copyInheritedSettings(program));
+    program.addCommand(inheriting(program, command));
   }
   return program;
+}
+
+/** With what stands below it: whatever is wrong there is told, and counted, in the same way. */
+function inheriting(parent: Command, command: Command): Command {
+  command.copyInheritedSettings(parent);
+  for (const below of command.commands) {
+    inheriting(command, below);
+  }
+  return command;
 }
 
 /** As the command itself would show it; only one that is asked for is loaded. */

@@ -97,11 +97,14 @@ describe("what is no driver", () => {
 describe.skipIf(!isBuilt)("what cannot be opened", () => {
   it.each([
     ["nowhere.ts", /nowhere.ts: there is no such file/],
+    [".", /this is a folder/],
+    ["/dev/null", /this is no \.ts, \.js or \.mjs file/],
     [heapWith("", 'throw new Error("no card");'), /cannot be opened: .*no card/],
     ["process.exit(0);", /loading the module ended the process with code 0/],
     [heapWith("", "process.exit(7);"), /opening the driver ended the process with code 7/],
   ])("is told of, with exit code 2 and nothing on stdout %#", async (text, message) => {
-    const ran = text === "nowhere.ts" ? await peerbuf(["check", text]) : await onModule(text);
+    const isPath = !text.includes(";");
+    const ran = isPath ? await peerbuf(["check", text]) : await onModule(text);
 
     expect(ran).toMatchObject({ code: 2, stdout: "" });
     expect(ran.stderr).toMatch(message);

@@ -111,6 +111,15 @@ describe.skipIf(!isBuilt)("a driver that goes wrong late", () => {
     },
   );
 
+  it("never allocates a buffer: a finding, and not one about opening it", async () => {
+    const never = heapWith("").replace("const pages", "for (;;) {} const pages");
+
+    const ran = await exploring(never, "--timeout", "4", "--workers", "1");
+
+    expect(ran).toMatchObject({ code: 1, stderr: "" });
+    expect(ran.stdout).toMatch(/^Unfinished: .* within 4 s, in heap\/[a-z-]+ of the exploration/);
+  });
+
   it("ends every thread it gets: that is its finding", async () => {
     const deadly = heapWith(`place() { if (!isMainThread) process.exit(9); ${AT_HOME} },`);
     const text = `import { isMainThread } from "node:worker_threads";\n${deadly}`;

@@ -71,6 +71,22 @@ describe("new driver", () => {
     },
   );
 
+  it.each([
+    [[], "missing required argument 'name'"],
+    [["a", "b"], "too many arguments for 'driver'. Expected 1 argument but got 2"],
+    [["a", "--fast"], "unknown option '--fast'"],
+    [["A b"], "A b: this is no name for a driver"],
+  ])("refuses %j in one sentence, with exit code 2", async (words, cause) => {
+    const cwd = emptyFolder();
+
+    const ran = await peerbuf(["new", "driver", ...words], { cwd });
+
+    expect(ran).toMatchObject({ code: 2, stdout: "" });
+    expect(ran.stderr.startsWith(`peerbuf: ${cause}. `)).toBe(true);
+    expect(ran.stderr.trimEnd()).not.toContain("\n");
+    expect(existsSync(join(cwd, "a"))).toBe(false);
+  });
+
   it("replaces nothing", async () => {
     const cwd = emptyFolder();
     mkdirSync(join(cwd, "ramdisk"));

@@ -120,6 +120,7 @@ async function runWithProgress(
   const listener = {
     stage(stage: string, total: number): void {
       const what = stage === "contract" ? "checks" : "schedules";
+      progress?.end().catch(() => undefined);
       progress = total > 0 ? startProgress(io, what, total) : undefined;
       if (stage === "wait" && io.stderr.isTerminal) {
         io.stderr.write(WAITING).catch(() => undefined); // Nobody is looking any more.

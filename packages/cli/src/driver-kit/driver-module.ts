@@ -5,7 +5,7 @@
  * Node itself. `@peerbuf/core`, `machine` and `testkit` are always the ones of this command, so that a driver and its
  * checker mean the same classes. Everything that is wrong with the module is an `InputError` that says what to do.
  */
-import { existsSync, statSync } from "node:fs";
+import { type Stats, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { type ExporterDriver, type ImporterDriver, InputError } from "@peerbuf/core";
 import type { DeviceModel } from "@peerbuf/machine";
@@ -44,14 +44,26 @@ export async function loadDriver(
   return driverIn(path, exportName, found, exported);
 }
 
+/** What modules are called; another ending is no module to Node. */
+const MODULE_NAME = /\.[cm]?[jt]s$/;
+
 function requireFile(path: string): void {
-  if (!existsSync(path) || !statSync(path).isFile()) {
+  const status = statSync(path, { throwIfNoEntry: false });
+  const cause = status === undefined ? "there is no such file" : whyNoModule(path, status);
+  if (cause !== undefined) {
     throw new InputError({
       source: path,
-      cause: "there is no such file",
+      cause,
       remedy: "Name the file whose default export is the driver",
     });
   }
+}
+
+function whyNoModule(path: string, status: Stats): string | undefined {
+  if (status.isDirectory()) {
+    return "this is a folder";
+  }
+  return status.isFile() && MODULE_NAME.test(path) ? undefined : "this is no .ts, .js or .mjs file";
 }
 
 async function importModule(path: string): Promise<Record<string, unknown>> {

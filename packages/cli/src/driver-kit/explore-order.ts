@@ -67,7 +67,10 @@ async function playable(
 ): Promise<Scenario[]> {
   const playable: Scenario[] = [];
   let refusal = "";
-  for (const scenario of chosen(order, scenariosOf(module))) {
+  const scenarios = chosen(order, scenariosOf(module));
+  // It was opened before: a driver that hangs or ends us from here on does so in a scenario.
+  tell({ kind: "stage", stage: "explore", total: 0 });
+  for (const scenario of scenarios) {
     tell({ kind: "progress", done: 0, what: scenario.name });
     const why = await whyNot(scenario);
     if (why === undefined) {
