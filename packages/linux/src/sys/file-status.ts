@@ -26,6 +26,7 @@ const bytes = new Uint8Array(words.buffer);
 /** `SYSCALL_FAILED`. Asks the file system, which may be a server that is dead: know first what it is. */
 export function statusOf(descriptor: Descriptor): FileStatus {
   if (libc().fstat(FSTAT, descriptor.number, bytes) < 0) {
+    // Again, for its errno: where all is well nothing is made for an error.
     checked(
       () => libc().fstat(FSTAT, descriptor.number, bytes),
       () => `look at ${descriptor.what}`,

@@ -45,7 +45,7 @@ interface Watch {
   readonly copy: number;
   readonly wake: Wake;
   /** Of the event loop, where it watches the duplicate itself. */
-  readonly direct?: ReturnType<typeof watchFor>;
+  readonly direct?: ReturnType<typeof watchFor> | undefined;
 }
 
 /**
@@ -84,16 +84,26 @@ class Poller {
     const copy = duplicateNumber(descriptor.number);
     const token = this.#nextToken++;
     try {
-      this.#arm(CTL_ADD, copy, events | ONE_SHOT, token, descriptor.what);
-      this.#begin(token, { copy, wake });
+      const direct = this.#armed(copy, events, token, descriptor.what);
+      this.#begin(token, { copy, wake, direct });
     } catch (error) {
-      if (!hasTooManyPaths(error)) {
-        closeNumber(copy);
-        throw error;
-      }
-      this.#begin(token, { copy, wake, direct: this.#watchDirectly(copy, events, token) });
+      closeNumber(copy);
+      throw error;
     }
     return { stop: () => this.#end(token) };
+  }
+
+  /** Undefined: by our epoll descriptor. */
+  #armed(copy: number, events: number, token: number, what: string): Watch["direct"] {
+    try {
+      this.#arm(CTL_ADD, copy, events | ONE_SHOT, token, what);
+      return undefined;
+    } catch (error) {
+      if (hasTooManyPaths(error)) {
+        return this.#watchDirectly(copy, events, token);
+      }
+      throw error;
+    }
   }
 
   #watchDirectly(copy: number, events: number, token: number): ReturnType<typeof watchFor> {

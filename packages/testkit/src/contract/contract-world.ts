@@ -119,7 +119,7 @@ class WishedFaults {
 
 /** Three pages: a buffer of four in pieces begins below and ends above. */
 const BELOW_4_GIB = 2 ** 32 - 3 * 4096;
-/** Behind each BAR: room for the largest buffers of the suite, four at once. */
+/** Behind each BAR: room for three of the largest buffers of the suite. */
 const DEVICE_BYTES = 2 ** 18;
 /** An engine with limits of its own: 40 bits of address, a quarter of a megabyte a segment, none across a megabyte. */
 const NARROW = {

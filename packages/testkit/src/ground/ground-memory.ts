@@ -20,7 +20,7 @@ export interface Piece {
   readonly sizeBytes: number;
   /** Whose it is: host memory, or the memory of the device with this id. */
   readonly owner: string;
-  /** Its bit among the world's subjects. */
+  /** Its number among the subjects of touches. */
   readonly subject: number;
   isFree: boolean;
 }
@@ -33,7 +33,7 @@ interface HeldPiece extends Piece {
 
 /** The world around it. */
 export interface MemoryHost {
-  /** The bit of a piece. */
+  /** The number of a piece's subject. */
   subjectOf(name: string): number;
   touchMemory(subject: number, writes: boolean): void;
   /** Memory is taken or given back; `isShort`: so much was taken before that it could matter how much. */

@@ -36,7 +36,7 @@ export interface ExporterWatch {
   asked(buffer: WatchedBuffer): void;
   /** A buffer was allocated. */
   made(buffer: WatchedBuffer): void;
-  /** Something happened to a buffer: its number, the step before, the step now. */
+  /** Something happened to a buffer: the number of the transition, and what else is to be told of it. */
   happened(buffer: WatchedBuffer, now: number, detail: string): void;
 }
 
