@@ -129,13 +129,20 @@ class KitWatch {
     this.#begin("load");
     child.on("message", (message) => this.#hear(message as KitMessage));
     this.ended = new Promise((resolve, reject) => {
-      child.on("error", reject);
+      child.on("error", (error) => {
+        this.#watchNoMore();
+        reject(error);
+      });
       child.on("close", (code, signal) => {
-        clearInterval(this.#memoryTimer);
-        clearTimeout(this.#quietTimer);
+        this.#watchNoMore();
         resolve(this.#answer ?? this.#end(endedBy(code, signal, limits)));
       });
     });
+  }
+
+  #watchNoMore(): void {
+    clearInterval(this.#memoryTimer);
+    clearTimeout(this.#quietTimer);
   }
 
   /** The process may answer with what it has; then it is over either way. */

@@ -45,6 +45,9 @@ export async function exploreWithOthers(
     // First what is under way here is put back, then all that waits is taken out.
     const stop = (): void => void helper.end().finally(() => over.abort());
     signal.addEventListener("abort", stop, { once: true });
+    if (signal.aborted) {
+      stop(); // While we were connecting.
+    }
     const reports = handOut(campaigns, { door, program, onProgress, signal: over.signal });
     try {
       return await Promise.race([helper.refused, reports]);

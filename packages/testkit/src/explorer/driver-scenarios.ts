@@ -1,8 +1,8 @@
 /**
  * Driver scenarios: what any driver is explored in, knowing no more of it than its `check` says.
  *
- * An exporter meets the kit's clients, an importer the kit's moving exporter. The tracks of a foreign driver are not
- * known, so every turn counts as touching everything.
+ * An exporter meets the kit's clients, an importer the kit's moving exporter. To reduction an exporter is one whole; an
+ * importer's uses are promises, and from the first one on every turn counts as touching everything.
  */
 import type { DmaBuf, ExporterDriver, ImporterDriver, OpenedExporter } from "@peerbuf/core";
 import type { DriverCheck, ExporterCheck, ImporterCheck } from "../contract/driver-check.ts";

@@ -38,8 +38,8 @@ export interface Scenario {
   /**
    * What partial-order reduction may rely on. Default: drivers and actors share nothing but what they get from the framework
    * and the world (no two instances of a driver keep common state), until a promise comes into play: from then on every
-   * turn of the run counts as touching everything, as all do in a world on another ground than the light one. `true`: steps declare what goes on after promises, too. `false`: they
-   * share what nobody sees, and every turn touches everything.
+   * turn of the run counts as touching everything, as all do in a world on another ground than the light one. `true`: steps
+   * declare what goes on after promises, too. `false`: they share what nobody sees, and every turn touches everything.
    */
   readonly isTracked?: boolean;
   /** Turns before the faults are over; default 400. What starts hardware needs more. */

@@ -88,6 +88,7 @@ export class KitDevice implements DeviceModel, DmaEngine {
     local: Uint8Array,
     done: (ok: boolean) => void,
   ): void {
+    this.#requireRoom();
     const runs = partsOf(segments, offset, lengthBytes);
     const work = this.#workOn(segments);
     this.#enqueue({
@@ -105,6 +106,7 @@ export class KitDevice implements DeviceModel, DmaEngine {
   }
 
   copy(from: PhysicalRanges, to: PhysicalRanges, done: (ok: boolean) => void): void {
+    this.#requireRoom();
     const source = this.#place(from);
     const target = this.#place(to);
     const end = (ok: boolean): void => {
@@ -124,10 +126,14 @@ export class KitDevice implements DeviceModel, DmaEngine {
     });
   }
 
-  #enqueue(work: Work): void {
+  /** Before anything is taken for it. */
+  #requireRoom(): void {
     if (this.#works.length === WORK_MAX) {
       throw new PeerbufError("MEMORY_EXHAUSTED", `${WORK_MAX} pieces of work are waiting`);
     }
+  }
+
+  #enqueue(work: Work): void {
     this.#works.push(work);
     if (this.#works.length === 1) {
       this.#begin(work);
@@ -171,7 +177,7 @@ export class KitDevice implements DeviceModel, DmaEngine {
     }
     const segments = dma.map(ranges);
     return "answer" in segments
-      ? unreachable(segments)
+      ? UNREACHABLE
       : {
           runs: partsOf(segments, 0, ranges.sizeBytes),
           access: (kind, bytes) => this.#access(partsOf(segments, 0, bytes.length), kind, bytes),
@@ -210,8 +216,8 @@ function ownPlace(memory: SparseMemory, start: number, ranges: PhysicalRanges): 
   };
 }
 
-const unreachable = (_refusal: DmaRefusal): CopyPlace => ({
+const UNREACHABLE: CopyPlace = {
   runs: [],
   access: () => false,
   end() {},
-});
+};
