@@ -1,14 +1,14 @@
-#!/usr/bin/env -S node --no-allocation-site-pretenuring
+#!/usr/bin/env node
 /**
  * Explores every driver that comes with the project, with faults and the checker on, and prints what was done: not one
  * rule is broken. `.ci/explore-shipped.js [schedules]`: so many in the explorer's own world, and so many again on the modelled
- * machine; 200,000 unless stated. Needs the packages built. The flag: see `packages/cli/src/driver-kit/kit-process.ts`.
+ * machine; 200,000 unless stated. Needs the packages built.
  */
 import { availableParallelism } from "node:os";
 import { setFlagsFromString } from "node:v8";
 import { exploreAllInWorkers, FAULT_KINDS } from "@peerbuf/testkit";
 
-// As the child of `peerbuf explore` has it: V8 takes the first runs for long-lived, and is wrong.
+// As in `packages/cli/src/driver-kit/kit-process.ts`: V8 takes the first runs for long-lived, and is wrong.
 setFlagsFromString("--no-allocation-site-pretenuring");
 
 const SCHEDULES = Number(process.argv[2] ?? 200_000);

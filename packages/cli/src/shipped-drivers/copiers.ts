@@ -49,11 +49,11 @@ export interface Copier {
 const PLACE_BYTES = 2 ** 16;
 const BLOCK_BYTES = 512;
 
-const nvmeCopier: Copier = {
-  name: "nvme",
+const nvmeCopier = (name: string, options?: { readonly bounce: boolean }): Copier => ({
+  name,
   model: () => createNvmeController({ capacityBytes: BAR_BYTES }),
   open(world, id) {
-    const { api, close } = world.openImporter(nvme, id, undefined);
+    const { api, close } = world.openImporter(nvme, id, options);
     return {
       async copy(from, to, place) {
         const lba = (place * PLACE_BYTES) / BLOCK_BYTES;
@@ -63,24 +63,7 @@ const nvmeCopier: Copier = {
       close,
     };
   },
-};
-
-/** Works on memory of its own, to which the exporter's engine copies. */
-const nvmeBounce: Copier = {
-  ...nvmeCopier,
-  name: "nvme-bounce",
-  open(world, id) {
-    const { api, close } = world.openImporter(nvme, id, { bounce: true });
-    return {
-      async copy(from, to, place) {
-        const lba = (place * PLACE_BYTES) / BLOCK_BYTES;
-        await api.write(from, { lba });
-        await api.read(to, { lba });
-      },
-      close,
-    };
-  },
-};
+});
 
 const rdmaCopier = (flavour: RdmaFlavour): Copier => ({
   name: `rdma-${flavour}`,
@@ -167,8 +150,9 @@ export type CopierName =
   | "platform-device";
 
 export const COPIERS: Readonly<Record<CopierName, Copier>> = {
-  nvme: nvmeCopier,
-  "nvme-bounce": nvmeBounce,
+  nvme: nvmeCopier("nvme"),
+  // Works on memory of its own, to which the exporter's engine copies.
+  "nvme-bounce": nvmeCopier("nvme-bounce", { bounce: true }),
   "rdma-pinned": rdmaCopier("pinned"),
   "rdma-revocable": rdmaCopier("revocable"),
   "rdma-on-demand": rdmaCopier("on-demand"),
