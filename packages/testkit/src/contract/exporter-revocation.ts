@@ -24,14 +24,15 @@ export function revocationChecks<Options, Api>(
     const revoke = claimed(check.revoke, "revoke");
     const work = running ?? held.work("a device that still works", "write");
     const revocation = later(revoke.call(check, api, held.buffer));
-    const isTold = held.mapping.isStale || held.attachment.mappingCount === 0;
-    session.demand("EXP-034", isTold, "the importer was not told of a revocation");
     let isOver = false;
     const over = (): void => {
       isOver = true;
     };
     revocation.then(over, () => undefined);
+    // A reset may have others to tell first, or its device to stop; what it must not wait for is this work.
     await session.rest();
+    const isTold = held.mapping.isStale || held.attachment.mappingCount === 0;
+    session.demand("EXP-034", isTold, "the importer was not told of a revocation");
     const text = "the revocation was over while a mapping was held";
     session.demand("EXP-034", !isOver || held.attachment.mappingCount === 0, text);
     work.signal();
