@@ -76,4 +76,10 @@ export {
   type WorkersOptions,
 } from "./workers/explore-in-workers.ts";
 export { HandLost, Hands, type HandsOptions } from "./workers/hands.ts";
-export { ShareBook, shareSizeFor, tooOften, type Work } from "./workers/share-book.ts";
+export {
+  SHARE_TRIES_MAX,
+  ShareBook,
+  shareSizeFor,
+  tooOften,
+  type Work,
+} from "./workers/share-book.ts";

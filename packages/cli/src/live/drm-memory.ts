@@ -28,9 +28,8 @@ export function drmMemory(linux: Linux, node: DrmNode): LiveSource | Missing {
     };
   }
   try {
-    const trial = pictureOf(linux, cardPath);
+    using trial = pictureOf(linux, cardPath);
     trial.withBytesSync("read", () => undefined);
-    trial.close();
     return { name: what, allocate: () => pictureOf(linux, cardPath) };
   } catch (error) {
     if (!(error instanceof PeerbufError)) {

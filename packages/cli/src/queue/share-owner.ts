@@ -10,6 +10,7 @@ import {
   type Campaign,
   type ExploreProgress,
   type ExploreReport,
+  SHARE_TRIES_MAX,
   ShareBook,
   shareSizeFor,
   tooOften,
@@ -19,7 +20,6 @@ import type { Queue, QueueEvents } from "bullmq";
 import type { Program } from "./program.ts";
 import type { RedisDoor } from "./redis-door.ts";
 import { queueNameOf, type ShareAnswer, type ShareJob, type ShareProgress } from "./share-job.ts";
-import { TRIES_MAX } from "./share-taker.ts";
 
 export interface OwnerOptions {
   readonly door: RedisDoor;
@@ -173,7 +173,7 @@ class Owner {
 }
 
 const JOB = {
-  attempts: TRIES_MAX,
+  attempts: SHARE_TRIES_MAX,
   removeOnComplete: { age: KEPT_SECONDS },
   removeOnFail: { age: KEPT_SECONDS },
 };

@@ -5,7 +5,13 @@
  * another program is put back, and ends the helper: its results would be of another driver.
  */
 import { InputError, PeerbufError } from "@peerbuf/core";
-import { type Campaign, HandLost, type Hands, type ScenarioSource } from "@peerbuf/testkit";
+import {
+  type Campaign,
+  HandLost,
+  type Hands,
+  type ScenarioSource,
+  SHARE_TRIES_MAX,
+} from "@peerbuf/testkit";
 import type { Job, Worker } from "bullmq";
 import { type Program, requireSame } from "./program.ts";
 import type { RedisDoor } from "./redis-door.ts";
@@ -31,7 +37,6 @@ export interface TakerOptions {
 
 const LOST_AFTER_MS = 30_000;
 const TOLD_EVERY_MS = 500;
-export const TRIES_MAX = 3;
 
 export class ShareTaker {
   /** Done by this helper. */
@@ -65,7 +70,7 @@ export class ShareTaker {
         concurrency: workers,
         lockDuration: lostAfterMs,
         stalledInterval: lostAfterMs,
-        maxStalledCount: TRIES_MAX - 1,
+        maxStalledCount: SHARE_TRIES_MAX - 1,
       },
     );
     this.#worker.on("error", () => undefined); // Whether Redis has gone is the door's to say.

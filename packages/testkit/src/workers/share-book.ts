@@ -24,7 +24,7 @@ export interface Work {
 }
 
 /** How often a share is given out when its workers are lost. */
-export const TRIES_MAX = 3;
+export const SHARE_TRIES_MAX = 3;
 /** Shares for each hand, where the campaign is long enough: so that none is idle for long at the end. */
 const SHARES_PER_HAND = 8;
 const SHARE_SCHEDULES_MIN = 100;
@@ -91,7 +91,7 @@ export class ShareBook {
   again(work: Work, why: string): void {
     const tries = (this.#tries.get(work) ?? 1) + 1;
     this.#running.delete(work);
-    if (tries > TRIES_MAX) {
+    if (tries > SHARE_TRIES_MAX) {
       throw tooOften(work, why);
     }
     this.#tries.set(work, tries);
@@ -120,7 +120,7 @@ export class ShareBook {
 export function tooOften({ campaign, share }: Work, why: string): PeerbufError {
   const last = share.first + share.schedules - 1;
   const what = `runs ${share.first} to ${last} of "${campaign.scenario}"`;
-  return new PeerbufError("DRIVER_BROKEN", `${what} have ended ${TRIES_MAX} workers: ${why}`);
+  return new PeerbufError("DRIVER_BROKEN", `${what} have ended ${SHARE_TRIES_MAX} workers: ${why}`);
 }
 
 /** Of a campaign that was interrupted before it began. */
