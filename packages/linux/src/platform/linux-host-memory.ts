@@ -4,6 +4,7 @@
  * Each allocation is a dma-buf from the system heap, else from udmabuf, else shared memory without one, so
  * that drivers that live on host pages (a heap, say) run here as they are.
  */
+import { totalmem } from "node:os";
 import {
   type Fence,
   type FenceDomain,
@@ -53,8 +54,15 @@ export class LinuxHostMemory implements HostMemory {
     return this.#buffers.size;
   }
 
-  /** One dma-buf, contiguous by name. NUMA nodes are the kernel's business: `node` is not looked at. */
+  /**
+   * One dma-buf, contiguous by name. NUMA nodes are the kernel's business: `node` is not looked at. `MEMORY_EXHAUSTED` for
+   * more than the machine has: of shared memory the kernel promises any amount.
+   */
   allocate(sizeBytes: number): HostPages {
+    if (sizeBytes > totalmem()) {
+      const message = `${sizeBytes} bytes of host memory: this machine has ${totalmem()}`;
+      throw new PeerbufError("MEMORY_EXHAUSTED", message);
+    }
     const buffer = ALLOCATORS[this.source](Math.ceil(sizeBytes / PAGE_BYTES) * PAGE_BYTES);
     const pages: HostPages = { ranges: this.#book.enter(buffer) };
     this.#buffers.set(pages, buffer);

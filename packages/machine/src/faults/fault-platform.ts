@@ -79,6 +79,7 @@ export class FaultPlatform implements Platform {
       free: (pages) => memory.free(pages),
       read: (address, target) => memory.read(address, target),
       write: (address, source) => memory.write(address, source),
+      ...(memory.copy && { copy: memory.copy.bind(memory) }),
     };
   }
 

@@ -31,6 +31,8 @@ export interface Client {
 }
 
 export class CheckedHostMemory implements HostMemory {
+  /** There where the platform's CPU copies at all: drivers read an ability from it. */
+  readonly copy?: NonNullable<HostMemory["copy"]>;
   readonly #inner: HostMemory;
   readonly #watch: Watch;
   readonly #client: Client;
@@ -39,6 +41,9 @@ export class CheckedHostMemory implements HostMemory {
     this.#inner = inner;
     this.#watch = watch;
     this.#client = client;
+    if (inner.copy !== undefined) {
+      this.copy = inner.copy.bind(inner);
+    }
   }
 
   allocate(sizeBytes: number, options?: { node?: number; contiguous?: boolean }): HostPages {

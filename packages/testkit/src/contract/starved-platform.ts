@@ -68,6 +68,7 @@ export class StarvedPlatform implements Platform {
       free: (pages) => memory.free(pages),
       read: (address, target) => memory.read(address, target),
       write: (address, source) => memory.write(address, source),
+      ...(memory.copy && { copy: memory.copy.bind(memory) }),
     };
   }
 

@@ -43,7 +43,7 @@ export interface WorldRun {
   readonly faults?: readonly FaultKind[] | undefined;
   /** How many in a run; default 1. */
   readonly faultsMax?: number | undefined;
-  /** Bits of subjects; one for a whole campaign. */
+  /** Numbers of subjects; one for a whole campaign. */
   readonly subjects?: Map<string, number> | undefined;
   /** Counts transitions; one for a whole campaign. */
   readonly counts?: TransitionCounts | undefined;
