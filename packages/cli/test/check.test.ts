@@ -38,6 +38,12 @@ describe.skipIf(!isBuilt)("check (run npm run build if this is skipped)", () => 
     expect(report.violations[0].source).not.toBe("");
   });
 
+  it("is not told what to answer by what the module sends to its parent", async () => {
+    const ran = await onModule(`${heapWith("")}\nprocess.send?.({ kind: "report" });`);
+
+    expect(ran).toMatchObject({ code: 0, stderr: "" });
+  });
+
   it("takes plain JavaScript", async () => {
     const plain = heapWith("").replaceAll(": number", "").replaceAll(": object", "");
 

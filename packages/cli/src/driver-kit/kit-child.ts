@@ -8,8 +8,12 @@ import { tellUnheard } from "./unheard.ts";
 
 const stop = new AbortController();
 
+const send = process.send?.bind(process);
+/** A module that finds it would speak in our name. */
+delete process.send;
+
 const tell = (message: KitMessage): void => {
-  process.send?.(message, undefined, undefined, () => undefined); // Nobody may be left to hear it.
+  send?.(message, undefined, undefined, () => undefined); // Nobody may be left to hear it.
 };
 
 process.on("message", (message) => {
