@@ -247,6 +247,25 @@ describe("importers", () => {
     );
   });
 
+  it("a device goes on behind a fence that came with the news of a move", async () => {
+    const { buffer, importer, checker, controls, fence, platform, rules } = run();
+    const client = platform.device("nic0");
+    const [running, copy] = [fence(), fence()];
+    const invalidateMappings = (): void => buffer.addFence(running, "bookkeep");
+    using attachment = buffer.attach(importer({ invalidateMappings }));
+    const mapping = attachment.map("to-device");
+    const address = mapping.segments.address(0);
+    controls[0]?.move(MOVED, () => copy);
+
+    checker.deviceAccess({ client, address, lengthBytes: 64, kind: "read", isWork: true });
+    await Promise.resolve(); // The access is over.
+    running.signal();
+    mapping.unmap();
+    copy.signal();
+    attachment.detach();
+    expect(rules()).toEqual([]);
+  });
+
   it("IMP-028: unmaps while its device is at work", () => {
     const { buffer, importer, checker } = run();
     using attachment = buffer.attach(importer());

@@ -15,6 +15,7 @@ import {
   type TakeAnswer,
 } from "@peerbuf/core";
 import { checkOffers, checkReason, isPromise } from "./answers.ts";
+import type { LiveList } from "./dma-ledger.ts";
 import { messageOf } from "./fence-book.ts";
 import type { Watch } from "./watch.ts";
 
@@ -75,11 +76,8 @@ class ImporterCheck {
   invalidate(tell: () => void, attachment: Attachment): void {
     const { actors } = this.#watch;
     const { buffer } = attachment;
-    for (const { holder } of this.#watch.dma.heldBy(attachment)) {
-      if (holder !== undefined) {
-        holder.invalidatedAt = this.#watch.fences.lastOrder;
-      }
-    }
+    const lists = this.#watch.dma.heldBy(attachment);
+    this.#tell(lists);
     actors.invalidating++;
     try {
       if (isPromise(actors.run(this.#name, tell))) {
@@ -90,8 +88,18 @@ class ImporterCheck {
       throw error;
     } finally {
       actors.invalidating--;
+      this.#tell(lists); // Fences for what still runs may come from the callback itself.
     }
     this.#checkRunning(attachment);
+  }
+
+  /** Work whose fence is there by now is under way; what comes later is new. */
+  #tell(lists: readonly LiveList[]): void {
+    for (const { holder } of lists) {
+      if (holder !== undefined) {
+        holder.invalidatedAt = this.#watch.fences.lastOrder;
+      }
+    }
   }
 
   /** Whoever moves the buffer waits for fences: work without one is overtaken. */
