@@ -27,7 +27,7 @@ export function troubleChecks<Options, Api>(
     ),
     tested.checkOf(
       "letting go in the middle of a use ends well",
-      ["IMP-028", "IMP-010"],
+      ["IMP-028", "IMP-010", "IMP-025"],
       {},
       async (parties) => {
         if (!tested.keepsBuffers) {

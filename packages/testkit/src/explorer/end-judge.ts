@@ -50,11 +50,12 @@ export function inOrder(
   if (all.length < 2) {
     return all;
   }
-  const causes = isStuck ? all.filter(({ rule }) => !IS_HELD.has(rule)) : all;
+  const causes = isStuck ? all.filter(({ rule }) => !RULES_OF_LEAKS.has(rule)) : all;
   return [...causes].sort((one, other) => one.step - other.step);
 }
 
-const IS_HELD: ReadonlySet<string> = new Set([
+/** Whoever is stuck holds something: no news. */
+const RULES_OF_LEAKS: ReadonlySet<string> = new Set([
   "EXP-021",
   "EXP-023",
   "IMP-025",

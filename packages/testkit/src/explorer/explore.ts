@@ -85,12 +85,12 @@ export async function explore(
   scenario: Scenario,
   options: ExploreOptions = {},
 ): Promise<ExploreReport> {
-  const campaign = new Campaign(scenario, options);
-  await campaign.run();
-  return campaign.report();
+  const exploration = new Exploration(scenario, options);
+  await exploration.run();
+  return exploration.report();
 }
 
-class Campaign {
+class Exploration {
   readonly #scenario: Scenario;
   readonly #options: ExploreOptions;
   readonly #strategy: Strategy;

@@ -194,7 +194,7 @@ export class MachineGround<Placed extends Models = Models> implements Ground {
     machine.interpose((port) => new WatchedPort(port, this.#lookAt(port.bdf)));
     machine.faultLog.faults.subscribe((fault) => this.#lost(fault));
     machine.failures.stream.subscribe(({ device, error }) => {
-      this.#world.report("PLT-035", error.message, device);
+      this.#world.report("PLT-035", `the model of ${device} threw: ${error.message}`, device);
     });
   }
 

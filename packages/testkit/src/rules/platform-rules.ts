@@ -168,7 +168,7 @@ export const PLATFORM_RULES: readonly Rule[] = [
   rule(
     "PLT-035",
     "checker",
-    "A driver's own clock events and completions do not throw.",
+    "A driver's own clock events and completions do not throw, nor does the model of its device.",
     "Linux 6.12: an oops in a timer takes the machine",
   ),
   rule(
