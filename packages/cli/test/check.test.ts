@@ -38,6 +38,17 @@ describe.skipIf(!isBuilt)("check (run npm run build if this is skipped)", () => 
     expect(report.violations[0].source).not.toBe("");
   });
 
+  it.each([
+    ["answers nothing", "const pages", "return null as never; const pages"],
+    ["answers a promise", "allocate(", "async allocate("],
+  ])("an exporter whose allocate %s is told so", async (_name, from, to) => {
+    const ran = await onModule(heapWith("").replace(from, to), ["--json"]);
+
+    const [first] = JSON.parse(ran.stdout).violations;
+    expect(first).toMatchObject({ rule: "EXP-001" });
+    expect(first.text).toContain("allocate answered no storage");
+  });
+
   it("is not told what to answer by what the module sends to its parent", async () => {
     const ran = await onModule(`${heapWith("")}\nprocess.send?.({ kind: "report" });`);
 

@@ -41,6 +41,7 @@ function watched<Api>(watch: Watch, name: string, exporter: Exporter<Api>): Expo
     const storage = watch.actors.run(name, () =>
       typed(watch, name, "allocate", () => exporter.allocate(sizeBytes, options, control)),
     );
+    requireStorage(watch, name, storage);
     const facts = { watch, exporter: name, sizeBytes, control, alive };
     return checkedStorage(storage, facts);
   };
@@ -49,6 +50,15 @@ function watched<Api>(watch: Watch, name: string, exporter: Exporter<Api>): Expo
     allocate,
     ...(close && { close: () => watch.actors.run(name, () => close.call(exporter)) }),
   };
+}
+
+/** A `return` that was forgotten, or an `async` too many. */
+function requireStorage(watch: Watch, name: string, storage: Storage | null | undefined): void {
+  if (!Array.isArray(storage?.types)) {
+    const text = "allocate answered no storage: an object with types, place and release, at once";
+    watch.log.report("EXP-001", name, text);
+    throw new PeerbufError("DRIVER_BROKEN", `${name}: ${text}`);
+  }
 }
 
 /** A step that may refuse, as a `PeerbufError` and in no other way. */
