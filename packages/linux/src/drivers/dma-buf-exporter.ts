@@ -14,8 +14,8 @@ import {
 } from "@peerbuf/core";
 import { fromFd } from "../buffers/from-fd.ts";
 import type { LinuxBuffer } from "../buffers/linux-buffer.ts";
+import { startCpuCopy } from "../platform/cpu-copy.ts";
 import { KERNEL_BUFFERS } from "../platform/kernel-buffers.ts";
-import { startCpuCopy } from "./cpu-copy.ts";
 
 export const dmaBufExporter: ExporterDriver = defineExporter({
   name: "dma-buf",

@@ -29,8 +29,8 @@ import {
   type Storage,
 } from "@peerbuf/core";
 import { P2pMemory } from "../buffers/p2p-memory.ts";
+import { startCpuCopy } from "../platform/cpu-copy.ts";
 import { KERNEL_BUFFERS, type KernelBuffers } from "../platform/kernel-buffers.ts";
-import { startCpuCopy } from "./cpu-copy.ts";
 
 export const p2pMemoryExporter: ExporterDriver = defineExporter({
   name: "p2p-memory",

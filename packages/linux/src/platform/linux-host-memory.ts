@@ -19,8 +19,8 @@ import { dmaHeap, dmaHeapNames } from "../buffers/dma-heap.ts";
 import { sharedMemory } from "../buffers/from-fd.ts";
 import type { LinuxBuffer } from "../buffers/linux-buffer.ts";
 import { hasUdmabuf, udmabuf } from "../buffers/udmabuf.ts";
-import { startCpuCopy } from "../drivers/cpu-copy.ts";
 import type { AddressBook, MappedBytes } from "./address-book.ts";
+import { startCpuCopy } from "./cpu-copy.ts";
 
 /** Where host pages come from. */
 export type MemorySource = "dma-heap" | "udmabuf" | "memfd";

@@ -5,7 +5,7 @@
  * for first, in the event loop; the importer waits for the fence that is given out here.
  */
 import { type Fence, type FenceDomain, FenceError, SoftwareFence } from "@peerbuf/core";
-import type { MappedBytes } from "../platform/address-book.ts";
+import type { MappedBytes } from "./address-book.ts";
 
 /** Starts a copy of whole buffers of one size. Its fence has the error when the copy failed. */
 export function startCpuCopy(fences: FenceDomain, source: MappedBytes, target: MappedBytes): Fence {
