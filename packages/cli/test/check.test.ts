@@ -38,6 +38,13 @@ describe.skipIf(!isBuilt)("check (run npm run build if this is skipped)", () => 
     expect(report.violations[0].source).not.toBe("");
   });
 
+  it("tells a rule that is broken in many places once, and how often it was", async () => {
+    const { stdout } = await onModule(heapWith("release() {},"));
+
+    expect(stdout.match(/^EXP-021 /gm)?.length).toBeLessThanOrEqual(2); // By the suites, and by the explorer.
+    expect(stdout).toMatch(/\d+ more of this rule \(--json has all\)/);
+  });
+
   it.each([
     ["answers nothing", "const pages", "return null as never; const pages"],
     ["answers a promise", "allocate(", "async allocate("],

@@ -5,8 +5,8 @@ import { oneLine } from "../report-error.ts";
 import { wrap } from "../wrap.ts";
 import type { CheckLine, ExploredLine, FoundViolation, KitReport } from "./kit-order.ts";
 
-/** Violations shown in full; the rest are in the JSON. */
-const VIOLATIONS_SHOWN_MAX = 12;
+/** Rules shown; the rest are in the JSON. */
+const RULES_SHOWN_MAX = 12;
 /** Lines of a story; a replay prints all of it. */
 const STORY_LINES_MAX = 40;
 
@@ -26,15 +26,35 @@ export function reportLines(report: KitReport, style: LineStyle): string[] {
   const { paint } = style;
   const head = `${paint.name(driver.name)}, an ${driver.role}`;
   const soFar = style.isWhole ? "" : " so far";
+  const groups = groupsOf(violations);
   return [
     violations.length === 0
       ? `${head}: ${paint.good("no rule is broken")}${soFar}.`
       : `${head}: ${paint.bad(brokenWords(rulesOf(violations)))}${soFar}.`,
     ...checkLines(checks, style),
     ...exploredLines(report, style),
-    ...violations.slice(0, VIOLATIONS_SHOWN_MAX).flatMap((each) => violationLines(each, style)),
-    ...moreLines(violations.length - VIOLATIONS_SHOWN_MAX),
+    ...groups.slice(0, RULES_SHOWN_MAX).flatMap((group) => groupLines(group, style)),
+    ...moreLines(groups.slice(RULES_SHOWN_MAX)),
   ];
+}
+
+/** One mistake breaks its rule in many places: what the suites and what the explorer say of a rule is told once each. */
+function groupsOf(violations: readonly FoundViolation[]): FoundViolation[][] {
+  const groups = new Map<string, FoundViolation[]>();
+  for (const violation of violations) {
+    const key = `${violation.rule} ${violation.by}`;
+    groups.set(key, [...(groups.get(key) ?? []), violation]);
+  }
+  return [...groups.values()];
+}
+
+/** The one that is told first, or has the shortest story. */
+function groupLines(group: readonly FoundViolation[], style: LineStyle): string[] {
+  const length = ({ story }: FoundViolation): number => story?.length ?? 0;
+  const told = group.reduce((best, each) => (length(each) < length(best) ? each : best));
+  const others = group.length - 1;
+  const more = `  ${others} more of this rule (--json has all).`;
+  return [...violationLines(told, style), ...(others === 0 ? [] : [style.paint.faint(more)])];
 }
 
 const brokenWords = (rules: readonly string[]): string =>
@@ -127,5 +147,7 @@ function storyLines(story: readonly string[], { isReplay }: LineStyle): readonly
     : [`(${left} lines before)`, ...story.slice(-STORY_LINES_MAX)];
 }
 
-const moreLines = (count: number): string[] =>
-  count > 0 ? ["", `... and ${count} more violations (--json has all).`] : [];
+const moreLines = (groups: readonly (readonly FoundViolation[])[]): string[] =>
+  groups.length > 0
+    ? ["", `... and ${groups.flat().length} more violations of other rules (--json has all).`]
+    : [];
