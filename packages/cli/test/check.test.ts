@@ -164,6 +164,7 @@ describe.skipIf(!isBuilt)("what cannot be opened", () => {
 
     expect(ran).toMatchObject({ code: 2, stdout: "" });
     expect(ran.stderr).toMatch(message);
+    expect(ran.stderr).toContain(/loading/.test(message.source) ? "loaded defines" : "open()");
   });
 
   it("a driver that hangs in a check is a finding: it is one, and it does not answer", async () => {
@@ -173,5 +174,51 @@ describe.skipIf(!isBuilt)("what cannot be opened", () => {
     expect(driverReportShape.safeParse(report).error).toBeUndefined();
     expect(ran.code).toBe(1);
     expect(report).toMatchObject({ outcome: "unfinished", stopped: { stage: "contract" } });
+  });
+});
+
+const BOOM = 'setTimeout(() => { throw new Error("boom"); });';
+const NOBODY_LOOKS = 'void Promise.reject(new Error("card gone"));';
+
+describe.skipIf(!isBuilt)("what a driver throws where nobody can catch it", () => {
+  it("in a timer, when it is loaded: no driver, in one sentence", async () => {
+    const wait = "await new Promise((done) => setTimeout(done, 500));";
+
+    const ran = await onModule(`${BOOM} ${wait} ${heapWith("")}`);
+
+    expect(ran).toMatchObject({ code: 2, stdout: "" });
+    expect(ran.stderr).toContain(
+      "loading the module threw in a timer or callback of its own (boom)",
+    );
+    expect(ran.stderr).not.toMatch(/^ +at /m);
+  });
+
+  it("in a timer, in a run: unfinished, and why", async () => {
+    const ran = await onModule(heapWith("", BOOM));
+
+    expect(ran).toMatchObject({ code: 1, stderr: "" });
+    expect(ran.stdout).toMatch(/^Unfinished: the driver .*threw in a timer .*\(boom\)/);
+  });
+
+  it.each([
+    ["undefined", "undefined"],
+    ["Object.create(null)", "something without a text"],
+  ])("in a timer, %s: said as well", async (what, words) => {
+    const ran = await onModule(heapWith("", BOOM.replace('new Error("boom")', what)));
+
+    expect(ran).toMatchObject({ code: 1, stderr: "" });
+    expect(ran.stdout).toContain(`of its own (${words})`);
+  });
+
+  it("in a promise: a broken rule, and stderr has the count in one line", async () => {
+    const ran = await onModule(heapWith("", NOBODY_LOOKS), ["--json"]);
+
+    const report = JSON.parse(ran.stdout);
+    expect(driverReportShape.safeParse(report).error).toBeUndefined();
+    expect(ran.code).toBe(1);
+    expect(report.violations).toMatchObject([{ rule: "PLT-035", subject: "heap" }]);
+    expect(ran.stderr).toMatch(
+      /^\d+ promises of the driver were rejected and nobody looked: card gone\n$/,
+    );
   });
 });

@@ -133,6 +133,29 @@ describe.skipIf(!isBuilt)("a driver that goes wrong late", () => {
   });
 });
 
+describe.skipIf(!isBuilt)("what only a driver's thread throws", () => {
+  const inThreads = (what: string, options: readonly string[]): Promise<Ran> => {
+    const driver = heapWith("", `if (!isMainThread) { ${what} }`);
+    const text = `import { isMainThread } from "node:worker_threads";\n${driver}`;
+    return exploring(text, "--schedules", "400", "--workers", "2", ...options);
+  };
+
+  it.each(['new Error("boom")', "undefined"])("in a timer, %s: unfinished", async (what) => {
+    const ran = await inThreads(`setTimeout(() => { throw ${what}; });`, []);
+
+    expect(ran).toMatchObject({ code: 1, stderr: "" });
+    expect(ran.stdout).toMatch(/^Unfinished: .* threw in a timer or callback of its own/);
+  });
+
+  it("in a promise: a broken rule, counted over all threads", async () => {
+    const ran = await inThreads('void Promise.reject(new Error("card gone"));', ["--json"]);
+
+    expect(ran.code).toBe(1);
+    expect(JSON.parse(ran.stdout).violations).toMatchObject([{ rule: "PLT-035" }]);
+    expect(Number.parseInt(ran.stderr, 10)).toBeGreaterThanOrEqual(400);
+  });
+});
+
 describe.skipIf(!isBuilt || process.platform !== "linux")("a person who has seen enough", () => {
   it.each(["1", "2"])(
     "is told what was found so far, with %s threads and exit code 130",

@@ -50,12 +50,8 @@ export async function reportStopped(
   const at = unfinished(order, report) ?? end.at;
   if (stage === "load" || stage === "open") {
     const what = stage === "load" ? "loading the module" : "opening the driver";
-    throw new InputError({
-      source: order.source,
-      cause: `${what} ${why}`,
-      remedy:
-        "open() fetches its tokens and returns: what takes time is an event of the clock or a fence",
-    });
+    const remedy = stage === "load" ? LOAD_ADVICE : OPEN_ADVICE;
+    throw new InputError({ source: order.source, cause: `${what} ${why}`, remedy });
   }
   session.exitCode = EXIT.FINDING;
   if (isJson) {
@@ -70,9 +66,16 @@ export async function reportStopped(
   ]);
 }
 
+const LOAD_ADVICE = "A module that is loaded defines its driver and does nothing else";
+const OPEN_ADVICE =
+  "open() fetches its tokens and returns: what takes time is an event of the clock or a fence";
+
 function adviceOn(why: string): string {
   if (why.startsWith("made no progress")) {
     return "Nothing in a driver waits in a call: work that takes time is a fence in the answer.";
+  }
+  if (why.startsWith("threw")) {
+    return "A driver has no timers of its own: what takes time is an event of CLOCK, what goes wrong the error of a fence.";
   }
   return why.startsWith("took more than")
     ? "What a driver keeps for a buffer goes with it: explored runs make thousands (--memory allows more)."

@@ -4,7 +4,7 @@ import { InputError, PeerbufError } from "@peerbuf/core";
 import { loadDriver } from "./driver-module.ts";
 import type { KitMessage, KitOrder, KitRequest } from "./kit-order.ts";
 import { runOrder } from "./run-order.ts";
-import { tellUnheard } from "./unheard.ts";
+import { UnheardBook } from "./unheard.ts";
 
 const stop = new AbortController();
 
@@ -27,7 +27,7 @@ process.on("message", (message) => {
 process.on("disconnect", () => process.exit());
 // Ctrl-C reaches every process of the terminal; what it means is the command's to say.
 process.on("SIGINT", () => undefined);
-tellUnheard();
+const unheard = new UnheardBook((why) => tell({ kind: "broken", why }));
 guarded();
 
 async function carryOut(order: KitOrder): Promise<void> {
@@ -36,8 +36,11 @@ async function carryOut(order: KitOrder): Promise<void> {
     const module = await loadDriver(order.path, order.exportName).catch((error: unknown) => {
       throw error instanceof InputError ? withSource(error, order) : error;
     });
-    tell(await runOrder(order, module, { tell, signal: stop.signal }));
+    const answer = await runOrder(order, module, { tell, signal: stop.signal });
+    await unheard.close();
+    tell(answer.kind === "report" ? { ...answer, report: unheard.addedTo(answer.report) } : answer);
   } catch (error) {
+    await unheard.close();
     tell(failure(error));
   }
 }

@@ -5,7 +5,7 @@ import { isMainThread } from "node:worker_threads";
 import { createChecker, type ScenarioSet, type ScenarioSource } from "@peerbuf/testkit";
 import { loadDriver } from "./driver-module.ts";
 import { scenariosOf } from "./driver-scenes.ts";
-import { tellUnheard } from "./unheard.ts";
+import { sendUnheard } from "./unheard.ts";
 
 /** Plain data: it is sent to other threads. */
 export interface DriverPlace {
@@ -17,10 +17,6 @@ export interface DriverPlace {
 /** One driver a thread: modules are loaded once. */
 const loaded = new Map<string, Promise<ScenarioSet>>();
 
-if (!isMainThread) {
-  tellUnheard();
-}
-
 /** What the worker thread calls, by its name. */
 export function driverScenarios(place: DriverPlace): Promise<ScenarioSet> {
   const key = `${place.exportName} ${place.path}`;
@@ -30,6 +26,9 @@ export function driverScenarios(place: DriverPlace): Promise<ScenarioSet> {
 }
 
 async function loadedFrom({ path, exportName }: DriverPlace): Promise<ScenarioSet> {
+  if (!isMainThread && loaded.size === 0) {
+    sendUnheard();
+  }
   const module = await loadDriver(path, exportName);
   return { scenarios: scenariosOf(module), checker: createChecker };
 }

@@ -22,5 +22,5 @@ export interface ShareProgress {
   readonly schedules: number;
 }
 
-/** Whoever explores a driver of this name meets here. */
+/** Whoever explores a driver of this name meets here; who joins with another one waits at another place. */
 export const queueNameOf = ({ driver }: Program): string => `peerbuf-explore-${driver}`;
