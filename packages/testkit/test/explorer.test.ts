@@ -222,6 +222,30 @@ describe("whoever cannot finish", () => {
 
     expect((await explore(forgotten, { schedules: 5 })).failure?.violation.rule).toBe("SYN-020");
   });
+
+  it("gives who is slow the turns that the scenario says", async () => {
+    const slow: Scenario = {
+      name: "slow",
+      play: () => ({
+        actors: [
+          {
+            name: "slow",
+            *run() {
+              for (let turn = 0; turn < 6_000; turn++) {
+                yield step("knocks");
+              }
+            },
+          },
+        ],
+      }),
+    };
+
+    const cutOff = await explore(slow, { schedules: 1 });
+    const finished = await explore({ ...slow, livenessTurnsMax: 10_000 }, { schedules: 1 });
+
+    expect(cutOff.failure?.violation.rule).toBe("SYN-020");
+    expect(finished.failure).toBeUndefined();
+  });
 });
 
 describe("a driver that nobody knows", () => {

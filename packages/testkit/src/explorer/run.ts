@@ -84,6 +84,7 @@ class Run implements Decisions, WorldRun, FaultScene {
   readonly isTold: boolean | undefined;
   readonly #strategy: Strategy;
   readonly #turnsMax: number;
+  readonly #livenessTurnsMax: number;
   readonly #trace = new Trace();
   readonly #lanes: LaneProcess[] = [];
   readonly #faults: readonly FaultProcess[];
@@ -100,6 +101,7 @@ class Run implements Decisions, WorldRun, FaultScene {
   constructor(options: RunOptions) {
     this.#strategy = options.strategy;
     this.#turnsMax = options.turnsMax ?? options.scenario.turnsMax ?? TURNS_MAX;
+    this.#livenessTurnsMax = options.scenario.livenessTurnsMax ?? LIVENESS_TURNS_MAX;
     this.checker = options.checker?.({ step: () => this.#turns });
     const { scenario, faults } = options;
     this.faults = faults === undefined ? undefined : allowed(scenario, faults);
@@ -254,7 +256,7 @@ class Run implements Decisions, WorldRun, FaultScene {
 
   /** Round robin: everybody gets turns, whoever they wait for. */
   #nextInTurn(): Process | undefined {
-    if (++this.#livenessTurns > LIVENESS_TURNS_MAX) {
+    if (++this.#livenessTurns > this.#livenessTurnsMax) {
       return undefined;
     }
     const after = this.#last?.id ?? -1;

@@ -44,6 +44,8 @@ export interface Scenario {
   readonly isTracked?: boolean;
   /** Turns before the faults are over; default 400. What starts hardware needs more. */
   readonly turnsMax?: number;
+  /** Turns in which everybody has to finish once the faults are over; default 4,000. */
+  readonly livenessTurnsMax?: number;
   play(world: World): Play;
 }
 

@@ -14,11 +14,17 @@ export interface MachineScenario<Placed extends Models> extends Omit<Scenario, "
 
 /** Turns that start hardware come on top of those of a light world. */
 const TURNS_MAX = 2_000;
+/**
+ * Models wait for as long as hardware does: an RDMA NIC knocks every 120 us, for a second, at memory whose driver has not heard
+ * of its page fault (an interrupt was lost); that takes 40,000 turns, and then it ends with an error.
+ */
+const LIVENESS_TURNS_MAX = 100_000;
 
 /** The same scenario on a machine; devices are found by the roles that the machine gives them. */
 export const onMachine = (scenario: Scenario, options: MachineGroundOptions): Scenario => ({
   ...scenario,
   turnsMax: TURNS_MAX,
+  livenessTurnsMax: LIVENESS_TURNS_MAX,
   isTracked: false,
   world: { ground: (world) => new MachineGround(world, options) },
 });
@@ -33,6 +39,7 @@ export function machineScenario<Placed extends Models>(options: MachineScenario<
   };
   return {
     turnsMax: TURNS_MAX,
+    livenessTurnsMax: LIVENESS_TURNS_MAX,
     ...rest,
     world: { ground: make },
     play(world) {
